@@ -1,0 +1,56 @@
+//! The one shared state of a node, a line per field. Flows take it; nothing in it is another node's concern.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use crate::clock::Clock;
+use crate::keys::{Keyring, MasterKeys, Mint};
+use crate::passwords::Hasher;
+use crate::settings::Settings;
+use crate::store::Db;
+
+/// A node.
+pub struct App {
+    pub settings: Settings,
+    pub clock: Clock,
+    pub db: Db,
+    pub masters: MasterKeys,
+    /// This node's view of the signing keys; `None` only before the first has been read.
+    pub keyring: ArcSwapOption<Keyring>,
+    pub mint: Arc<Mint>,
+    pub hasher: Hasher,
+    draining: AtomicBool,
+}
+
+impl App {
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        db: Db,
+        masters: MasterKeys,
+        mint: Mint,
+    ) -> std::io::Result<Self> {
+        let hasher = Hasher::start(settings.passwords.hasher)?;
+        Ok(Self {
+            settings,
+            clock,
+            db,
+            masters,
+            keyring: ArcSwapOption::empty(),
+            mint: Arc::new(mint),
+            hasher,
+            draining: AtomicBool::new(false),
+        })
+    }
+
+    /// From now on the node says it is not ready, so that balancers send no more.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

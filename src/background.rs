@@ -1,0 +1,134 @@
+//! What a node does unasked: follow the signing keys, rotate on schedule, clean up.
+//!
+//! The poll is what is relied on; the notification only makes it sooner. Each task ends when told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::domain::{Origin, Rotation, Trigger};
+use crate::flows::{RotateKeys, RotateKeysError, clean_up, load_keyring, rotate_keys, sync_clock};
+use crate::store::{KeysListener, StoreError};
+use crate::telemetry;
+
+const CLEAN_UP_EVERY: Duration = Duration::from_mins(10);
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Starts the tasks. They end soon after `stop` is cancelled.
+pub fn start(app: &Arc<App>, stop: &CancellationToken) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    let until_stopped = |task| {
+        let stop = stop.clone();
+        async move {
+            stop.run_until_cancelled_owned(task).await;
+        }
+    };
+    tasks.spawn(until_stopped(boxed(follow_keys(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(listen_for_keys(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(keep_clean(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(keep_metrics())));
+    tasks
+}
+
+fn boxed(
+    task: impl Future<Output = ()> + Send + 'static,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(task)
+}
+
+/// Reads the keys anew a little before the present view becomes too old to sign by, and rotates when it is time.
+async fn follow_keys(app: Arc<App>) {
+    let staleness = app.settings.key_policy.staleness.to_std().unwrap_or_default();
+    let mut ticks = interval(staleness.mul_f64(0.8).max(Duration::from_millis(50)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut was_well = true;
+    loop {
+        ticks.tick().await;
+        let outcome = follow_once(&app).await;
+        // Said once when it begins and once when it ends, not at every tick.
+        match (&outcome, was_well) {
+            (Err(error), true) => tracing::error!(event = "keys_not_followed", %error),
+            (Ok(()), false) => tracing::info!(event = "keys_followed_again"),
+            _ => {}
+        }
+        was_well = outcome.is_ok();
+    }
+}
+
+async fn follow_once(app: &App) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    sync_clock(app).await?;
+    let keyring = load_keyring(app).await?;
+    let now = app.clock.now();
+    if matches!(
+        keyring.set().decide(&app.settings.key_policy, Trigger::Schedule, now),
+        Rotation::Proceed { .. }
+    ) {
+        let request = RotateKeys {
+            trigger: Trigger::Schedule,
+            reason: None,
+            dry_run: false,
+            idempotency_key: None,
+            origin: Origin::schedule(),
+        };
+        match rotate_keys(app, request).await {
+            // Another node was faster; that is how it should be.
+            Ok(_)
+            | Err(
+                RotateKeysError::NotDue(_)
+                | RotateKeysError::NotEligible { .. }
+                | RotateKeysError::Superseded,
+            ) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mint = Arc::clone(&app.mint);
+    tokio::task::spawn_blocking(move || mint.restock()).await??;
+    Ok(())
+}
+
+async fn listen_for_keys(app: Arc<App>) {
+    loop {
+        match listen_once(&app).await {
+            Ok(()) => return,
+            Err(error) => tracing::debug!(event = "listener_lost", %error),
+        }
+        sleep(LISTEN_AGAIN_AFTER).await;
+    }
+}
+
+/// `Ok` when this database has no notifications.
+async fn listen_once(app: &App) -> Result<(), StoreError> {
+    let Some(mut listener) = KeysListener::open(&app.db).await? else { return Ok(()) };
+    loop {
+        listener.heard().await?;
+        if let Err(error) = load_keyring(app).await {
+            tracing::debug!(event = "keyring_not_loaded", %error);
+        }
+    }
+}
+
+async fn keep_clean(app: Arc<App>) {
+    let mut ticks = interval(CLEAN_UP_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match clean_up(&app).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(event = "cleaned_up", removed),
+            Err(error) => tracing::warn!(event = "clean_up_failed", %error),
+        }
+    }
+}
+
+async fn keep_metrics() {
+    let mut ticks = interval(UPKEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        telemetry::upkeep();
+    }
+}

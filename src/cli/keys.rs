@@ -1,0 +1,125 @@
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::{Failure, Output, failed, open, print_json};
+use crate::domain::{Origin, Trigger};
+use crate::flows::{IdempotencyKey, RotateKeys, load_keyring, rotate_keys};
+use crate::keys::MasterKey;
+use crate::settings::{Settings, SettingsError};
+use crate::start::write_master_key;
+use crate::views::{KeyListView, KeyView, rfc3339};
+
+#[derive(Subcommand)]
+pub enum KeysCommand {
+    /// Show all signing keys: which signs, which is next, when each leaves.
+    List,
+    /// Let the next key sign, and publish a new next one.
+    Rotate(RotateArgs),
+    /// Make a master key. Prints it, or writes it to a new file with mode 0600.
+    NewMaster {
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+pub struct RotateArgs {
+    /// Rotate although some verifier may not have fetched the next key. Needs --reason.
+    #[arg(long, requires = "reason")]
+    force: bool,
+    /// Why; kept in the audit table.
+    #[arg(long)]
+    reason: Option<String>,
+    /// Only tell what would happen.
+    #[arg(long)]
+    dry_run: bool,
+    /// A name for this rotation; repeated with the same name it gives the same answer and rotates nothing.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+pub async fn run(
+    command: KeysCommand,
+    settings: impl FnOnce() -> Result<Settings, SettingsError>,
+    output: Output,
+) -> Result<(), Failure> {
+    match command {
+        KeysCommand::List => list(settings()?, output).await,
+        KeysCommand::Rotate(args) => rotate(args, settings()?, output).await,
+        KeysCommand::NewMaster { out } => new_master(out),
+    }
+}
+
+async fn list(settings: Settings, output: Output) -> Result<(), Failure> {
+    let app = open(settings).await?;
+    let keyring = load_keyring(&app).await.map_err(failed)?;
+    let view = KeyListView::of(keyring.set(), &app.settings.key_policy, app.clock.now());
+    if output == Output::Json {
+        return print_json(&view);
+    }
+    print_table(&view.keys);
+    println!("\nThe schedule rotates at {}.", rfc3339(view.next_rotation_at));
+    Ok(())
+}
+
+async fn rotate(args: RotateArgs, settings: Settings, output: Output) -> Result<(), Failure> {
+    let app = open(settings).await?;
+    let digest = aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        format!("{} {:?}", args.force, args.reason).as_bytes(),
+    );
+    let request = RotateKeys {
+        trigger: if args.force { Trigger::Forced } else { Trigger::Operator },
+        reason: args.reason,
+        dry_run: args.dry_run,
+        idempotency_key: args
+            .idempotency_key
+            .map(|key| IdempotencyKey { key, request_digest: digest.as_ref().to_vec() }),
+        origin: Origin::operator(),
+    };
+    let view = rotate_keys(&app, request).await.map_err(failed)?;
+    if output == Output::Json {
+        return print_json(&view);
+    }
+    println!("{}", if view.dry_run { "Nothing was changed. A rotation would leave:" } else { "Rotated." });
+    let keys: Vec<KeyView> = view.next.into_iter().chain([view.current]).chain(view.previous).collect();
+    print_table(&keys);
+    Ok(())
+}
+
+fn print_table(keys: &[KeyView]) {
+    println!("{:<8}  {:<43}  {:<5}  WHEN", "STATUS", "KID", "ALG");
+    for key in keys {
+        println!("{:<8}  {:<43}  {:<5}  {}", key.status, key.kid, key.alg, moment(key));
+    }
+}
+
+/// The one time that matters about a key in its state.
+fn moment(key: &KeyView) -> String {
+    let at = |label: &str, time: Option<_>| time.map(|time| format!("{label} {}", rfc3339(time)));
+    let told = match key.status.as_str() {
+        "next" => at("may sign from", Some(key.eligible_at)),
+        "current" => at("signs since", key.activated_at),
+        "previous" => at("verifies until", key.retires_at),
+        "retired" => at("left", key.retires_at),
+        _ => at("revoked", key.revoked_at),
+    };
+    told.unwrap_or_default()
+}
+
+fn new_master(out: Option<PathBuf>) -> Result<(), Failure> {
+    let key = MasterKey::generate().map_err(failed)?;
+    match out {
+        None => print!("{}", *key.to_line()),
+        Some(path) => {
+            write_master_key(&path, &key).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+            println!(
+                "{} holds master key {}. Give it to every node, and keep a copy.",
+                path.display(),
+                key.id()
+            );
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, failed};
+use crate::clock::Clock;
+use crate::flows::list_users;
+use crate::keys::Mint;
+use crate::server::Server;
+use crate::settings::Settings;
+use crate::telemetry;
+use crate::views::rfc3339;
+
+pub async fn run(settings: Settings) -> Result<(), Failure> {
+    telemetry::start_logging(&settings.log);
+    let mint = Mint::new(settings.keys.rsa_bits);
+    let server = Server::build(settings, Clock::system(), mint).await.map_err(failed)?;
+    greet(&server).await?;
+    let stop = CancellationToken::new();
+    tokio::spawn(cancel_on_signal(stop.clone()));
+    server.run(stop).await.map_err(failed)
+}
+
+/// What was done, and what to do next.
+async fn greet(server: &Server) -> Result<(), Failure> {
+    let (app, report) = (server.app(), server.report());
+    let base = format!("http://{}", server.address().map_err(failed)?);
+    let made = |made: bool| if made { " (made just now)" } else { "" };
+    println!("Chancery {} serves on {base}", env!("CARGO_PKG_VERSION"));
+    println!("  issuer      {}", app.settings.server.issuer);
+    let migrations = match report.migrations {
+        0 => String::new(),
+        count => format!(" ({count} migrations run)"),
+    };
+    println!("  database    {}{migrations}", app.db.kind());
+    if let Some(path) = &report.master_key_made {
+        println!("  master key  {} (made just now; keep a copy: it opens the signing keys)", path.display());
+    }
+    if let Some(keyring) = app.keyring.load_full() {
+        let set = keyring.set();
+        println!("  signing key {}{}", set.current().kid, made(report.keys_made));
+        println!(
+            "  next key    {}, rotates {}",
+            set.next().kid,
+            rfc3339(set.scheduled_at(&app.settings.key_policy))
+        );
+    }
+    let nobody_yet = list_users(app, None, 1).await.map_err(failed)?.users.is_empty();
+    let program = std::env::args().next().unwrap_or_else(|| "chancery".to_owned());
+    println!("Next:");
+    if nobody_yet {
+        println!("  {program} users create --email you@example.com --admin");
+    }
+    println!("  curl {base}/auth/login --json '{{\"email\":\"you@example.com\",\"password\":\"…\"}}'");
+    println!("  curl {base}/.well-known/jwks.json");
+    println!("  {base}/docs/ shows the whole API");
+    Ok(())
+}
+
+async fn cancel_on_signal(stop: CancellationToken) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+    tracing::info!(event = "stopping");
+    stop.cancel();
+}

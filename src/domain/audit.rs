@@ -1,0 +1,91 @@
+use std::fmt;
+use std::net::IpAddr;
+
+use uuid::Uuid;
+
+use super::UserId;
+
+/// Who did something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// A user, by their token.
+    User(UserId),
+    /// Whoever may run the command line on a node.
+    Operator,
+    /// Chancery itself, by schedule.
+    Schedule,
+    /// Nobody who has proved who they are.
+    Anonymous,
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Operator => f.write_str("operator:cli"),
+            Self::Schedule => f.write_str("chancery:schedule"),
+            Self::Anonymous => f.write_str("anonymous"),
+        }
+    }
+}
+
+/// Where something came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub actor: Actor,
+    pub ip: Option<IpAddr>,
+    pub request_id: Option<Uuid>,
+}
+
+impl Origin {
+    /// What a person on a node's command line does.
+    pub fn operator() -> Self {
+        Self { actor: Actor::Operator, ip: None, request_id: None }
+    }
+
+    /// What the background task does.
+    pub fn schedule() -> Self {
+        Self { actor: Actor::Schedule, ip: None, request_id: None }
+    }
+}
+
+/// What the audit table records. The names are stable: alarms are built on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuditEvent {
+    KeysCreated,
+    KeysRotated,
+    KeysRotationForced,
+    UserCreated,
+    UserUpdated,
+    UserDeleted,
+    UserDisabled,
+    UserEnabled,
+    PasswordChanged,
+    SessionsEnded,
+    /// A refresh token older than the grace came back: the session was revoked.
+    RefreshReuse,
+    /// A refresh token ahead of the database came back, as after a restored backup: the session was revoked.
+    RefreshAhead,
+    /// A refresh token was shown by a client it was not issued to.
+    RefreshWrongClient,
+}
+
+impl AuditEvent {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::KeysCreated => "keys_created",
+            Self::KeysRotated => "keys_rotated",
+            Self::KeysRotationForced => "keys_rotation_forced",
+            Self::UserCreated => "user_created",
+            Self::UserUpdated => "user_updated",
+            Self::UserDeleted => "user_deleted",
+            Self::UserDisabled => "user_disabled",
+            Self::UserEnabled => "user_enabled",
+            Self::PasswordChanged => "password_changed",
+            Self::SessionsEnded => "sessions_ended",
+            Self::RefreshReuse => "refresh_reuse",
+            Self::RefreshAhead => "refresh_ahead",
+            Self::RefreshWrongClient => "refresh_wrong_client",
+        }
+    }
+}

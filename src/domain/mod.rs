@@ -1,0 +1,24 @@
+//! Words and rules: what an e-mail, a password, a session, a signing key is, and what may happen to it when.
+//!
+//! Owns no I/O, no async, no database row and no HTTP; every rule takes `now`. Called by every room above.
+
+mod audit;
+mod client;
+mod email;
+mod password;
+mod roles;
+mod session;
+mod signing_key;
+mod user;
+
+pub use audit::{Actor, AuditEvent, Origin};
+pub use client::ClientId;
+pub use email::{Email, InvalidEmail};
+pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
+pub use roles::{InvalidRole, InvalidScope, Role, RolePolicy, Roles, Scope, Scopes, scope};
+pub use session::{Session, SessionId, SessionLimits, Verdict};
+pub use signing_key::{
+    Eligibility, KeyPolicy, KeySet, KeySetBroken, KeyStatus, Kid, Rotation, SigningAlgorithm, SigningKey,
+    Trigger,
+};
+pub use user::{DisplayName, InvalidName, User, UserId, UserStatus};

@@ -1,0 +1,203 @@
+use std::fmt;
+use std::net::IpAddr;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::{ClientId, UserId};
+
+/// A session's identifier and the `sid` of its tokens. Version 7, so new rows land together in the index.
+/// It is no secret: a refresh token is worth something only with its MAC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId(pub Uuid);
+
+impl SessionId {
+    pub fn new(now: DateTime<Utc>) -> Self {
+        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+        Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos())))
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One login that goes on: who, for which client, and how far its refresh token has moved.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub id: SessionId,
+    pub user_id: UserId,
+    pub client_id: ClientId,
+    /// The generation of the one refresh token that may be used next.
+    pub generation: i64,
+    /// How often the previous token was answered again within the grace.
+    pub replays: i64,
+    pub auth_time: DateTime<Utc>,
+    /// How the user proved who they are (RFC 8176), space separated.
+    pub amr: String,
+    pub created_at: DateTime<Utc>,
+    /// The last login or refresh.
+    pub last_used_at: DateTime<Utc>,
+    /// The absolute end. Refreshing never moves it.
+    pub expires_at: DateTime<Utc>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+/// How long sessions live and how forgiving refresh is.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLimits {
+    pub idle_life: TimeDelta,
+    pub absolute_life: TimeDelta,
+    /// How long the token before the current one still gets the same successor.
+    pub grace: TimeDelta,
+}
+
+impl SessionLimits {
+    /// Answers given to one replayed token; more is a loop or an attack.
+    pub const MAX_REPLAYS: i64 = 20;
+
+    /// A session unused since before this moment is over.
+    pub fn idle_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now - self.idle_life
+    }
+}
+
+/// What to make of a genuine refresh token that did not advance its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is the current token after all (another node has just rolled back, say): try again.
+    Current,
+    /// The parent of the current token, within the grace: the same successor, once more.
+    Replay,
+    /// An older token, or the parent too late or too often: stolen or leaked.
+    Reuse,
+    /// Ahead of the database: the database was set back.
+    Ahead,
+    /// Issued to another client.
+    WrongClient,
+    /// The session is revoked or over.
+    Over,
+}
+
+impl Session {
+    /// Neither revoked, nor idle for too long, nor past its absolute end.
+    pub fn is_live(&self, limits: &SessionLimits, now: DateTime<Utc>) -> bool {
+        self.revoked_at.is_none() && self.expires_at > now && self.last_used_at > limits.idle_since(now)
+    }
+
+    /// When the refresh token issued at `now` dies if it is not used.
+    pub fn refresh_expires_at(&self, limits: &SessionLimits, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.expires_at.min(now + limits.idle_life)
+    }
+
+    /// Judges a genuine token of this session by its generation.
+    pub fn judge(
+        &self,
+        client: &ClientId,
+        presented: i64,
+        limits: &SessionLimits,
+        now: DateTime<Utc>,
+    ) -> Verdict {
+        if self.client_id != *client {
+            return Verdict::WrongClient;
+        }
+        if !self.is_live(limits, now) {
+            return Verdict::Over;
+        }
+        let within_grace =
+            now - self.last_used_at < limits.grace && self.replays < SessionLimits::MAX_REPLAYS;
+        match self.generation - presented {
+            0 => Verdict::Current,
+            1 if within_grace => Verdict::Replay,
+            behind if behind > 0 => Verdict::Reuse,
+            _ => Verdict::Ahead,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: SessionLimits = SessionLimits {
+        idle_life: TimeDelta::days(7),
+        absolute_life: TimeDelta::days(30),
+        grace: TimeDelta::seconds(10),
+    };
+
+    fn session(generation: i64) -> Session {
+        let start = DateTime::UNIX_EPOCH;
+        Session {
+            id: SessionId::new(start),
+            user_id: UserId::random(),
+            client_id: ClientId::first_party(),
+            generation,
+            replays: 0,
+            auth_time: start,
+            amr: "pwd".to_owned(),
+            created_at: start,
+            last_used_at: start,
+            expires_at: start + LIMITS.absolute_life,
+            revoked_at: None,
+            ip: None,
+            user_agent: None,
+        }
+    }
+
+    fn judge(session: &Session, presented: i64, seconds: i64) -> Verdict {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        session.judge(&ClientId::first_party(), presented, &LIMITS, now)
+    }
+
+    #[test]
+    fn the_parent_is_forgiven_within_the_grace_and_only_then() {
+        let session = session(5);
+        assert_eq!(judge(&session, 4, 0), Verdict::Replay);
+        assert_eq!(judge(&session, 4, 9), Verdict::Replay);
+        assert_eq!(judge(&session, 4, 10), Verdict::Reuse);
+        assert_eq!(judge(&session, 3, 0), Verdict::Reuse);
+        let worn = Session { replays: SessionLimits::MAX_REPLAYS, ..session };
+        assert_eq!(judge(&worn, 4, 1), Verdict::Reuse);
+    }
+
+    #[test]
+    fn without_grace_even_the_same_instant_is_reuse() {
+        let none = SessionLimits { grace: TimeDelta::zero(), ..LIMITS };
+        let verdict = session(5).judge(&ClientId::first_party(), 4, &none, DateTime::UNIX_EPOCH);
+        assert_eq!(verdict, Verdict::Reuse);
+    }
+
+    #[test]
+    fn a_token_from_the_future_means_the_database_was_set_back() {
+        assert_eq!(judge(&session(5), 6, 0), Verdict::Ahead);
+        assert_eq!(judge(&session(5), 5, 0), Verdict::Current);
+    }
+
+    #[test]
+    fn over_is_over_for_every_generation() {
+        let revoked = Session { revoked_at: Some(DateTime::UNIX_EPOCH), ..session(5) };
+        assert_eq!(judge(&revoked, 4, 1), Verdict::Over);
+        assert_eq!(judge(&session(5), 4, 7 * 86_400), Verdict::Over);
+        let long_used = Session { last_used_at: DateTime::UNIX_EPOCH + TimeDelta::days(29), ..session(5) };
+        assert_eq!(judge(&long_used, 5, 30 * 86_400), Verdict::Over);
+    }
+
+    #[test]
+    fn another_clients_token_is_told_apart_first() {
+        let other = ClientId::from_row("other".to_owned());
+        let verdict = session(5).judge(&other, 1, &LIMITS, DateTime::UNIX_EPOCH);
+        assert_eq!(verdict, Verdict::WrongClient);
+    }
+
+    #[test]
+    fn the_absolute_end_caps_the_refresh_tokens_life() {
+        let late = DateTime::UNIX_EPOCH + TimeDelta::days(28);
+        assert_eq!(session(1).refresh_expires_at(&LIMITS, late), session(1).expires_at);
+        let early = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        assert_eq!(session(1).refresh_expires_at(&LIMITS, early), early + LIMITS.idle_life);
+    }
+}

@@ -1,0 +1,52 @@
+use super::authenticate::Caller;
+use super::check_password::check_password;
+use crate::app::App;
+use crate::domain::{AuditEvent, CandidatePassword, NewPassword, Origin, PasswordRejected};
+use crate::passwords::{Busy, Checked};
+use crate::store::{StoreError, audit, sessions, users};
+
+/// A user's wish for another password.
+pub struct ChangePassword<'a> {
+    pub current: Option<CandidatePassword>,
+    pub new: &'a str,
+}
+
+/// Why the password stays.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangePasswordError {
+    #[error("the current password is not right")]
+    WrongPassword,
+    #[error(transparent)]
+    Password(#[from] PasswordRejected),
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Sets the caller's password, proved by the current one. Their other sessions end.
+pub async fn change_password(
+    app: &App,
+    caller: &Caller,
+    request: ChangePassword<'_>,
+    origin: &Origin,
+) -> Result<(), ChangePasswordError> {
+    let user = &caller.user;
+    if check_password(app, Some(user), request.current).await? == Checked::Wrong {
+        return Err(ChangePasswordError::WrongPassword);
+    }
+    let minimum = app.settings.passwords.min_length;
+    let password = NewPassword::parse(request.new, minimum, &user.email, user.name.as_ref())?;
+    let hash = app.hasher.hash(password).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    // Of two changes at once, both proved by the same old password, one comes too late.
+    if !users::set_password(&mut tx, user.id, &hash, Some(user.password_changed_at), now).await? {
+        return Err(ChangePasswordError::WrongPassword);
+    }
+    sessions::revoke_of_user(&mut tx, user.id, Some(caller.session.id), now).await?;
+    audit::append(&mut tx, AuditEvent::PasswordChanged, origin, &user.id.to_string(), None, now).await?;
+    tx.commit().await?;
+    tracing::info!(event = "password_changed", user = %user.id, actor = %origin.actor);
+    Ok(())
+}

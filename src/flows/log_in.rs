@@ -1,0 +1,79 @@
+use std::net::IpAddr;
+
+use super::check_password::check_password;
+use super::issue_tokens::{IssuedTokens, issue_tokens};
+use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use crate::app::App;
+use crate::domain::{CandidatePassword, ClientId, Email, Session, SessionId, User};
+use crate::keys::SignerError;
+use crate::passwords::{Busy, Checked};
+use crate::store::{StoreError, sessions, users};
+
+/// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.
+pub struct LogIn {
+    pub email: Option<Email>,
+    pub password: Option<CandidatePassword>,
+    pub device: Device,
+}
+
+/// Where a session lives, for the user to recognise it by.
+#[derive(Clone, Debug, Default)]
+pub struct Device {
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
+
+/// Why nobody was logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// Unknown, wrong or disabled; nobody outside learns which.
+    #[error("the credentials are not right")]
+    InvalidCredentials,
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error(transparent)]
+    Keys(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Sign(#[from] SignerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Checks the credentials and begins a session.
+pub async fn log_in(app: &App, request: LogIn) -> Result<(User, IssuedTokens), LogInError> {
+    // The connection goes back before the hash is computed.
+    let user = match &request.email {
+        Some(email) => users::by_email(&mut app.db.read().await?, email).await?,
+        None => None,
+    };
+    let Checked::Right { rehashed } = check_password(app, user.as_ref(), request.password).await? else {
+        return Err(LogInError::InvalidCredentials);
+    };
+    let user = user.ok_or(LogInError::InvalidCredentials)?;
+    let keyring = fresh_keyring(app).await?;
+    let now = app.clock.now();
+    let session = Session {
+        id: SessionId::new(now),
+        user_id: user.id,
+        client_id: ClientId::first_party(),
+        generation: 1,
+        replays: 0,
+        auth_time: now,
+        amr: "pwd".to_owned(),
+        created_at: now,
+        last_used_at: now,
+        expires_at: now + app.settings.sessions.absolute_life,
+        revoked_at: None,
+        ip: request.device.ip,
+        user_agent: request.device.user_agent,
+    };
+    let tokens = issue_tokens(app, &keyring, &user, &session, now)?;
+
+    let mut tx = app.db.begin().await?;
+    if !users::note_login(&mut tx, &user, rehashed.as_ref(), now).await? {
+        return Err(LogInError::InvalidCredentials);
+    }
+    sessions::insert(&mut tx, &session).await?;
+    tx.commit().await?;
+    Ok((user, tokens))
+}

@@ -1,0 +1,124 @@
+use chrono::{DateTime, Utc};
+
+use super::issue_tokens::{IssuedTokens, issue_tokens};
+use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use crate::app::App;
+use crate::domain::{AuditEvent, ClientId, Origin, Session, User, Verdict};
+use crate::keys::SignerError;
+use crate::store::{StoreError, audit, sessions, users};
+use crate::tokens::{RefreshKeys, RefreshToken};
+
+/// Why a refresh token gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// Not genuine, used up, expired or revoked; the client must log in again.
+    #[error("the refresh token is not valid ({0})")]
+    Invalid(&'static str),
+    #[error("the session kept changing while it was read")]
+    Contended,
+    #[error(transparent)]
+    Keys(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Sign(#[from] SignerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Uses up a refresh token and gives its successor, with a fresh access token. The parent of the current token gets the
+/// same successor again within the grace; anything older ends the session.
+pub async fn refresh(
+    app: &App,
+    presented: &str,
+    client: &ClientId,
+    origin: &Origin,
+) -> Result<(User, IssuedTokens), RefreshError> {
+    let token = RefreshToken::parse(presented).ok_or(RefreshError::Invalid("malformed"))?;
+    if !RefreshKeys(&app.masters).is_genuine(&token, client) {
+        return refuse_foreign(app, &token, origin).await;
+    }
+    let keyring = fresh_keyring(app).await?;
+    let now = app.clock.now();
+    let session = use_up(app, &token, client, origin, now).await?;
+    let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
+    let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
+    let tokens = issue_tokens(app, &keyring, &user, &session, now)?;
+    Ok((user, tokens))
+}
+
+/// Moves the session on, or finds why not.
+async fn use_up(
+    app: &App,
+    token: &RefreshToken,
+    client: &ClientId,
+    origin: &Origin,
+    now: DateTime<Utc>,
+) -> Result<Session, RefreshError> {
+    let limits = &app.settings.sessions;
+    // Between the attempt and the look another request may move the session; then the picture is drawn anew.
+    for _ in 0..5 {
+        let mut conn = app.db.write().await?;
+        let advanced =
+            sessions::advance(&mut conn, token.session, token.generation, client, limits, now).await?;
+        if let Some(session) = advanced {
+            return Ok(session);
+        }
+        let Some(session) = sessions::by_id(&mut conn, token.session).await? else {
+            return Err(RefreshError::Invalid("unknown session"));
+        };
+        match session.judge(client, token.generation, limits, now) {
+            Verdict::Current => {}
+            Verdict::Replay => {
+                if sessions::count_replay(&mut conn, session.id, session.generation).await? {
+                    return Ok(session);
+                }
+            }
+            Verdict::Over => return Err(RefreshError::Invalid("session over")),
+            Verdict::WrongClient => return Err(RefreshError::Invalid("wrong client")),
+            Verdict::Reuse => {
+                drop(conn);
+                return end_misused(app, &session, AuditEvent::RefreshReuse, origin, now).await;
+            }
+            Verdict::Ahead => {
+                drop(conn);
+                return end_misused(app, &session, AuditEvent::RefreshAhead, origin, now).await;
+            }
+        }
+    }
+    Err(RefreshError::Contended)
+}
+
+/// Revokes the session: whoever holds the newest token may be the thief (RFC 9700 section 4.14.2).
+async fn end_misused(
+    app: &App,
+    session: &Session,
+    event: AuditEvent,
+    origin: &Origin,
+    now: DateTime<Utc>,
+) -> Result<Session, RefreshError> {
+    let mut tx = app.db.begin().await?;
+    if sessions::revoke(&mut tx, session.id, now).await? {
+        let detail = serde_json::json!({ "user": session.user_id.to_string() }).to_string();
+        audit::append(&mut tx, event, origin, &session.id.to_string(), Some(&detail), now).await?;
+        tx.commit().await?;
+        tracing::warn!(event = event.as_str(), sid = %session.id, user = %session.user_id);
+    }
+    Err(RefreshError::Invalid(event.as_str()))
+}
+
+/// A token that is not this client's is either forged or another client's. The latter is worth an alarm and costs the
+/// session nothing.
+async fn refuse_foreign(
+    app: &App,
+    token: &RefreshToken,
+    origin: &Origin,
+) -> Result<(User, IssuedTokens), RefreshError> {
+    let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;
+    let is_misused = |session: &Session| RefreshKeys(&app.masters).is_genuine(token, &session.client_id);
+    if let Some(session) = session.filter(is_misused) {
+        let event = AuditEvent::RefreshWrongClient;
+        let mut conn = app.db.write().await?;
+        audit::append(&mut conn, event, origin, &session.id.to_string(), None, app.clock.now()).await?;
+        tracing::warn!(event = event.as_str(), sid = %session.id, client_id = %session.client_id);
+    }
+    Err(RefreshError::Invalid("not genuine"))
+}

@@ -1,0 +1,164 @@
+use chrono::{DateTime, Utc};
+
+use super::create_first_keys::{CreateFirstKeysError, insert_key, mint_key};
+use super::load_keyring::load_keyring;
+use crate::app::App;
+use crate::domain::{Actor, AuditEvent, KeySet, KeySetBroken, Kid, Origin, Rotation, Trigger};
+use crate::keys::MintedKey;
+use crate::store::{self, Conn, StoreError, Tx, audit, idempotency_keys, signing_keys};
+use crate::views::RotationView;
+
+/// A wish to rotate.
+pub struct RotateKeys {
+    pub trigger: Trigger,
+    /// Required to force; audited.
+    pub reason: Option<String>,
+    /// Only tell what would happen.
+    pub dry_run: bool,
+    pub idempotency_key: Option<IdempotencyKey>,
+    pub origin: Origin,
+}
+
+/// A caller's own name for one request, so that repeating it repeats nothing.
+pub struct IdempotencyKey {
+    pub key: String,
+    /// SHA-256 of the request the key came with.
+    pub request_digest: Vec<u8>,
+}
+
+/// Why nothing was rotated.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateKeysError {
+    /// Some verifier may not have the next key yet.
+    #[error("the next key may not sign before {eligible_at}")]
+    NotEligible { eligible_at: DateTime<Utc>, wait_s: i64 },
+    /// The schedule asked too early.
+    #[error("the next rotation is due at {0}")]
+    NotDue(DateTime<Utc>),
+    /// Another rotation was faster; what this one was asked to promote is current already.
+    #[error("another rotation came first")]
+    Superseded,
+    #[error("forcing a rotation needs a reason")]
+    ReasonMissing,
+    #[error("this Idempotency-Key was used for another request")]
+    IdempotencyKeyReused,
+    #[error(transparent)]
+    Set(#[from] KeySetBroken),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NewKey(#[from] CreateFirstKeysError),
+}
+
+/// Lets the next key sign, demotes the current one and publishes a new next: one short transaction, under a lock. Asked
+/// on any number of nodes at once, one request wins and the others hear why not.
+pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView, RotateKeysError> {
+    if request.trigger == Trigger::Forced && request.reason.is_none() {
+        return Err(RotateKeysError::ReasonMissing);
+    }
+    let policy = &app.settings.key_policy;
+    let seen = {
+        let mut conn = app.db.read().await?;
+        if let Some(answered) = remembered(&mut conn, &request).await? {
+            return Ok(answered);
+        }
+        read_set(&mut conn).await?
+    };
+    let now = app.clock.now();
+    permit(&seen, app, request.trigger, now)?;
+    if request.dry_run {
+        return Ok(RotationView::foreseen(&seen, policy, now));
+    }
+
+    // Primes take their time; no lock is held meanwhile.
+    let minted = mint_key(&app.mint).await?;
+
+    let mut tx = app.db.begin().await?;
+    store::lock_signing_keys(&mut tx).await?;
+    if let Some(answered) = remembered(&mut tx, &request).await? {
+        return Ok(answered);
+    }
+    let answer = promote_next(&mut tx, app, &request, &minted, &seen.next().kid).await?;
+    tx.commit().await?;
+
+    if let Err(error) = load_keyring(app).await {
+        // The rotation is a fact all the same; the poll will read it.
+        tracing::warn!(event = "keyring_not_loaded", %error);
+    }
+    Ok(answer)
+}
+
+/// The pure decision as a result.
+fn permit(set: &KeySet, app: &App, trigger: Trigger, now: DateTime<Utc>) -> Result<bool, RotateKeysError> {
+    match set.decide(&app.settings.key_policy, trigger, now) {
+        Rotation::Proceed { early } => Ok(early),
+        Rotation::NotEligible(eligible_at) => {
+            let wait_s = (eligible_at - now).num_seconds() + 1;
+            Err(RotateKeysError::NotEligible { eligible_at, wait_s })
+        }
+        Rotation::NotDue(due_at) => Err(RotateKeysError::NotDue(due_at)),
+    }
+}
+
+/// Decides again, now that nobody else can, and does it.
+async fn promote_next(
+    tx: &mut Tx,
+    app: &App,
+    request: &RotateKeys,
+    minted: &MintedKey,
+    expected_next: &Kid,
+) -> Result<RotationView, RotateKeysError> {
+    let policy = &app.settings.key_policy;
+    let set = read_set(tx).await?;
+    let now = app.clock.now();
+    let early = permit(&set, app, request.trigger, now)?;
+    let (demoted, promoted) = (set.current(), set.next());
+    if promoted.kid != *expected_next {
+        return Err(RotateKeysError::Superseded);
+    }
+    let retires_at = policy.retires_at(now, demoted.longest_life);
+    let swapped = signing_keys::demote(tx, &demoted.kid, now, retires_at).await?
+        && signing_keys::promote(tx, &promoted.kid, now, app.settings.tokens.access_life).await?;
+    if !swapped {
+        return Err(RotateKeysError::Superseded);
+    }
+    insert_key(tx, &app.masters, minted, app, None, now).await?;
+
+    let event = if early { AuditEvent::KeysRotationForced } else { AuditEvent::KeysRotated };
+    let detail = serde_json::json!({
+        "demoted": demoted.kid.as_str(),
+        "next": minted.kid.as_str(),
+        "reason": request.reason,
+    });
+    audit::append(tx, event, &request.origin, promoted.kid.as_str(), Some(&detail.to_string()), now).await?;
+    let answer = RotationView::of(&read_set(tx).await?, policy, now);
+    if let Some(IdempotencyKey { key, request_digest }) = &request.idempotency_key {
+        let response = serde_json::to_string(&answer).unwrap_or_default();
+        idempotency_keys::insert(tx, request.origin.actor, key, request_digest, &response, now).await?;
+    }
+    store::announce_keys(tx).await?;
+    tracing::info!(
+        event = event.as_str(),
+        kid = %promoted.kid,
+        demoted = %demoted.kid,
+        actor = %request.origin.actor,
+        reason = request.reason.as_deref(),
+    );
+    Ok(answer)
+}
+
+/// The answer this Idempotency-Key got before, if it came with the same request.
+async fn remembered(conn: &mut Conn, request: &RotateKeys) -> Result<Option<RotationView>, RotateKeysError> {
+    let Some(IdempotencyKey { key, request_digest }) = &request.idempotency_key else { return Ok(None) };
+    let actor: Actor = request.origin.actor;
+    let Some(found) = idempotency_keys::find(conn, actor, key).await? else { return Ok(None) };
+    if found.request_digest != *request_digest {
+        return Err(RotateKeysError::IdempotencyKeyReused);
+    }
+    let corrupt = |_| StoreError::Corrupt { table: "idempotency_keys", column: "response", row: key.clone() };
+    Ok(Some(serde_json::from_str(&found.response).map_err(corrupt)?))
+}
+
+async fn read_set(conn: &mut Conn) -> Result<KeySet, RotateKeysError> {
+    Ok(KeySet::new(signing_keys::all(conn).await?.into_iter().map(|stored| stored.key).collect())?)
+}

@@ -1,0 +1,4 @@
+//! `/admin`: what operators do. Every handler takes a `Permit` of the scope it needs.
+
+pub mod keys;
+pub mod users;

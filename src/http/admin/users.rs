@@ -1,0 +1,204 @@
+use actix_web::{HttpResponse, web};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::super::AppData;
+use super::super::body::Body;
+use super::super::caller::{Permit, UsersRead, UsersWrite};
+use super::super::problem::{Code, Problem, ProblemView};
+use super::super::source::Source;
+use crate::domain::{DisplayName, Email, Roles, UserId, UserStatus};
+use crate::flows::{self, CreateUser, UserChange};
+use crate::views::UserView;
+
+const DEFAULT_LIMIT: u16 = 50;
+const MAX_LIMIT: u16 = 200;
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Where the last page ended; from its answer.
+    cursor: Option<String>,
+    /// 1 to 200, 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct UserList {
+    users: Vec<UserView>,
+    /// `null` on the last page.
+    next_cursor: Option<String>,
+}
+
+/// Accounts, oldest first.
+#[utoipa::path(get, path = "/admin/users", tag = "admin", security(("bearer" = ["users:read"])), params(PageQuery),
+    responses((status = 200, body = UserList)))]
+pub async fn list(
+    app: AppData,
+    _: Permit<UsersRead>,
+    query: web::Query<PageQuery>,
+) -> Result<HttpResponse, Problem> {
+    let after = query.cursor.as_deref().map(read_cursor).transpose()?;
+    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_LIMIT).contains(&limit) {
+        return Err(Problem::new(Code::InvalidParameter).detail("limit must be between 1 and 200"));
+    }
+    let page = flows::list_users(&app, after, limit).await?;
+    Ok(HttpResponse::Ok().json(UserList {
+        users: page.users.iter().map(UserView::from).collect(),
+        next_cursor: page.next.map(write_cursor),
+    }))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    email: String,
+    #[schema(format = Password)]
+    password: String,
+    name: Option<String>,
+    #[serde(default)]
+    roles: Vec<String>,
+}
+
+/// Makes an account.
+#[utoipa::path(post, path = "/admin/users", tag = "admin", security(("bearer" = ["users:write"])), request_body = NewUser,
+    responses(
+        (status = 201, body = UserView),
+        (status = 409, description = "`email_taken`", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub async fn create(
+    app: AppData,
+    permit: Permit<UsersWrite>,
+    source: Source,
+    Body(request): Body<NewUser>,
+) -> Result<HttpResponse, Problem> {
+    let email =
+        Email::parse(&request.email).map_err(|error| Problem::new(Code::InvalidEmail).detail(error))?;
+    let wanted = CreateUser {
+        email,
+        password: &request.password,
+        name: request.name.as_deref().map(parse_name).transpose()?,
+        roles: parse_roles(&app, &request.roles)?,
+        origin: source.origin(permit.actor()),
+    };
+    let user = flows::create_user(&app, wanted).await?;
+    Ok(HttpResponse::Created().json(UserView::from(&user)))
+}
+
+/// One account.
+#[utoipa::path(get, path = "/admin/users/{id}", tag = "admin", security(("bearer" = ["users:read"])), params(("id" = Uuid, Path)),
+    responses((status = 200, body = UserView), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
+pub async fn show(app: AppData, _: Permit<UsersRead>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
+    let user = flows::get_user(&app, UserId(*id)).await?;
+    Ok(HttpResponse::Ok().json(UserView::from(&user)))
+}
+
+/// What is left out stays as it is; `"name": null` removes the name.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserPatch {
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    name: Option<Option<String>>,
+    roles: Option<Vec<String>>,
+    #[schema(pattern = "^(active|disabled)$")]
+    status: Option<String>,
+}
+
+/// Tells `null` from absent.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+/// Changes name, roles or status. Disabling ends all the user's sessions.
+#[utoipa::path(patch, path = "/admin/users/{id}", tag = "admin", security(("bearer" = ["users:write"])), params(("id" = Uuid, Path)),
+    request_body = UserPatch,
+    responses((status = 200, body = UserView), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
+pub async fn update(
+    app: AppData,
+    permit: Permit<UsersWrite>,
+    source: Source,
+    id: web::Path<Uuid>,
+    Body(request): Body<UserPatch>,
+) -> Result<HttpResponse, Problem> {
+    let status = request.status.map(|status| {
+        let refused = || Problem::new(Code::InvalidParameter).detail("status must be active or disabled");
+        UserStatus::parse(&status).ok_or_else(refused)
+    });
+    let change = UserChange {
+        name: request.name.map(|name| name.as_deref().map(parse_name).transpose()).transpose()?,
+        roles: request.roles.map(|roles| parse_roles(&app, &roles)).transpose()?,
+        status: status.transpose()?,
+    };
+    let user = flows::update_user(&app, UserId(*id), change, &source.origin(permit.actor())).await?;
+    Ok(HttpResponse::Ok().json(UserView::from(&user)))
+}
+
+/// Removes an account and its sessions. Its id is never used again.
+#[utoipa::path(delete, path = "/admin/users/{id}", tag = "admin", security(("bearer" = ["users:write"])), params(("id" = Uuid, Path)),
+    responses((status = 204), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
+pub async fn delete(
+    app: AppData,
+    permit: Permit<UsersWrite>,
+    source: Source,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    flows::delete_user(&app, UserId(*id), &source.origin(permit.actor())).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPasswordRequest {
+    #[schema(format = Password)]
+    password: String,
+}
+
+/// Sets a user's password. All their sessions end.
+#[utoipa::path(post, path = "/admin/users/{id}/password", tag = "admin", security(("bearer" = ["users:write"])), params(("id" = Uuid, Path)),
+    request_body = NewPasswordRequest,
+    responses((status = 204), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
+pub async fn set_password(
+    app: AppData,
+    permit: Permit<UsersWrite>,
+    source: Source,
+    id: web::Path<Uuid>,
+    Body(request): Body<NewPasswordRequest>,
+) -> Result<HttpResponse, Problem> {
+    let user = flows::get_user(&app, UserId(*id)).await?;
+    flows::set_password(&app, &user, &request.password, &source.origin(permit.actor())).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+fn parse_name(name: &str) -> Result<DisplayName, Problem> {
+    DisplayName::parse(name).map_err(|error| Problem::new(Code::InvalidName).detail(error))
+}
+
+fn parse_roles(app: &AppData, names: &[String]) -> Result<Roles, Problem> {
+    let parsed = app.settings.roles.parse_roles(names.iter().map(String::as_str));
+    parsed.map_err(|error| Problem::new(Code::InvalidRole).detail(error))
+}
+
+fn write_cursor((created_at, id): (DateTime<Utc>, UserId)) -> String {
+    let mut bytes = created_at.timestamp_micros().to_be_bytes().to_vec();
+    bytes.extend_from_slice(id.0.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn read_cursor(cursor: &str) -> Result<(DateTime<Utc>, UserId), Problem> {
+    let read = || {
+        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
+        let micros = i64::from_be_bytes(bytes[..8].try_into().ok()?);
+        // Years that both databases can hold.
+        let created_at = DateTime::from_timestamp_micros(micros)
+            .filter(|at| (0..4_000_000_000).contains(&at.timestamp()))?;
+        Some((created_at, UserId(Uuid::from_slice(&bytes[8..]).ok()?)))
+    };
+    read().ok_or_else(|| Problem::new(Code::InvalidParameter).detail("this is no cursor of ours"))
+}

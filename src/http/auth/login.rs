@@ -1,0 +1,65 @@
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::super::AppData;
+use super::super::body::Body;
+use super::super::cookie;
+use super::super::problem::{Problem, ProblemView};
+use super::super::source::Source;
+use super::{LoginResponse, TokenResponse, granted};
+use crate::domain::{CandidatePassword, Email};
+use crate::flows::{LogIn, LogInError, log_in};
+use crate::views::UserView;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(format = Password, example = "correct horse battery staple")]
+    password: String,
+    /// Put the refresh token into an HttpOnly cookie instead of the body.
+    #[serde(default)]
+    cookie: bool,
+}
+
+/// Checks the credentials and begins a session. Unknown, wrong and disabled answer alike.
+#[utoipa::path(post, path = "/auth/login", tag = "auth", request_body = LoginRequest, responses(
+    (status = 200, body = LoginResponse),
+    (status = 401, description = "`invalid_credentials`", body = ProblemView, content_type = "application/problem+json"),
+    (status = 403, description = "`origin_not_allowed`, in cookie mode", body = ProblemView, content_type = "application/problem+json"),
+    (status = 503, description = "`busy`: come back after Retry-After", body = ProblemView, content_type = "application/problem+json"),
+))]
+pub async fn login(
+    app: AppData,
+    http: HttpRequest,
+    source: Source,
+    Body(request): Body<LoginRequest>,
+) -> Result<HttpResponse, Problem> {
+    if request.cookie {
+        cookie::check_origin(&http, &app.settings.server.origins)?;
+    }
+    let credentials = LogIn {
+        email: Email::parse(&request.email).ok(),
+        password: CandidatePassword::parse(&request.password),
+        device: source.device(),
+    };
+    let outcome = log_in(&app, credentials).await;
+    let name = match &outcome {
+        Ok(_) => "success",
+        Err(LogInError::InvalidCredentials) => "invalid_credentials",
+        Err(LogInError::Busy(_)) => "busy",
+        Err(_) => "unavailable",
+    };
+    metrics::counter!("chancery_logins_total", "outcome" => name).increment(1);
+    tracing::info!(
+        event = "login",
+        outcome = name,
+        user = outcome.as_ref().ok().map(|(user, _)| user.id.to_string())
+    );
+    let (user, tokens) = outcome?;
+    let body =
+        LoginResponse { tokens: TokenResponse::new(&tokens, request.cookie), user: UserView::from(&user) };
+    Ok(granted(&body, &tokens, request.cookie))
+}

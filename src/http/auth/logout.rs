@@ -1,0 +1,34 @@
+use actix_web::HttpResponse;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::super::AppData;
+use super::super::body::OptionalBody;
+use super::super::caller::Authenticated;
+use super::super::cookie;
+use super::super::problem::Problem;
+use super::super::source::Source;
+use crate::domain::Actor;
+use crate::flows::log_out;
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogoutRequest {
+    /// End all of the user's sessions and not only this one.
+    #[serde(default)]
+    all: bool,
+}
+
+/// Ends this session, or all of the user's. Its refresh token is dead at once; its access token is dead here at once,
+/// and at services when it expires.
+#[utoipa::path(post, path = "/auth/logout", tag = "auth", security(("bearer" = [])),
+    request_body(content = Option<LogoutRequest>), responses((status = 204)))]
+pub async fn logout(
+    app: AppData,
+    Authenticated(caller): Authenticated,
+    source: Source,
+    OptionalBody(request): OptionalBody<LogoutRequest>,
+) -> Result<HttpResponse, Problem> {
+    log_out(&app, &caller, request.all, &source.origin(Actor::User(caller.user.id))).await?;
+    Ok(HttpResponse::NoContent().cookie(cookie::clear()).finish())
+}

@@ -1,0 +1,40 @@
+use actix_web::HttpResponse;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::super::AppData;
+use super::super::body::Body;
+use super::super::caller::Authenticated;
+use super::super::problem::{Problem, ProblemView};
+use super::super::source::Source;
+use crate::domain::{Actor, CandidatePassword};
+use crate::flows::{ChangePassword, change_password};
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordRequest {
+    #[schema(format = Password)]
+    current_password: String,
+    #[schema(format = Password)]
+    new_password: String,
+}
+
+/// Changes the user's password. Their other sessions end.
+#[utoipa::path(post, path = "/auth/password", tag = "auth", security(("bearer" = [])), request_body = PasswordRequest,
+    responses(
+        (status = 204),
+        (status = 403, description = "`wrong_password`", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub async fn change(
+    app: AppData,
+    Authenticated(caller): Authenticated,
+    source: Source,
+    Body(request): Body<PasswordRequest>,
+) -> Result<HttpResponse, Problem> {
+    let change = ChangePassword {
+        current: CandidatePassword::parse(&request.current_password),
+        new: &request.new_password,
+    };
+    change_password(&app, &caller, change, &source.origin(Actor::User(caller.user.id))).await?;
+    Ok(HttpResponse::NoContent().finish())
+}

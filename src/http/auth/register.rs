@@ -1,0 +1,40 @@
+use actix_web::HttpResponse;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::super::body::Body;
+use super::super::problem::{Code, Problem};
+use super::super::source::Source;
+use super::super::{AppData, problem::ProblemView};
+use crate::domain::{Actor, DisplayName, Email};
+use crate::flows::{SignUp, sign_up};
+use crate::views::UserView;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterRequest {
+    #[schema(example = "ada@example.com")]
+    email: String,
+    #[schema(format = Password, example = "correct horse battery staple")]
+    password: String,
+    name: Option<String>,
+}
+
+/// Makes an account. The answer is the same whether or not the address has one already.
+#[utoipa::path(post, path = "/auth/register", tag = "auth", request_body = RegisterRequest, responses(
+    (status = 201, body = UserView),
+    (status = 403, description = "`registration_closed`", body = ProblemView, content_type = "application/problem+json"),
+))]
+pub async fn register(
+    app: AppData,
+    source: Source,
+    Body(request): Body<RegisterRequest>,
+) -> Result<HttpResponse, Problem> {
+    let email =
+        Email::parse(&request.email).map_err(|error| Problem::new(Code::InvalidEmail).detail(error))?;
+    let name = request.name.as_deref().map(DisplayName::parse).transpose();
+    let name = name.map_err(|error| Problem::new(Code::InvalidName).detail(error))?;
+    let origin = source.origin(Actor::Anonymous);
+    let user = sign_up(&app, SignUp { email, password: &request.password, name, origin }).await?;
+    Ok(HttpResponse::Created().json(UserView::from(&user)))
+}

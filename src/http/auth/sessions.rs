@@ -1,0 +1,42 @@
+use actix_web::{HttpResponse, web};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::AppData;
+use super::super::caller::Authenticated;
+use super::super::problem::{Code, Problem, ProblemView};
+use crate::domain::SessionId;
+use crate::flows::{end_session, list_sessions};
+use crate::views::SessionView;
+
+#[derive(Serialize, ToSchema)]
+pub struct SessionList {
+    sessions: Vec<SessionView>,
+}
+
+/// The user's live sessions, the last used first.
+#[utoipa::path(get, path = "/auth/sessions", tag = "auth", security(("bearer" = [])),
+    responses((status = 200, body = SessionList)))]
+pub async fn list(app: AppData, Authenticated(caller): Authenticated) -> Result<HttpResponse, Problem> {
+    let sessions = list_sessions(&app, &caller).await?;
+    let sessions = sessions.iter().map(|session| SessionView::of(session, caller.session.id)).collect();
+    Ok(HttpResponse::Ok().json(SessionList { sessions }))
+}
+
+/// Ends one of the user's sessions.
+#[utoipa::path(delete, path = "/auth/sessions/{id}", tag = "auth", security(("bearer" = [])), params(("id" = Uuid, Path)),
+    responses(
+        (status = 204),
+        (status = 404, description = "no such live session of this user", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub async fn end(
+    app: AppData,
+    Authenticated(caller): Authenticated,
+    id: web::Path<Uuid>,
+) -> Result<HttpResponse, Problem> {
+    match end_session(&app, &caller, SessionId(*id)).await? {
+        true => Ok(HttpResponse::NoContent().finish()),
+        false => Err(Problem::new(Code::NotFound)),
+    }
+}

@@ -1,0 +1,275 @@
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::problem::{Code, Problem};
+
+const MAX_BYTES: usize = 64 * 1024;
+const MAX_DEPTH: usize = 32;
+/// A body that has not arrived by then is not coming.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(4);
+
+/// A JSON body, read strictly: `application/json`, at most 64 KiB, no duplicate keys, no NUL (Postgres cannot store it),
+/// no deep nesting, no members the type does not name.
+pub struct Body<T>(pub T);
+
+/// The same, where an empty body stands for the default.
+pub struct OptionalBody<T>(pub T);
+
+impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let arriving = receive(request, payload);
+        Box::pin(async move {
+            match arriving.await? {
+                Received::Json(bytes) => parse(&bytes).map(Self),
+                Received::Other | Received::Nothing => Err(Problem::new(Code::UnsupportedMediaType)),
+            }
+        })
+    }
+}
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let arriving = receive(request, payload);
+        Box::pin(async move {
+            match arriving.await? {
+                Received::Nothing => Ok(Self(T::default())),
+                Received::Json(bytes) if bytes.is_empty() => Ok(Self(T::default())),
+                Received::Json(bytes) => parse(&bytes).map(Self),
+                Received::Other => Err(Problem::new(Code::UnsupportedMediaType)),
+            }
+        })
+    }
+}
+
+enum Received {
+    Json(web::BytesMut),
+    /// A body that does not say it is JSON.
+    Other,
+    /// No body and no type.
+    Nothing,
+}
+
+fn receive(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Received, Problem>> + use<> {
+    let is_json = request.content_type().eq_ignore_ascii_case("application/json");
+    let is_typed = request.headers().contains_key(header::CONTENT_TYPE);
+    let declared =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let mut payload = payload.take();
+    async move {
+        if declared.is_some_and(|length: u64| length > MAX_BYTES as u64) {
+            return Err(Problem::new(Code::PayloadTooLarge));
+        }
+        let read = async {
+            let mut bytes = web::BytesMut::new();
+            while let Some(chunk) = payload.next().await {
+                let chunk =
+                    chunk.map_err(|_| Problem::new(Code::InvalidJson).detail("the body broke off"))?;
+                if bytes.len() + chunk.len() > MAX_BYTES {
+                    return Err(Problem::new(Code::PayloadTooLarge));
+                }
+                bytes.extend_from_slice(&chunk);
+            }
+            Ok(bytes)
+        };
+        let bytes = tokio::time::timeout(ARRIVES_WITHIN, read)
+            .await
+            .map_err(|_| Problem::new(Code::RequestTimeout))??;
+        Ok(match (is_json, bytes.is_empty()) {
+            (true, _) => Received::Json(bytes),
+            (false, true) if !is_typed => Received::Nothing,
+            (false, _) => Received::Other,
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // The library's messages quote the input, which may be a password; ours say only where and what.
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = Strict { depth: 0 }
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| Problem::new(Code::InvalidJson).detail(describe(&error)))?;
+    T::deserialize(value).map_err(|error| {
+        let message = error.to_string();
+        // "missing field `x`" and "unknown field `x`" name members; a wrong type would quote the value.
+        let safe = message.starts_with("missing field") || message.starts_with("unknown field");
+        let detail = if safe { message } else { "a member has the wrong type".to_owned() };
+        Problem::new(Code::InvalidJson).detail(detail)
+    })
+}
+
+fn describe(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => OURS
+            .into_iter()
+            .find(|ours| error.to_string().starts_with(ours))
+            .unwrap_or("a value that is not allowed"),
+        _ => "not well-formed JSON",
+    };
+    format!("{what}, at line {} column {}", error.line(), error.column())
+}
+
+const DUPLICATE: &str = "a member is given twice";
+const TOO_DEEP: &str = "nested too deeply";
+const NUL: &str = "a string holds the NUL character";
+const OURS: [&str; 3] = [DUPLICATE, TOO_DEEP, NUL];
+
+/// Builds a [`Value`] and refuses what JSON parsers disagree about.
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: Error>(self) -> Result<Self, E> {
+        if self.depth >= MAX_DEPTH { Err(E::custom(TOO_DEEP)) } else { Ok(Self { depth: self.depth + 1 }) }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
+        if value.contains('\0') { Err(E::custom(NUL)) } else { Ok(value.into()) }
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let inner = self.deeper()?;
+        let mut map = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if name.contains('\0') {
+                return Err(A::Error::custom(NUL));
+            }
+            let value = members.next_value_seed(inner)?;
+            if map.insert(name, value).is_some() {
+                return Err(A::Error::custom(DUPLICATE));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        a: String,
+        #[serde(default)]
+        b: Option<i64>,
+    }
+
+    fn refused(json: &str) -> String {
+        use actix_web::ResponseError;
+        let problem = parse::<Sample>(json.as_bytes()).unwrap_err();
+        assert_eq!(problem.status_code(), 400);
+        format!("{problem:?}")
+    }
+
+    #[test]
+    fn good_json_is_read() {
+        assert_eq!(
+            parse::<Sample>(br#" {"a":"x","b":-3} "#).unwrap(),
+            Sample { a: "x".to_owned(), b: Some(-3) }
+        );
+    }
+
+    #[test]
+    fn what_parsers_disagree_about_is_refused_and_named() {
+        assert!(refused(r#"{"a":"x","a":"y"}"#).contains(DUPLICATE));
+        assert!(refused(r#"{"a":"x\u0000"}"#).contains(NUL));
+        assert!(refused(r#"{"a\u0000":"x"}"#).contains(NUL));
+        assert!(refused(&format!("{{\"a\":{}{}}}", "[".repeat(40), "]".repeat(40))).contains(TOO_DEEP));
+        assert!(refused(&"[".repeat(60_000)).contains(TOO_DEEP));
+        assert!(refused(r#"{"a":"x","c":1}"#).contains("unknown field `c`"));
+        assert!(refused("{}").contains("missing field `a`"));
+        assert!(refused(r#"{"a":"x"} {"#).contains("not well-formed"));
+        assert!(refused(r#"{"a":"x","b":9223372036854775808}"#).contains("wrong type"));
+        assert!(parse::<Sample>(b"{\"a\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_quoted_back() {
+        assert!(!refused(r#"{"a":"x","b":"hunter2"}"#).contains("hunter2"));
+        assert!(!refused(r#"{"a":hunter2}"#).contains("hunter2"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse::<Sample>(&bytes);
+        }
+
+        #[test]
+        fn whatever_it_accepts_the_library_accepts_alike(text in r#"[\[\]{}",:a0-9\\ tn.-]{0,40}"#) {
+            let mut reader = serde_json::Deserializer::from_str(&text);
+            if let Ok(value) = (Strict { depth: 0 }).deserialize(&mut reader)
+                && reader.end().is_ok()
+            {
+                prop_assert_eq!(Some(value), serde_json::from_str(&text).ok());
+            }
+        }
+    }
+}

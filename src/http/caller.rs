@@ -1,0 +1,89 @@
+use std::marker::PhantomData;
+
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use actix_web::{FromRequest, HttpRequest};
+use futures_util::future::LocalBoxFuture;
+
+use super::AppData;
+use super::problem::{Code, Problem};
+use crate::domain::{Actor, scope};
+use crate::flows::{Caller, authenticate};
+
+/// A handler that takes this is for whoever has a good access token.
+pub struct Authenticated(pub Caller);
+
+/// A handler that takes this is for whoever has a good access token with scope `S`.
+pub struct Permit<S> {
+    pub caller: Caller,
+    scope: PhantomData<S>,
+}
+
+impl<S> Permit<S> {
+    pub fn actor(&self) -> Actor {
+        Actor::User(self.caller.user.id)
+    }
+}
+
+/// A scope as a type.
+pub trait Needed: 'static {
+    const SCOPE: &str;
+}
+
+macro_rules! needed {
+    ($($name:ident $scope:ident),+) => {$(
+        pub struct $name;
+        impl Needed for $name {
+            const SCOPE: &str = scope::$scope;
+        }
+    )+};
+}
+
+needed!(KeysRead KEYS_READ, KeysRotate KEYS_ROTATE, UsersRead USERS_READ, UsersWrite USERS_WRITE);
+
+impl FromRequest for Authenticated {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let token = bearer(request);
+        let app = request.app_data::<AppData>().cloned();
+        Box::pin(async move {
+            let app = app.ok_or_else(|| Problem::new(Code::Internal))?;
+            Ok(Self(authenticate(&app, &token?).await?))
+        })
+    }
+}
+
+impl<S: Needed> FromRequest for Permit<S> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let authenticated = Authenticated::from_request(request, payload);
+        Box::pin(async move {
+            let Authenticated(caller) = authenticated.await?;
+            if !caller.scopes.contains(S::SCOPE) {
+                let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, S::SCOPE);
+                return Err(Problem::new(Code::InsufficientScope)
+                    .detail(format!("this needs the scope {}", S::SCOPE))
+                    .header("WWW-Authenticate", challenge));
+            }
+            Ok(Self { caller, scope: PhantomData })
+        })
+    }
+}
+
+/// The token of the one `Authorization: Bearer` header (RFC 6750 section 2.1). Tokens in the query or the body are not read.
+fn bearer(request: &HttpRequest) -> Result<String, Problem> {
+    let mut given = request.headers().get_all(header::AUTHORIZATION);
+    let value = match (given.next(), given.next()) {
+        (Some(value), None) => value.to_str().map_err(|_| Problem::new(Code::InvalidToken))?,
+        (Some(_), Some(_)) => return Err(Problem::new(Code::InvalidToken)),
+        (None, _) => return Err(Problem::new(Code::TokenRequired)),
+    };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start().to_owned()),
+        _ => Err(Problem::new(Code::TokenRequired)),
+    }
+}

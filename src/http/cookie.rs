@@ -1,0 +1,40 @@
+//! Refresh tokens in a cookie, for UIs in a browser: script cannot read it, other sites cannot use it.
+
+use actix_web::HttpRequest;
+use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use actix_web::http::header;
+
+use super::problem::{Code, Problem};
+use crate::tokens::RefreshTokenText;
+
+/// `__Host-` lets no other host and no subpath set or shadow it (RFC 6265bis section 4.1.3.2).
+const NAME: &str = "__Host-chancery_refresh";
+
+pub fn set(token: &RefreshTokenText, seconds: i64) -> Cookie<'static> {
+    base(token.expose().to_owned()).max_age(Duration::seconds(seconds)).finish()
+}
+
+pub fn clear() -> Cookie<'static> {
+    base(String::new()).max_age(Duration::ZERO).finish()
+}
+
+fn base(value: String) -> actix_web::cookie::CookieBuilder<'static> {
+    Cookie::build(NAME, value).path("/").secure(true).http_only(true).same_site(SameSite::Strict)
+}
+
+/// The refresh token in the request's cookie.
+pub fn read(request: &HttpRequest) -> Option<String> {
+    request.cookie(NAME).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
+}
+
+/// Whoever uses or gets the cookie must come from one of our own origins. A browser says where a request comes from:
+/// `Origin` on every POST, and `Sec-Fetch-Site`. What says neither is no browser and has no cookie to be abused.
+pub fn check_origin(request: &HttpRequest, origins: &[String]) -> Result<(), Problem> {
+    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let allowed = match (text(header::ORIGIN.as_str()), text("sec-fetch-site")) {
+        (Some(origin), _) => origins.iter().any(|allowed| allowed == origin),
+        (None, Some(site)) => matches!(site, "same-origin" | "none"),
+        (None, None) => true,
+    };
+    if allowed { Ok(()) } else { Err(Problem::new(Code::OriginNotAllowed)) }
+}

@@ -1,0 +1,25 @@
+//! HTTP: the URL table, the frame around every request, extractors, and one file per resource.
+//!
+//! A handler has four moves: parse, call one flow, shape the answer, return. What a request may do is said by the types of
+//! its arguments. No SQL and no key material here. Called by the server.
+
+mod admin;
+mod auth;
+mod body;
+mod caller;
+mod cookie;
+mod frame;
+mod openapi;
+mod ops;
+mod problem;
+mod routes;
+mod source;
+mod well_known;
+
+pub use frame::frame;
+pub use openapi::document as openapi_document;
+pub use problem::{Code, Problem};
+pub use routes::{Endpoint, configure, url_table};
+
+/// The shared state, as handlers receive it.
+type AppData = actix_web::web::Data<crate::app::App>;

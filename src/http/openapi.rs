@@ -1,0 +1,93 @@
+//! `/openapi.json`, written by the handlers' own types, and the page that shows it.
+
+use actix_web::{HttpResponse, web};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
+use utoipa::{Modify, OpenApi};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::problem::ProblemView;
+use super::{admin, auth, ops, well_known};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Chancery", description = "A standalone auth server: RS256 tokens any service verifies offline."),
+    paths(
+        well_known::jwks,
+        well_known::metadata,
+        well_known::oauth_metadata,
+        auth::register::register,
+        auth::login::login,
+        auth::refresh::refresh,
+        auth::logout::logout,
+        auth::me::me,
+        auth::sessions::list,
+        auth::sessions::end,
+        auth::password::change,
+        admin::keys::list,
+        admin::keys::rotate,
+        admin::users::list,
+        admin::users::create,
+        admin::users::show,
+        admin::users::update,
+        admin::users::delete,
+        admin::users::set_password,
+        ops::live,
+        ops::ready,
+        ops::metrics,
+        show,
+    ),
+    components(schemas(ProblemView)),
+    modifiers(&BearerScheme, &ProblemEverywhere)
+)]
+struct Api;
+
+/// The API's description, OpenAPI 3.1.
+pub fn document() -> Document {
+    Api::openapi()
+}
+
+struct BearerScheme;
+
+impl Modify for BearerScheme {
+    fn modify(&self, document: &mut Document) {
+        let bearer =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT (RFC 9068)").build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Whatever else an operation answers is a problem.
+struct ProblemEverywhere;
+
+impl Modify for ProblemEverywhere {
+    fn modify(&self, document: &mut Document) {
+        let problem = || {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+            ResponseBuilder::new()
+                .description("A problem (RFC 9457); docs/errors.md lists the codes.")
+                .content("application/problem+json", content)
+                .build()
+        };
+        for item in document.paths.paths.values_mut() {
+            let operations: [&mut Option<Operation>; 5] =
+                [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.put];
+            for operation in operations.into_iter().flatten() {
+                operation.responses.responses.insert("default".to_owned(), problem().into());
+            }
+        }
+    }
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", responses((status = 200, body = Object)))]
+pub async fn show(document: web::Data<Document>) -> HttpResponse {
+    HttpResponse::Ok().json(&**document)
+}
+
+/// The document as a page, at `/docs/`. Everything it loads is built in.
+pub fn page() -> SwaggerUi {
+    SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json"))
+}

@@ -1,0 +1,366 @@
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::frame::request_id;
+use crate::domain::PasswordRejected;
+use crate::flows::{
+    AuthenticateError, ChangePasswordError, CreateFirstKeysError, CreateUserError, LoadKeyringError,
+    LogInError, ManageUserError, RefreshError, RotateKeysError, SetPasswordError, SignUpError,
+};
+use crate::keys::SignerError;
+use crate::passwords::Busy;
+use crate::store::StoreError;
+use crate::views::rfc3339;
+
+/// How soon to come back when the database is away or everybody is hashing.
+const RETRY_AFTER: i64 = 2;
+
+/// The stable error codes: `(variant, code, status, title)`. `docs/errors.md` is the same table for readers.
+macro_rules! codes {
+    ($($variant:ident $code:literal $status:ident $title:literal),+ $(,)?) => {
+        /// What went wrong, for programs.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code { $($variant),+ }
+
+        impl Code {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code),+ }
+            }
+
+            pub fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),+ }
+            }
+
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidJson "invalid_json" BAD_REQUEST "The body is not the JSON it should be",
+    InvalidParameter "invalid_parameter" BAD_REQUEST "A parameter of the request cannot be read",
+    TokenRequired "token_required" UNAUTHORIZED "This needs an access token",
+    InvalidToken "invalid_token" UNAUTHORIZED "The access token is not valid",
+    InvalidCredentials "invalid_credentials" UNAUTHORIZED "E-mail or password is wrong",
+    InvalidGrant "invalid_grant" UNAUTHORIZED "The refresh token is not valid",
+    InsufficientScope "insufficient_scope" FORBIDDEN "The access token does not allow this",
+    WrongPassword "wrong_password" FORBIDDEN "The current password is wrong",
+    OriginNotAllowed "origin_not_allowed" FORBIDDEN "This origin may not use cookies here",
+    RegistrationClosed "registration_closed" FORBIDDEN "Registration is closed",
+    NotFound "not_found" NOT_FOUND "There is nothing here",
+    MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "This cannot be done here",
+    RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive",
+    EmailTaken "email_taken" CONFLICT "This address has an account",
+    KeyNotEligible "key_not_eligible" CONFLICT "The next key may not sign yet",
+    RotationSuperseded "rotation_superseded" CONFLICT "Another rotation came first",
+    PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large",
+    UnsupportedMediaType "unsupported_media_type" UNSUPPORTED_MEDIA_TYPE "The body must be application/json",
+    InvalidEmail "invalid_email" UNPROCESSABLE_ENTITY "This is not an e-mail address",
+    InvalidName "invalid_name" UNPROCESSABLE_ENTITY "This is not a name",
+    InvalidRole "invalid_role" UNPROCESSABLE_ENTITY "There is no such role",
+    PasswordTooShort "password_too_short" UNPROCESSABLE_ENTITY "The password is too short",
+    PasswordTooLong "password_too_long" UNPROCESSABLE_ENTITY "The password is too long",
+    PasswordCommon "password_common" UNPROCESSABLE_ENTITY "The password is a common one",
+    PasswordPersonal "password_personal" UNPROCESSABLE_ENTITY "The password is your own name or address",
+    ReasonRequired "reason_required" UNPROCESSABLE_ENTITY "Forcing a rotation needs a reason",
+    IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key belongs to another request",
+    Internal "internal_error" INTERNAL_SERVER_ERROR "Something went wrong here",
+    Busy "busy" SERVICE_UNAVAILABLE "Too many passwords are being checked",
+    DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database is not available",
+    KeysUnavailable "keys_unavailable" SERVICE_UNAVAILABLE "The signing keys are not available",
+    NotReady "not_ready" SERVICE_UNAVAILABLE "This node takes no requests at the moment",
+    TimedOut "timed_out" SERVICE_UNAVAILABLE "The request took too long",
+}
+
+/// An error answer: RFC 9457 `application/problem+json`. The client hears a code; the log hears the cause.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: Option<String>,
+    members: Map<String, Value>,
+    headers: Vec<(&'static str, String)>,
+    cause: Option<String>,
+}
+
+/// A problem on the wire.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemView {
+    /// `urn:chancery:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    /// Stable; see docs/errors.md.
+    code: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    /// Also in the `X-Request-Id` header and in the server's log.
+    request_id: String,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    members: Map<String, Value>,
+}
+
+impl Problem {
+    pub fn new(code: Code) -> Self {
+        let mut problem = Self { code, detail: None, members: Map::new(), headers: Vec::new(), cause: None };
+        match code {
+            Code::TokenRequired => problem.headers.push(("WWW-Authenticate", "Bearer".to_owned())),
+            Code::InvalidToken => {
+                problem.headers.push(("WWW-Authenticate", r#"Bearer error="invalid_token""#.to_owned()));
+            }
+            _ if code.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                problem.headers.push(("Retry-After", RETRY_AFTER.to_string()));
+            }
+            _ => {}
+        }
+        problem
+    }
+
+    /// Something the client may read; never a secret, SQL or a path.
+    pub fn detail(mut self, detail: impl fmt::Display) -> Self {
+        self.detail = Some(detail.to_string());
+        self
+    }
+
+    /// A member beside the standard ones (RFC 9457 section 3.2).
+    pub fn member(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// What the log should know and the client should not.
+    fn cause(mut self, cause: impl fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.as_str())
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        match (&self.cause, self.code.status().is_server_error()) {
+            (Some(cause), true) => tracing::error!(event = "problem", code = self.code.as_str(), %cause),
+            (Some(cause), false) => tracing::info!(event = "problem", code = self.code.as_str(), %cause),
+            (None, _) => {}
+        }
+        let mut response = HttpResponse::build(self.code.status());
+        for (name, value) in &self.headers {
+            response.insert_header((*name, value.as_str()));
+        }
+        let view = ProblemView {
+            kind: format!("urn:chancery:problem:{}", self.code.as_str()),
+            title: self.code.title().to_owned(),
+            status: self.code.status().as_u16(),
+            code: self.code.as_str().to_owned(),
+            detail: self.detail.clone(),
+            request_id: request_id().to_string(),
+            members: self.members.clone(),
+        };
+        response
+            .insert_header((header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")))
+            .body(serde_json::to_string(&view).unwrap_or_default())
+    }
+}
+
+// The one place where flows' errors become HTTP.
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Unavailable(_) => Code::DatabaseUnavailable,
+            StoreError::Duplicate | StoreError::Corrupt { .. } | StoreError::Other(_) => Code::Internal,
+        };
+        Self::new(code).cause(error)
+    }
+}
+
+impl From<LoadKeyringError> for Problem {
+    fn from(error: LoadKeyringError) -> Self {
+        match error {
+            LoadKeyringError::Store(error) => error.into(),
+            other => Self::new(Code::KeysUnavailable).cause(other),
+        }
+    }
+}
+
+impl From<SignerError> for Problem {
+    fn from(error: SignerError) -> Self {
+        Self::new(Code::KeysUnavailable).cause(error)
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(_: Busy) -> Self {
+        Self::new(Code::Busy)
+    }
+}
+
+impl From<PasswordRejected> for Problem {
+    fn from(rejected: PasswordRejected) -> Self {
+        let code = match rejected {
+            PasswordRejected::TooShort { .. } => Code::PasswordTooShort,
+            PasswordRejected::TooLong => Code::PasswordTooLong,
+            PasswordRejected::Common => Code::PasswordCommon,
+            PasswordRejected::Personal => Code::PasswordPersonal,
+        };
+        Self::new(code).detail(rejected)
+    }
+}
+
+impl From<AuthenticateError> for Problem {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Token(_) | AuthenticateError::Ended => {
+                Self::new(Code::InvalidToken).cause(error)
+            }
+            AuthenticateError::Keys(error) => error.into(),
+            AuthenticateError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<LogInError> for Problem {
+    fn from(error: LogInError) -> Self {
+        match error {
+            LogInError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            LogInError::Busy(error) => error.into(),
+            LogInError::Keys(error) => error.into(),
+            LogInError::Sign(error) => error.into(),
+            LogInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Invalid(cause) => Self::new(Code::InvalidGrant).cause(cause),
+            RefreshError::Contended => Self::new(Code::DatabaseUnavailable).cause(error),
+            RefreshError::Keys(error) => error.into(),
+            RefreshError::Sign(error) => error.into(),
+            RefreshError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignUpError> for Problem {
+    fn from(error: SignUpError) -> Self {
+        match error {
+            SignUpError::Closed => Self::new(Code::RegistrationClosed),
+            SignUpError::Password(rejected) => rejected.into(),
+            SignUpError::Busy(error) => error.into(),
+            SignUpError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateUserError> for Problem {
+    fn from(error: CreateUserError) -> Self {
+        match error {
+            CreateUserError::EmailTaken => Self::new(Code::EmailTaken),
+            CreateUserError::Password(rejected) => rejected.into(),
+            CreateUserError::Busy(error) => error.into(),
+            CreateUserError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ChangePasswordError> for Problem {
+    fn from(error: ChangePasswordError) -> Self {
+        match error {
+            ChangePasswordError::WrongPassword => Self::new(Code::WrongPassword),
+            ChangePasswordError::Password(rejected) => rejected.into(),
+            ChangePasswordError::Busy(error) => error.into(),
+            ChangePasswordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SetPasswordError> for Problem {
+    fn from(error: SetPasswordError) -> Self {
+        match error {
+            SetPasswordError::NotFound => Self::new(Code::NotFound),
+            SetPasswordError::Password(rejected) => rejected.into(),
+            SetPasswordError::Busy(error) => error.into(),
+            SetPasswordError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ManageUserError> for Problem {
+    fn from(error: ManageUserError) -> Self {
+        match error {
+            ManageUserError::NotFound => Self::new(Code::NotFound),
+            ManageUserError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RotateKeysError> for Problem {
+    fn from(error: RotateKeysError) -> Self {
+        match error {
+            RotateKeysError::NotEligible { eligible_at, wait_s } => Self::new(Code::KeyNotEligible)
+                .member("eligible_at", rfc3339(eligible_at))
+                .header("Retry-After", wait_s)
+                .detail("the next key is published, but some verifier may not have fetched it yet"),
+            // Only the schedule is told this, and it does not ask by HTTP.
+            RotateKeysError::NotDue(due_at) => {
+                Self::new(Code::KeyNotEligible).member("eligible_at", rfc3339(due_at))
+            }
+            RotateKeysError::Superseded
+            | RotateKeysError::NewKey(CreateFirstKeysError::Store(StoreError::Duplicate)) => {
+                Self::new(Code::RotationSuperseded)
+            }
+            RotateKeysError::ReasonMissing => Self::new(Code::ReasonRequired),
+            RotateKeysError::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused),
+            RotateKeysError::Set(error) => Self::new(Code::KeysUnavailable).cause(error),
+            RotateKeysError::Store(StoreError::Duplicate) => Self::new(Code::RotationSuperseded),
+            RotateKeysError::Store(error) | RotateKeysError::NewKey(CreateFirstKeysError::Store(error)) => {
+                error.into()
+            }
+            RotateKeysError::NewKey(error) => Self::new(Code::KeysUnavailable).cause(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_table_is_this_table() {
+        let documented = include_str!("../../docs/errors.md");
+        let rows: Vec<&str> = documented.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(rows.len(), Code::ALL.len());
+        for (row, code) in rows.iter().zip(Code::ALL) {
+            let expected = format!("| `{}` | {} | {} |", code.as_str(), code.status().as_u16(), code.title());
+            assert!(row.starts_with(&expected), "{row}\nshould begin\n{expected}");
+        }
+    }
+}

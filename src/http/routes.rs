@@ -1,0 +1,124 @@
+use actix_cors::Cors;
+use actix_web::http::Method;
+use actix_web::middleware::Condition;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard};
+
+use super::problem::{Code, Problem};
+use super::{admin, auth, openapi, ops, well_known};
+
+/// Every address of the server. Who may ask is in the handlers' arguments: `Authenticated` needs a token, `Permit<…>` a
+/// token with that scope; what names neither is open.
+pub fn url_table() -> Vec<Endpoint> {
+    vec![
+        // Services that verify tokens.
+        at("/.well-known/jwks.json").get(well_known::jwks).options(well_known::preflight),
+        at("/.well-known/openid-configuration").get(well_known::metadata).options(well_known::preflight),
+        at("/.well-known/oauth-authorization-server")
+            .get(well_known::metadata)
+            .options(well_known::preflight),
+        // Login UIs.
+        at("/auth/register").post(auth::register::register),
+        at("/auth/login").post(auth::login::login),
+        at("/auth/refresh").post(auth::refresh::refresh),
+        at("/auth/logout").post(auth::logout::logout),
+        at("/auth/me").get(auth::me::me),
+        at("/auth/sessions").get(auth::sessions::list),
+        at("/auth/sessions/{id}").delete(auth::sessions::end),
+        at("/auth/password").post(auth::password::change),
+        // Operators.
+        at("/admin/keys").get(admin::keys::list),
+        at("/admin/keys/rotate").post(admin::keys::rotate),
+        at("/admin/users").get(admin::users::list).post(admin::users::create),
+        at("/admin/users/{id}")
+            .get(admin::users::show)
+            .patch(admin::users::update)
+            .delete(admin::users::delete),
+        at("/admin/users/{id}/password").post(admin::users::set_password),
+        at("/health/live").get(ops::live),
+        at("/health/ready").get(ops::ready),
+        at("/metrics").get(ops::metrics),
+        at("/openapi.json").get(openapi::show),
+    ]
+}
+
+/// One address and what may be done there.
+pub struct Endpoint {
+    pub path: &'static str,
+    /// As the `Allow` header lists them.
+    pub methods: Vec<Method>,
+    resource: Resource,
+}
+
+fn at(path: &'static str) -> Endpoint {
+    Endpoint { path, methods: Vec::new(), resource: web::resource(path) }
+}
+
+macro_rules! methods {
+    ($($name:ident $method:ident),+) => {$(
+        fn $name<F, Args>(self, handler: F) -> Self
+        where
+            F: Handler<Args>,
+            Args: FromRequest + 'static,
+            F::Output: Responder + 'static,
+        {
+            self.on(Method::$method, handler)
+        }
+    )+};
+}
+
+impl Endpoint {
+    methods!(get GET, post POST, patch PATCH, delete DELETE, options OPTIONS);
+
+    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        // HEAD is GET without the body (RFC 9110 section 9.3.2); the server leaves the body out.
+        let route = if method == Method::GET {
+            self.methods.push(Method::HEAD);
+            web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+        } else {
+            web::route().method(method.clone())
+        };
+        self.methods.push(method);
+        self.resource = self.resource.route(route.to(handler));
+        self
+    }
+
+    fn mount(self, config: &mut ServiceConfig, origins: &[String]) {
+        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        let allow = allowed.join(", ");
+        let resource = self.resource.default_service(web::to(move || {
+            let problem = Problem::new(Code::MethodNotAllowed).header("Allow", &allow);
+            async move { Err::<HttpResponse, _>(problem) }
+        }));
+        let for_browsers = self.path.starts_with("/auth/");
+        config.service(resource.wrap(Condition::new(for_browsers, cors(origins, self.methods))));
+    }
+}
+
+/// Mounts the table. Anything else is `not_found`.
+pub fn configure(config: &mut ServiceConfig, origins: &[String]) {
+    for endpoint in url_table() {
+        endpoint.mount(config, origins);
+    }
+    config.service(openapi::page());
+    config.default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::new(Code::NotFound)) }));
+}
+
+/// Login UIs on the configured origins may call `/auth` with credentials (Fetch standard, CORS protocol). Nobody else may,
+/// and nothing else of the server can be called so.
+fn cors(origins: &[String], methods: Vec<Method>) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(methods)
+        .allowed_headers(["authorization", "content-type"])
+        .expose_headers(["retry-after", "x-request-id", "www-authenticate"])
+        .supports_credentials()
+        // A browser learns from the missing header; a foreign origin that is no browser's is no concern of CORS.
+        .block_on_origin_mismatch(false)
+        .max_age(3600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin))
+}

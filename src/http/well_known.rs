@@ -1,0 +1,116 @@
+//! `/.well-known`: what services need to verify tokens. Served from memory, also while the database is away, to any
+//! origin.
+
+use actix_web::http::header::{self, CacheControl, CacheDirective, EntityTag, IfNoneMatch};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::AppData;
+use super::problem::{Code, Problem, ProblemView};
+use crate::domain::SigningAlgorithm;
+
+/// The public keys as a JWK Set (RFC 7517).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the document; the bytes are built by keys::jwks")]
+pub struct JwkSet {
+    keys: Vec<Jwk>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the document; the bytes are built by keys::jwks")]
+pub struct Jwk {
+    kty: String,
+    r#use: String,
+    alg: String,
+    kid: String,
+    n: String,
+    e: String,
+}
+
+/// The public keys. Cacheable, with a strong ETag.
+#[utoipa::path(get, path = "/.well-known/jwks.json", tag = "well-known", responses(
+    (status = 200, body = JwkSet, content_type = "application/jwk-set+json"),
+    (status = 304, description = "unchanged since If-None-Match"),
+    (status = 503, description = "`keys_unavailable`", body = ProblemView, content_type = "application/problem+json"),
+))]
+pub async fn jwks(app: AppData, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let keyring = app.keyring.load_full().ok_or_else(|| Problem::new(Code::KeysUnavailable))?;
+    let document = keyring.jwks();
+    let unchanged = matches_etag(&request, &document.etag);
+    let status = if unchanged { "304" } else { "200" };
+    metrics::counter!("chancery_jwks_requests_total", "status" => status).increment(1);
+    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((header::ETAG, document.etag.as_str())).insert_header((
+        header::CACHE_CONTROL,
+        format!("public, max-age={}, stale-if-error=86400", document.max_age(app.clock.now())),
+    ));
+    open_to_all(&mut response);
+    Ok(if unchanged {
+        response.finish()
+    } else {
+        response.content_type("application/jwk-set+json").body(document.body.clone())
+    })
+}
+
+fn matches_etag(request: &HttpRequest, etag: &str) -> bool {
+    let ours = EntityTag::new_strong(etag.trim_matches('"').to_owned());
+    match request.get_header::<IfNoneMatch>() {
+        Some(IfNoneMatch::Any) => true,
+        // RFC 9110 section 13.1.2: compared weakly.
+        Some(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&ours)),
+        None => false,
+    }
+}
+
+/// Server metadata (RFC 8414, OpenID Connect Discovery): what exists, and nothing that does not.
+#[derive(Serialize, ToSchema)]
+pub struct Metadata {
+    issuer: String,
+    jwks_uri: String,
+    response_types_supported: Vec<&'static str>,
+    grant_types_supported: Vec<&'static str>,
+    subject_types_supported: Vec<&'static str>,
+    id_token_signing_alg_values_supported: Vec<&'static str>,
+}
+
+/// Where the keys are, found from the issuer alone.
+#[utoipa::path(get, path = "/.well-known/openid-configuration", tag = "well-known",
+    responses((status = 200, body = Metadata)))]
+pub async fn metadata(app: AppData) -> HttpResponse {
+    let issuer = app.settings.server.issuer.clone();
+    let mut response = HttpResponse::Ok();
+    response.insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(300)]));
+    open_to_all(&mut response);
+    response.json(Metadata {
+        jwks_uri: format!("{issuer}/.well-known/jwks.json"),
+        issuer,
+        response_types_supported: vec![],
+        grant_types_supported: vec![],
+        subject_types_supported: vec!["public"],
+        id_token_signing_alg_values_supported: vec![SigningAlgorithm::Rs256.as_str()],
+    })
+}
+
+/// The same document at its RFC 8414 address.
+#[utoipa::path(get, path = "/.well-known/oauth-authorization-server", tag = "well-known",
+    responses((status = 200, body = Metadata)))]
+#[expect(dead_code, reason = "describes the second address of `metadata`")]
+pub fn oauth_metadata() {}
+
+/// A browser asks before it sends `If-None-Match` from another origin.
+pub async fn preflight() -> HttpResponse {
+    let mut response = HttpResponse::NoContent();
+    open_to_all(&mut response);
+    response
+        .insert_header((header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_HEADERS, "*"))
+        .insert_header((header::ACCESS_CONTROL_MAX_AGE, "86400"))
+        .finish()
+}
+
+fn open_to_all(response: &mut HttpResponseBuilder) {
+    response
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header(("cross-origin-resource-policy", "cross-origin"));
+}

@@ -1,0 +1,94 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use crate::domain::{KeyPolicy, KeySet, SigningKey};
+
+/// The JWK Set (RFC 7517 section 5) as it goes over the wire: built once per change, served from memory.
+#[derive(Clone, Debug)]
+pub struct JwksDocument {
+    pub body: String,
+    /// A strong validator, quotes included: a digest of the body, so all nodes give the same one.
+    pub etag: String,
+    max_age: TimeDelta,
+    next_change: DateTime<Utc>,
+}
+
+impl JwksDocument {
+    /// Every key published at `now`, the signing one first.
+    pub fn build(keys: &KeySet, policy: &KeyPolicy, now: DateTime<Utc>) -> Self {
+        let mut published: Vec<&SigningKey> = keys.published(now).collect();
+        published.sort_by_key(|key| key.kid != keys.current().kid);
+        let jwks: Vec<&serde_json::Value> = published.iter().map(|key| &key.public_jwk).collect();
+        let body = json!({ "keys": jwks }).to_string();
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
+        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]));
+        Self { body, etag, max_age: policy.jwks_max_age, next_change: keys.scheduled_at(policy) }
+    }
+
+    /// Seconds a cache may keep the document: the configured longest, or less when a scheduled rotation is nearer, so
+    /// caches come back soon after it.
+    pub fn max_age(&self, now: DateTime<Utc>) -> i64 {
+        let until_change = self.next_change - now;
+        let longest = self.max_age;
+        if until_change > TimeDelta::zero() { longest.min(until_change) } else { longest }
+            .num_seconds()
+            .max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Kid, SigningAlgorithm};
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    fn key(kid: &str, activated_at: Option<i64>, demoted: Option<(i64, i64)>) -> SigningKey {
+        SigningKey {
+            kid: Kid::new(kid.to_owned()),
+            alg: SigningAlgorithm::Rs256,
+            public_jwk: json!({ "kid": kid }),
+            longest_life: TimeDelta::zero(),
+            created_at: at(0),
+            published_at: at(0),
+            activated_at: activated_at.map(at),
+            demoted_at: demoted.map(|(demoted_at, _)| at(demoted_at)),
+            retires_at: demoted.map(|(_, retires_at)| at(retires_at)),
+            revoked_at: None,
+        }
+    }
+
+    const POLICY: KeyPolicy = KeyPolicy {
+        staleness: TimeDelta::seconds(5),
+        jwks_max_age: TimeDelta::seconds(300),
+        verifier_cache: TimeDelta::seconds(900),
+        rotate_every: TimeDelta::seconds(10_000),
+        leeway: TimeDelta::seconds(60),
+    };
+
+    #[test]
+    fn the_document_holds_what_is_published_and_changes_its_tag_with_it() {
+        let keys =
+            vec![key("next", None, None), key("now", Some(0), None), key("old", Some(0), Some((0, 100)))];
+        let set = KeySet::new(keys).unwrap();
+        let before = JwksDocument::build(&set, &POLICY, at(99));
+        assert_eq!(before.body, r#"{"keys":[{"kid":"now"},{"kid":"next"},{"kid":"old"}]}"#);
+        let after = JwksDocument::build(&set, &POLICY, at(100));
+        assert_eq!(after.body, r#"{"keys":[{"kid":"now"},{"kid":"next"}]}"#);
+        assert_ne!(before.etag, after.etag);
+        assert_eq!(after.etag, JwksDocument::build(&set, &POLICY, at(200)).etag);
+    }
+
+    #[test]
+    fn caches_come_back_when_a_rotation_is_due() {
+        let set = KeySet::new(vec![key("next", None, None), key("now", Some(0), None)]).unwrap();
+        let document = JwksDocument::build(&set, &POLICY, at(0));
+        assert_eq!(document.max_age(at(0)), 300);
+        assert_eq!(document.max_age(at(9_990)), 10);
+        assert_eq!(document.max_age(at(10_001)), 300);
+    }
+}

@@ -1,0 +1,39 @@
+//! Chancery: a standalone auth server. It checks passwords, issues RS256 access tokens that any service verifies offline,
+//! and rotates its signing keys without breaking anyone.
+//!
+//! # The rooms, lowest first; each imports only what stands above it in this list
+//!
+//! - [`clock`], [`domain`]: time, words and rules. No I/O.
+//! - [`store`]: the only room that knows sqlx. One text for Postgres and SQLite.
+//! - [`passwords`], [`keys`], [`tokens`]: hashing; key material; what is signed. No SQL, no HTTP.
+//! - [`settings`], [`views`]: what operators write and what others read.
+//! - [`app`]: the one shared state of a node.
+//! - [`flows`]: one file, one verb, at most one write transaction.
+//! - [`http`], [`cli`]: two doors to the flows.
+//! - [`start`], [`background`], [`server`], [`telemetry`]: what puts it together and keeps it running.
+//!
+//! # Two paths
+//!
+//! *Log in*: `http::auth::login` → [`flows::log_in`] → find the user → check the hash or the decoy → sign → one
+//! transaction: the login noted, the session inserted → commit → token response.
+//!
+//! *Rotate*: `background` or `http::admin::keys` or `cli::keys` → [`flows::rotate_keys`] → read the keys →
+//! [`domain::KeySet::decide`] → make a key outside any transaction → under a lock: read and decide again, demote,
+//! promote, insert → commit → this node reads its keyring anew, the others hear or poll.
+
+pub mod app;
+pub mod background;
+pub mod cli;
+pub mod clock;
+pub mod domain;
+pub mod flows;
+pub mod http;
+pub mod keys;
+pub mod passwords;
+pub mod server;
+pub mod settings;
+pub mod start;
+pub mod store;
+pub mod telemetry;
+pub mod tokens;
+pub mod views;

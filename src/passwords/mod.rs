@@ -1,0 +1,206 @@
+//! Hashing passwords: Argon2id on threads of its own, so that nothing else ever waits behind a hash.
+//!
+//! A bounded queue and a bounded wait: past either the caller hears [`Busy`] and the client 503 with Retry-After. Each
+//! thread keeps its memory block between hashes. No SQL and no HTTP. Called by the flows.
+
+mod argon;
+
+use std::fmt;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use argon2::Block;
+use tokio::sync::oneshot;
+
+use crate::domain::{CandidatePassword, NewPassword, PasswordHash};
+pub use argon::{HashCost, HashCostError};
+
+/// The hashing threads are all busy and the queue is full, or the wait was too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are being checked at the moment")]
+pub struct Busy;
+
+/// What a password check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checked {
+    /// Right. `rehashed` is the same password under today's cost, when the stored hash was cheaper.
+    Right {
+        rehashed: Option<PasswordHash>,
+    },
+    Wrong,
+}
+
+/// How hashing is sized.
+#[derive(Clone, Copy, Debug)]
+pub struct HasherOptions {
+    pub cost: HashCost,
+    pub threads: usize,
+    pub queue: usize,
+    /// The longest a check may take in all.
+    pub wait: Duration,
+}
+
+type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
+
+/// The hashing threads. They end when the last handle is dropped.
+pub struct Hasher {
+    jobs: SyncSender<Job>,
+    cost: HashCost,
+    wait: Duration,
+    decoy: PasswordHash,
+}
+
+impl Hasher {
+    /// Starts the threads.
+    pub fn start(options: HasherOptions) -> std::io::Result<Self> {
+        let (jobs, queue) = sync_channel::<Job>(options.queue);
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..options.threads {
+            let queue = Arc::clone(&queue);
+            std::thread::Builder::new().name(format!("hash-{number}")).spawn(move || work(&queue))?;
+        }
+        let decoy = options.cost.decoy();
+        Ok(Self { jobs, cost: options.cost, wait: options.wait, decoy })
+    }
+
+    /// Hashes a password that is to be stored.
+    pub async fn hash(&self, password: NewPassword) -> Result<PasswordHash, Busy> {
+        let cost = self.cost;
+        self.run(move |memory| cost.hash(password.expose(), memory)).await
+    }
+
+    /// Checks a password against the stored hash, or, for a user who does not exist, against a decoy: the answer is
+    /// then `Wrong` and took as long.
+    pub async fn check(
+        &self,
+        password: CandidatePassword,
+        stored: Option<PasswordHash>,
+    ) -> Result<Checked, Busy> {
+        let cost = self.cost;
+        let exists = stored.is_some();
+        let against = stored.unwrap_or_else(|| self.decoy.clone());
+        self.run(move |memory| match HashCost::verify(password.expose(), &against, memory) {
+            true if exists => {
+                let rehashed = cost.is_stronger_than(&against).then(|| cost.hash(password.expose(), memory));
+                Checked::Right { rehashed }
+            }
+            _ => Checked::Wrong,
+        })
+        .await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |memory| {
+            // Whoever asked may have given up meanwhile; then the work is not worth doing.
+            if !answer.is_closed() {
+                let _ = answer.send(job(memory));
+            }
+        });
+        metrics::gauge!("chancery_password_hash_queue_depth").increment(1.0);
+        let queued = self.jobs.try_send(job);
+        let outcome = match queued {
+            Ok(()) => match tokio::time::timeout(self.wait, answered).await {
+                Ok(Ok(done)) => Ok(done),
+                Ok(Err(_)) | Err(_) => Err(Busy),
+            },
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => Err(Busy),
+        };
+        metrics::gauge!("chancery_password_hash_queue_depth").decrement(1.0);
+        if outcome.is_err() {
+            metrics::counter!("chancery_password_hash_refused_total").increment(1);
+        }
+        outcome
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hasher").field("cost", &self.cost).finish_non_exhaustive()
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    let mut memory = Vec::new();
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(&mut memory),
+            Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher(queue: usize, wait: Duration) -> Hasher {
+        let cost = HashCost::new(64, 1, 1).unwrap();
+        Hasher::start(HasherOptions { cost, threads: 1, queue, wait }).unwrap()
+    }
+
+    fn candidate(text: &str) -> CandidatePassword {
+        CandidatePassword::parse(text).unwrap()
+    }
+
+    fn new_password(text: &str) -> NewPassword {
+        NewPassword::parse(text, 8, &crate::domain::Email::parse("a@x.test").unwrap(), None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn right_is_right_and_wrong_is_wrong() {
+        let hasher = hasher(8, Duration::from_secs(10));
+        let hash = hasher.hash(new_password("correct horse")).await.unwrap();
+        let check = |text, stored| hasher.check(candidate(text), stored);
+        assert_eq!(check("correct horse", Some(hash.clone())).await, Ok(Checked::Right { rehashed: None }));
+        assert_eq!(check("correct hors", Some(hash.clone())).await, Ok(Checked::Wrong));
+        assert_eq!(check("correct horse\0", Some(hash)).await, Ok(Checked::Wrong));
+        assert_eq!(check("correct horse", None).await, Ok(Checked::Wrong));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_at_once_and_recovers() {
+        let hasher = hasher(1, Duration::from_secs(10));
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let (started, running) = oneshot::channel();
+        let blocking = hasher.run(move |_| {
+            let _ = started.send(());
+            let _ = blocked.recv();
+        });
+        let waiting = async {
+            running.await.unwrap();
+            let queued = hasher.run(|_| 7);
+            let refused = async {
+                tokio::task::yield_now().await;
+                let refused = hasher.run(|_| 8).await;
+                release.send(()).unwrap();
+                refused
+            };
+            tokio::join!(queued, refused)
+        };
+        let ((), (queued, refused)) = {
+            let (blocking, waiting) = tokio::join!(blocking, waiting);
+            (blocking.unwrap(), waiting)
+        };
+        assert_eq!(queued, Ok(7));
+        assert_eq!(refused, Err(Busy));
+        assert_eq!(hasher.run(|_| 9).await, Ok(9));
+    }
+
+    #[tokio::test]
+    async fn a_wait_that_is_too_long_is_given_up_and_its_work_not_done() {
+        let hasher = hasher(8, Duration::from_millis(20));
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        assert_eq!(hasher.run(move |_| blocked.recv().is_ok()).await, Err(Busy));
+        let (done, was_done) = std::sync::mpsc::channel();
+        assert_eq!(hasher.run(move |_| done.send(()).unwrap()).await, Err(Busy));
+        release.send(()).unwrap();
+        // The sender was dropped unused: the abandoned job never ran.
+        assert!(was_done.recv().is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! From settings to a working [`App`], in the order that writes nothing until everything that can be wrong has been looked
+//! at: settings, master keys, database, whether the keys open; only then migrations and new keys.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use secrecy::ExposeSecret;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::flows::{
+    CheckMasterKeysError, CreateFirstKeysError, LoadKeyringError, check_master_keys, create_first_keys,
+    load_keyring, sync_clock,
+};
+use crate::keys::{MasterKey, MasterKeyError, MasterKeys, Mint};
+use crate::settings::{MasterKeySource, Settings};
+use crate::store::{ConnectError, DatabaseOptions, Db, MigrationError, StoreError, is_migrated, migrate};
+
+/// Why there is nothing to start. The messages are for whoever starts it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("keys.master_keys: {0}")]
+    MasterKeys(MasterKeyError),
+    #[error("master key file {}: {}", .0.display(), .1)]
+    MasterKeyFile(PathBuf, MasterKeyError),
+    #[error("master key file {}: {}", .0.display(), .1)]
+    MasterKeyIo(PathBuf, #[source] io::Error),
+    #[error(
+        "there is no master key file at {}; every node needs the same one. Make it once with \
+         `chancery keys new-master --out FILE`", .0.display()
+    )]
+    MasterKeyFileMissing(PathBuf),
+    #[error("{0}\nNothing was changed. Give the master key this database was sealed with.")]
+    WrongMasterKey(#[source] CheckMasterKeysError),
+    #[error("the database is not at this version's schema; run `chancery migrate`, or start the server once")]
+    NotMigrated,
+    #[error(transparent)]
+    Migration(#[from] MigrationError),
+    #[error(transparent)]
+    FirstKeys(#[from] CreateFirstKeysError),
+    #[error(transparent)]
+    Keyring(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What the start did, for the operator's eyes.
+#[derive(Debug, Default)]
+pub struct StartReport {
+    pub migrations: usize,
+    pub master_key_made: Option<PathBuf>,
+    pub keys_made: bool,
+}
+
+/// Makes everything a server needs: the embedded database and its master key on first start, the schema, the first keys.
+pub async fn start_server_app(
+    settings: Settings,
+    clock: Clock,
+    mint: Mint,
+) -> Result<(App, StartReport), StartError> {
+    let given = read_master_keys(&settings)?;
+    let db = connect(&settings, true).await?;
+    let sealed_keys = check_master_keys(&db, given.as_ref()).await.map_err(|error| match error {
+        CheckMasterKeysError::Store(error) => StartError::Store(error),
+        wrong @ CheckMasterKeysError::Seal(_) => StartError::WrongMasterKey(wrong),
+    })?;
+    let mut report = StartReport::default();
+    let masters = match (given, &settings.keys.master) {
+        (Some(masters), _) => masters,
+        (None, MasterKeySource::File(path)) if is_embedded(&settings) && sealed_keys == 0 => {
+            let masters = make_master_key(path)?;
+            report.master_key_made = Some(path.clone());
+            masters
+        }
+        (None, MasterKeySource::File(path)) => return Err(StartError::MasterKeyFileMissing(path.clone())),
+        (None, MasterKeySource::Given(_)) => return Err(StartError::MasterKeys(MasterKeyError::None)),
+    };
+    report.migrations = migrate(&db).await?;
+    let app = App::new(settings, clock, db, masters, mint)?;
+    sync_clock(&app).await?;
+    report.keys_made = create_first_keys(&app).await?;
+    load_keyring(&app).await?;
+    Ok((app, report))
+}
+
+/// Opens what a command works on: a database that exists and is up to date.
+pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
+    let masters = match (read_master_keys(&settings)?, &settings.keys.master) {
+        (Some(masters), _) => masters,
+        (None, MasterKeySource::File(path)) => return Err(StartError::MasterKeyFileMissing(path.clone())),
+        (None, MasterKeySource::Given(_)) => return Err(StartError::MasterKeys(MasterKeyError::None)),
+    };
+    let db = connect(&settings, false).await?;
+    if !is_migrated(&db).await? {
+        return Err(StartError::NotMigrated);
+    }
+    let mint = Mint::new(settings.keys.rsa_bits);
+    let app = App::new(settings, Clock::system(), db, masters, mint)?;
+    sync_clock(&app).await?;
+    Ok(app)
+}
+
+/// Connects as the settings say.
+pub async fn connect(settings: &Settings, create: bool) -> Result<Db, ConnectError> {
+    let options = DatabaseOptions {
+        url: settings.database.url.expose_secret(),
+        pool_size: settings.database.pool_size,
+        acquire_timeout: settings.database.acquire_timeout,
+        create,
+    };
+    Db::connect(&options).await
+}
+
+fn is_embedded(settings: &Settings) -> bool {
+    Db::sqlite_path(settings.database.url.expose_secret()).is_some()
+}
+
+/// `None` when the configured file is not there.
+fn read_master_keys(settings: &Settings) -> Result<Option<MasterKeys>, StartError> {
+    match &settings.keys.master {
+        MasterKeySource::Given(keys) => {
+            let keys = MasterKeys::parse(keys.iter().map(ExposeSecret::expose_secret));
+            keys.map(Some).map_err(StartError::MasterKeys)
+        }
+        MasterKeySource::File(path) => match fs::read_to_string(path).map(zeroize::Zeroizing::new) {
+            Ok(text) => {
+                warn_if_open_to_others(path);
+                let keys = MasterKeys::parse(text.lines());
+                keys.map(Some).map_err(|error| StartError::MasterKeyFile(path.clone(), error))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StartError::MasterKeyIo(path.clone(), error)),
+        },
+    }
+}
+
+/// Makes a master key file. If another process has just made it, that one is taken.
+fn make_master_key(path: &Path) -> Result<MasterKeys, StartError> {
+    let bad = |error| StartError::MasterKeyFile(path.to_owned(), error);
+    let key = MasterKey::generate().map_err(bad)?;
+    match write_master_key(path, &key) {
+        Ok(()) => Ok(MasterKeys::single(key)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let text =
+                fs::read_to_string(path).map_err(|error| StartError::MasterKeyIo(path.to_owned(), error))?;
+            MasterKeys::parse(text.lines()).map_err(bad)
+        }
+        Err(error) => Err(StartError::MasterKeyIo(path.to_owned(), error)),
+    }
+}
+
+/// Writes a key file, readable by its owner only. Never overwrites one, and nobody ever sees half of one.
+pub fn write_master_key(path: &Path, key: &MasterKey) -> io::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(format!(".{}.tmp", std::process::id()));
+    let unfinished = PathBuf::from(unfinished);
+    let written = (|| {
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&unfinished)?;
+        file.write_all(key.to_line().as_bytes())?;
+        file.sync_all()?;
+        // A link, unlike a rename, fails when the name is taken.
+        fs::hard_link(&unfinished, path)
+    })();
+    let _ = fs::remove_file(&unfinished);
+    written
+}
+
+fn warn_if_open_to_others(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o077 != 0 {
+            tracing::warn!(event = "master_key_readable", path = %path.display(), "others may read the master key file; chmod 600 it");
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+}

@@ -1,0 +1,68 @@
+//! Where Postgres and SQLite truly differ.
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgListener;
+
+use super::{Backend, Conn, Db, StoreError, Tx};
+
+/// Any 64-bit number that nothing else in the database takes an advisory lock on.
+const SIGNING_KEYS_LOCK: i64 = 0x6368_616e_6365_7279;
+
+const KEYS_CHANNEL: &str = "chancery_keys";
+
+/// Makes every other change of the signing keys wait until this transaction ends.
+pub async fn lock_signing_keys(tx: &mut Tx) -> Result<(), StoreError> {
+    match tx.backend() {
+        Backend::Postgres(conn) => {
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SIGNING_KEYS_LOCK).execute(conn).await?;
+        }
+        // BEGIN IMMEDIATE already holds SQLite's one write lock.
+        Backend::Sqlite(_) => {}
+    }
+    Ok(())
+}
+
+/// Tells the other nodes, when this transaction commits, that the signing keys have changed. Only a hint.
+pub async fn announce_keys(tx: &mut Tx) -> Result<(), StoreError> {
+    match tx.backend() {
+        Backend::Postgres(conn) => {
+            sqlx::query("SELECT pg_notify($1, '')").bind(KEYS_CHANNEL).execute(conn).await?;
+        }
+        // SQLite has no other node, and its other processes poll.
+        Backend::Sqlite(_) => {}
+    }
+    Ok(())
+}
+
+/// The database server's clock, or `None` where the database has no clock but this machine's.
+pub async fn clock_offset_probe(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
+    match conn.backend() {
+        Backend::Postgres(conn) => {
+            Ok(Some(sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(conn).await?))
+        }
+        Backend::Sqlite(_) => Ok(None),
+    }
+}
+
+/// Hears of changed signing keys from other nodes. Where it cannot listen, polling does all the work.
+pub struct KeysListener(PgListener);
+
+impl KeysListener {
+    /// `None` on a database that has no notifications.
+    pub async fn open(db: &Db) -> Result<Option<Self>, StoreError> {
+        match db {
+            Db::Postgres(pool) => {
+                let mut listener = PgListener::connect_with(pool).await?;
+                listener.listen(KEYS_CHANNEL).await?;
+                Ok(Some(Self(listener)))
+            }
+            Db::Sqlite { .. } => Ok(None),
+        }
+    }
+
+    /// Returns when the keys may have changed.
+    pub async fn heard(&mut self) -> Result<(), StoreError> {
+        self.0.recv().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,150 @@
+//! The schema: twin migrations, the same numbers and names for both databases.
+
+use std::borrow::Cow;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection, SqlSafeStr};
+
+use super::{Backend, Conn, Db, StoreError};
+
+/// One change of the schema, told to both databases.
+struct Twin {
+    version: &'static str,
+    name: &'static str,
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+macro_rules! migrations {
+    ($($version:literal $name:literal),+ $(,)?) => {
+        [$(Twin {
+            version: $version,
+            name: $name,
+            postgres: include_str!(concat!("../../migrations/postgres/", $version, "_", $name, ".sql")),
+            sqlite: include_str!(concat!("../../migrations/sqlite/", $version, "_", $name, ".sql")),
+        }),+]
+    };
+}
+
+const MIGRATIONS: [Twin; 5] = migrations![
+    "0001" "users",
+    "0002" "sessions",
+    "0003" "signing_keys",
+    "0004" "idempotency_keys",
+    "0005" "audit",
+];
+
+/// Why the schema could not be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    #[error("the database was made by a newer Chancery (schema {0}); start that version or a later one")]
+    Newer(i64),
+    #[error("schema {0} in the database is not the one this Chancery was built with")]
+    Altered(i64),
+    #[error("the schema could not be brought up to date: {0}")]
+    Failed(#[source] MigrateError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<MigrateError> for MigrationError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMissing(version) => Self::Newer(version),
+            MigrateError::VersionMismatch(version) => Self::Altered(version),
+            other => Self::Failed(other),
+        }
+    }
+}
+
+/// Brings the schema up to date, under a lock: several nodes started together migrate once. Changes nothing when the
+/// schema is newer than this program. Returns how many migrations were run.
+pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
+    let before = applied(db).await?;
+    match db {
+        Db::Postgres(pool) => {
+            // The migrator holds an advisory lock of its own while it works.
+            let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+            migrator(|twin| twin.postgres).run_direct(None, &mut *conn, false).await?;
+        }
+        Db::Sqlite { writer, .. } => {
+            // SQLite's migrator takes no lock; one immediate transaction around all of them is one.
+            let mut conn = writer.acquire().await.map_err(StoreError::from)?;
+            let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?;
+            migrator(|twin| twin.sqlite).run_direct(None, &mut *tx, false).await?;
+            tx.commit().await.map_err(StoreError::from)?;
+        }
+    }
+    Ok(MIGRATIONS.len().saturating_sub(before))
+}
+
+fn migrator(sql: fn(&Twin) -> &'static str) -> Migrator {
+    let migration = |twin: &Twin| {
+        let version = twin.version.parse().unwrap_or_default();
+        Migration::new(
+            version,
+            Cow::Borrowed(twin.name),
+            MigrationType::Simple,
+            sql(twin).into_sql_str(),
+            false,
+        )
+    };
+    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
+}
+
+/// Whether every migration of this program has been run.
+pub async fn is_migrated(db: &Db) -> Result<bool, StoreError> {
+    Ok(applied(db).await? == MIGRATIONS.len())
+}
+
+async fn applied(db: &Db) -> Result<usize, StoreError> {
+    let mut conn = db.read().await?;
+    if !table_exists(&mut conn, "_sqlx_migrations").await? {
+        return Ok(0);
+    }
+    let count: i64 =
+        super::on!(conn, |c| { sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(c) })?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+/// Whether this database has ever held Chancery's keys; asked before anything is written to it.
+pub async fn signing_keys_exist(conn: &mut Conn) -> Result<bool, StoreError> {
+    table_exists(conn, "signing_keys").await
+}
+
+async fn table_exists(conn: &mut Conn, table: &str) -> Result<bool, StoreError> {
+    // The two databases keep their catalogue in different places.
+    Ok(match conn.backend() {
+        Backend::Postgres(conn) => {
+            sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(conn).await?
+        }
+        Backend::Sqlite(conn) => {
+            sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1")
+                .bind(table)
+                .fetch_one(conn)
+                .await?
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_twins_on_disk_are_the_ones_built_in() {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+        let on_disk = |database: &str| {
+            let mut names: Vec<String> = std::fs::read_dir(format!("{root}/{database}"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .collect();
+            names.sort();
+            names
+        };
+        let built_in: Vec<String> =
+            MIGRATIONS.iter().map(|twin| format!("{}_{}.sql", twin.version, twin.name)).collect();
+        assert_eq!(on_disk("postgres"), built_in);
+        assert_eq!(on_disk("sqlite"), built_in);
+    }
+}

@@ -1,0 +1,249 @@
+//! The only room that knows sqlx: connections, transactions, and one file of statements per table.
+//!
+//! SQL is written once, in the tongue Postgres and SQLite share, and run natively on either by [`on!`]. Where the two
+//! truly differ, the difference stands in `dialect.rs`. Store functions take a connection and domain values; they
+//! decide nothing. Called by the flows, which open and commit.
+
+mod dialect;
+mod error;
+mod migrate;
+mod row;
+
+pub mod audit;
+pub mod idempotency_keys;
+pub mod sessions;
+pub mod signing_keys;
+pub mod users;
+
+pub use dialect::{KeysListener, announce_keys, clock_offset_probe, lock_signing_keys};
+pub use error::{ConnectError, StoreError};
+pub use migrate::{MigrationError, is_migrated, migrate, signing_keys_exist};
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::pool::{PoolConnection, PoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+
+/// Runs one expression on whichever database `$conn` is: `on!(conn, |c| sqlx::query("…").execute(c))`.
+macro_rules! on {
+    ($conn:expr, |$c:ident| $run:expr) => {
+        match $conn.backend() {
+            $crate::store::Backend::Postgres($c) => $run.await,
+            $crate::store::Backend::Sqlite($c) => $run.await,
+        }
+    };
+}
+pub(crate) use on;
+
+/// Runs a statement that answers with no rows, and tells how many it changed.
+macro_rules! execute {
+    ($conn:expr, $query:expr) => {
+        match $conn.backend() {
+            $crate::store::Backend::Postgres(c) => $query.execute(c).await.map(|done| done.rows_affected()),
+            $crate::store::Backend::Sqlite(c) => $query.execute(c).await.map(|done| done.rows_affected()),
+        }
+    };
+}
+pub(crate) use execute;
+
+/// How to reach the database.
+pub struct DatabaseOptions<'a> {
+    pub url: &'a str,
+    pub pool_size: u32,
+    /// How long a request may wait for a connection before it is told the database is away.
+    pub acquire_timeout: Duration,
+    /// Make an SQLite file that is not there. Postgres databases are made by their owners.
+    pub create: bool,
+}
+
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub enum Db {
+    Postgres(PgPool),
+    /// SQLite has one writer at a time. One connection writes, so writers queue in order instead of polling a lock;
+    /// readers never wait for it.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+}
+
+impl Db {
+    /// Connects. Fails at once when the database is not there.
+    pub async fn connect(options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
+        match Self::sqlite_path(options.url) {
+            Some(path) => Self::open_sqlite(&path, options).await,
+            None if options.url.starts_with("postgres://") || options.url.starts_with("postgresql://") => {
+                Self::connect_postgres(options).await
+            }
+            None => Err(ConnectError::UnknownScheme),
+        }
+    }
+
+    /// The file behind an `sqlite://` URL.
+    pub fn sqlite_path(url: &str) -> Option<PathBuf> {
+        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
+
+    async fn connect_postgres(options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
+        let connect = PgConnectOptions::from_str(options.url).map_err(ConnectError::BadUrl)?;
+        let pool = PoolOptions::<Postgres>::new()
+            .max_connections(options.pool_size)
+            .acquire_timeout(options.acquire_timeout)
+            .connect_with(connect)
+            .await
+            .map_err(ConnectError::Unreachable)?;
+        Ok(Self::Postgres(pool))
+    }
+
+    async fn open_sqlite(path: &Path, options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
+        if options.create {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                std::fs::create_dir_all(folder)
+                    .map_err(|cause| ConnectError::Folder(folder.to_owned(), cause))?;
+            }
+        } else if !path.exists() {
+            return Err(ConnectError::Missing(path.to_owned()));
+        }
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(options.create)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            // Other processes (the command line beside a server) write to the same file.
+            .busy_timeout(options.acquire_timeout);
+        let open = |connections, options: &DatabaseOptions<'_>| {
+            PoolOptions::<Sqlite>::new()
+                .max_connections(connections)
+                .acquire_timeout(options.acquire_timeout)
+                .connect_with(connect.clone())
+        };
+        let unreachable = |cause| ConnectError::Unopenable(path.to_owned(), cause);
+        let writer = open(1, options).await.map_err(unreachable)?;
+        let readers = open(options.pool_size, options).await.map_err(unreachable)?;
+        Ok(Self::Sqlite { writer, readers })
+    }
+
+    /// A connection for single statements that only read.
+    pub async fn read(&self) -> Result<Conn, StoreError> {
+        Ok(match self {
+            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await?)),
+            Self::Sqlite { readers, .. } => Conn(Link::Lite(readers.acquire().await?)),
+        })
+    }
+
+    /// A connection for one statement that writes and is its own transaction.
+    pub async fn write(&self) -> Result<Conn, StoreError> {
+        Ok(match self {
+            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await?)),
+            Self::Sqlite { writer, .. } => Conn(Link::Lite(writer.acquire().await?)),
+        })
+    }
+
+    /// A write transaction. Dropped without [`Tx::commit`] it changes nothing.
+    pub async fn begin(&self) -> Result<Tx, StoreError> {
+        Ok(Tx(match self {
+            Self::Postgres(pool) => Conn(Link::PgTx(pool.begin().await?)),
+            // A transaction that first reads and then writes would fail when another process wrote in between.
+            Self::Sqlite { writer, .. } => Conn(Link::LiteTx(writer.begin_with("BEGIN IMMEDIATE").await?)),
+        }))
+    }
+
+    /// Whether the database takes writes: a statement that needs the right to write and changes nothing.
+    pub async fn probe_writable(&self) -> Result<(), StoreError> {
+        let mut conn = self.write().await?;
+        execute!(conn, sqlx::query("DELETE FROM idempotency_keys WHERE key = ''"))?;
+        Ok(())
+    }
+
+    /// Connections open, and those of them idle.
+    pub fn pool_usage(&self) -> (u32, usize) {
+        match self {
+            Self::Postgres(pool) => (pool.size(), pool.num_idle()),
+            Self::Sqlite { writer, readers } => {
+                (writer.size() + readers.size(), writer.num_idle() + readers.num_idle())
+            }
+        }
+    }
+
+    /// `postgres` or `sqlite`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Sqlite { .. } => "sqlite",
+        }
+    }
+
+    /// Gives all connections back.
+    pub async fn close(&self) {
+        match self {
+            Self::Postgres(pool) => pool.close().await,
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+/// One connection, in a transaction or not. What store functions take.
+pub struct Conn(Link);
+
+enum Link {
+    Pg(PoolConnection<Postgres>),
+    PgTx(Transaction<'static, Postgres>),
+    Lite(PoolConnection<Sqlite>),
+    LiteTx(Transaction<'static, Sqlite>),
+}
+
+/// The driver's own connection, for [`on!`].
+pub(crate) enum Backend<'c> {
+    Postgres(&'c mut PgConnection),
+    Sqlite(&'c mut SqliteConnection),
+}
+
+impl Conn {
+    pub(crate) fn backend(&mut self) -> Backend<'_> {
+        match &mut self.0 {
+            Link::Pg(conn) => Backend::Postgres(conn),
+            Link::PgTx(tx) => Backend::Postgres(tx),
+            Link::Lite(conn) => Backend::Sqlite(conn),
+            Link::LiteTx(tx) => Backend::Sqlite(tx),
+        }
+    }
+}
+
+/// A write transaction; a [`Conn`] that can be committed.
+pub struct Tx(Conn);
+
+impl Tx {
+    /// Makes it so. After `Ok` the change survives a crash of any process.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        match self.0.0 {
+            Link::PgTx(tx) => tx.commit().await?,
+            Link::LiteTx(tx) => tx.commit().await?,
+            Link::Pg(_) | Link::Lite(_) => {}
+        }
+        Ok(())
+    }
+}
+
+impl std::ops::Deref for Tx {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.0
+    }
+}

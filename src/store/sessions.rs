@@ -1,0 +1,190 @@
+//! Table `sessions`.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Conn, StoreError, Tx, execute, on, row::row};
+use crate::domain::{ClientId, Session, SessionId, SessionLimits, UserId};
+
+row! {
+    struct SessionRow {
+        id: Uuid,
+        user_id: Uuid,
+        client_id: String,
+        generation: i64,
+        replays: i64,
+        auth_time: DateTime<Utc>,
+        amr: String,
+        created_at: DateTime<Utc>,
+        last_used_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+        revoked_at: Option<DateTime<Utc>>,
+        ip: Option<String>,
+        user_agent: Option<String>,
+    }
+}
+
+impl TryFrom<SessionRow> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: SessionRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "sessions", column, row: row.id.to_string() };
+        let ip = row.ip.as_deref().map(str::parse::<IpAddr>).transpose().map_err(|_| corrupt("ip"))?;
+        Ok(Self {
+            id: SessionId(row.id),
+            user_id: UserId(row.user_id),
+            client_id: ClientId::from_row(row.client_id),
+            generation: row.generation,
+            replays: row.replays,
+            auth_time: row.auth_time,
+            amr: row.amr,
+            created_at: row.created_at,
+            last_used_at: row.last_used_at,
+            expires_at: row.expires_at,
+            revoked_at: row.revoked_at,
+            ip,
+            user_agent: row.user_agent,
+        })
+    }
+}
+
+pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO sessions (id, user_id, client_id, generation, replays, auth_time, amr, created_at,
+                                   last_used_at, expires_at, revoked_at, ip, user_agent)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )
+        .bind(session.id.0)
+        .bind(session.user_id.0)
+        .bind(session.client_id.as_str())
+        .bind(session.generation)
+        .bind(session.replays)
+        .bind(session.auth_time)
+        .bind(&session.amr)
+        .bind(session.created_at)
+        .bind(session.last_used_at)
+        .bind(session.expires_at)
+        .bind(session.revoked_at)
+        .bind(session.ip.map(|ip| ip.to_string()))
+        .bind(session.user_agent.as_deref())
+    )?;
+    Ok(())
+}
+
+pub async fn by_id(conn: &mut Conn, id: SessionId) -> Result<Option<Session>, StoreError> {
+    let row: Option<SessionRow> = on!(conn, |c| {
+        sqlx::query_as("SELECT * FROM sessions WHERE id = $1").bind(id.0).fetch_optional(c)
+    })?;
+    row.map(Session::try_from).transpose()
+}
+
+/// A user's live sessions, the last used first.
+pub async fn live_of_user(
+    conn: &mut Conn,
+    user: UserId,
+    limits: &SessionLimits,
+    now: DateTime<Utc>,
+) -> Result<Vec<Session>, StoreError> {
+    let rows: Vec<SessionRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "SELECT * FROM sessions
+             WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND last_used_at > $3
+             ORDER BY last_used_at DESC, id DESC",
+        )
+        .bind(user.0)
+        .bind(now)
+        .bind(limits.idle_since(now))
+        .fetch_all(c)
+    })?;
+    rows.into_iter().map(Session::try_from).collect()
+}
+
+/// Moves a session to the next generation if `generation` is still its current one, of this client, live. The one
+/// gate through which a refresh token is used up: of any number of parallel callers one gets the session back.
+pub async fn advance(
+    conn: &mut Conn,
+    id: SessionId,
+    generation: i64,
+    client: &ClientId,
+    limits: &SessionLimits,
+    now: DateTime<Utc>,
+) -> Result<Option<Session>, StoreError> {
+    let row: Option<SessionRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1
+             WHERE id = $2 AND generation = $3 AND client_id = $4
+               AND revoked_at IS NULL AND expires_at > $1 AND last_used_at > $5
+             RETURNING *",
+        )
+        .bind(now)
+        .bind(id.0)
+        .bind(generation)
+        .bind(client.as_str())
+        .bind(limits.idle_since(now))
+        .fetch_optional(c)
+    })?;
+    row.map(Session::try_from).transpose()
+}
+
+/// Counts one more answer to the parent of `generation`. `false` when the session has moved on, ended, or has given
+/// all the replays it may.
+pub async fn count_replay(conn: &mut Conn, id: SessionId, generation: i64) -> Result<bool, StoreError> {
+    let changed = execute!(
+        conn,
+        sqlx::query(
+            "UPDATE sessions SET replays = replays + 1
+             WHERE id = $1 AND generation = $2 AND replays < $3 AND revoked_at IS NULL",
+        )
+        .bind(id.0)
+        .bind(generation)
+        .bind(SessionLimits::MAX_REPLAYS)
+    )?;
+    Ok(changed == 1)
+}
+
+/// Ends one session. `false` when it had ended before.
+pub async fn revoke(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let changed = execute!(
+        conn,
+        sqlx::query("UPDATE sessions SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
+            .bind(now)
+            .bind(id.0)
+    )?;
+    Ok(changed == 1)
+}
+
+/// Ends a user's sessions, all or all but one. Returns how many.
+pub async fn revoke_of_user(
+    tx: &mut Tx,
+    user: UserId,
+    but: Option<SessionId>,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    // No session has the nil id, so without an exception every session differs from it.
+    let kept = but.map_or(Uuid::nil(), |session| session.0);
+    Ok(execute!(
+        tx,
+        sqlx::query(
+            "UPDATE sessions SET revoked_at = $1 WHERE user_id = $2 AND id <> $3 AND revoked_at IS NULL"
+        )
+        .bind(now)
+        .bind(user.0)
+        .bind(kept)
+    )?)
+}
+
+/// Removes up to `limit` sessions that ended by age before `before`. Returns how many.
+pub async fn delete_expired(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+        )
+        .bind(before)
+        .bind(limit)
+    )?)
+}

@@ -1,0 +1,147 @@
+//! Table `signing_keys`.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Conn, StoreError, Tx, execute, on, row::row};
+use crate::domain::{Kid, SigningAlgorithm, SigningKey};
+
+row! {
+    struct SigningKeyRow {
+        kid: String,
+        alg: String,
+        public_jwk: String,
+        sealed_private: Option<Vec<u8>>,
+        master_key_id: Option<String>,
+        longest_life_s: i64,
+        created_at: DateTime<Utc>,
+        published_at: DateTime<Utc>,
+        activated_at: Option<DateTime<Utc>>,
+        demoted_at: Option<DateTime<Utc>>,
+        retires_at: Option<DateTime<Utc>>,
+        revoked_at: Option<DateTime<Utc>>,
+    }
+}
+
+/// A private key as the database holds it: sealed under the named master key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedPrivateKey {
+    pub master_key_id: String,
+    pub ciphertext: Vec<u8>,
+}
+
+/// A key with its sealed private half, if it still has one.
+pub struct StoredKey {
+    pub key: SigningKey,
+    pub sealed: Option<SealedPrivateKey>,
+}
+
+impl TryFrom<SigningKeyRow> for StoredKey {
+    type Error = StoreError;
+
+    fn try_from(row: SigningKeyRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "signing_keys", column, row: row.kid.clone() };
+        let sealed = row
+            .sealed_private
+            .zip(row.master_key_id)
+            .map(|(ciphertext, master_key_id)| SealedPrivateKey { master_key_id, ciphertext });
+        let key = SigningKey {
+            alg: SigningAlgorithm::parse(&row.alg).ok_or_else(|| corrupt("alg"))?,
+            public_jwk: serde_json::from_str(&row.public_jwk).map_err(|_| corrupt("public_jwk"))?,
+            longest_life: TimeDelta::try_seconds(row.longest_life_s)
+                .ok_or_else(|| corrupt("longest_life_s"))?,
+            kid: Kid::new(row.kid),
+            created_at: row.created_at,
+            published_at: row.published_at,
+            activated_at: row.activated_at,
+            demoted_at: row.demoted_at,
+            retires_at: row.retires_at,
+            revoked_at: row.revoked_at,
+        };
+        Ok(Self { key, sealed })
+    }
+}
+
+/// Every key.
+pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
+    let rows: Vec<SigningKeyRow> =
+        on!(conn, |c| { sqlx::query_as("SELECT * FROM signing_keys").fetch_all(c) })?;
+    rows.into_iter().map(StoredKey::try_from).collect()
+}
+
+/// Adds a key. `Duplicate` when there already is a current or a next one, or this kid.
+pub async fn insert(tx: &mut Tx, key: &SigningKey, sealed: &SealedPrivateKey) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO signing_keys (kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s,
+                                       created_at, published_at, activated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(key.kid.as_str())
+        .bind(key.alg.as_str())
+        .bind(key.public_jwk.to_string())
+        .bind(&sealed.ciphertext)
+        .bind(&sealed.master_key_id)
+        .bind(key.longest_life.num_seconds())
+        .bind(key.created_at)
+        .bind(key.published_at)
+        .bind(key.activated_at)
+    )?;
+    Ok(())
+}
+
+/// Ends a current key's signing and erases its private half. `false` when it was not current.
+pub async fn demote(
+    tx: &mut Tx,
+    kid: &Kid,
+    demoted_at: DateTime<Utc>,
+    retires_at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE signing_keys
+             SET demoted_at = $1, retires_at = $2, sealed_private = NULL, master_key_id = NULL
+             WHERE kid = $3 AND activated_at IS NOT NULL AND demoted_at IS NULL AND revoked_at IS NULL",
+        )
+        .bind(demoted_at)
+        .bind(retires_at)
+        .bind(kid.as_str())
+    )?;
+    Ok(changed == 1)
+}
+
+/// Lets the next key sign. `false` when it was not next.
+pub async fn promote(
+    tx: &mut Tx,
+    kid: &Kid,
+    activated_at: DateTime<Utc>,
+    longest_life: TimeDelta,
+) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE signing_keys SET activated_at = $1, longest_life_s = $2
+             WHERE kid = $3 AND activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL",
+        )
+        .bind(activated_at)
+        .bind(longest_life.num_seconds())
+        .bind(kid.as_str())
+    )?;
+    Ok(changed == 1)
+}
+
+/// Records that the current key may sign tokens living this long. Never lowers what is recorded. `false` when the
+/// key no longer signs, so whoever asked must look again.
+pub async fn raise_longest_life(conn: &mut Conn, kid: &Kid, life: TimeDelta) -> Result<bool, StoreError> {
+    let changed = execute!(
+        conn,
+        sqlx::query(
+            "UPDATE signing_keys SET longest_life_s = CASE WHEN longest_life_s < $1 THEN $1 ELSE longest_life_s END
+             WHERE kid = $2 AND activated_at IS NOT NULL AND demoted_at IS NULL AND revoked_at IS NULL",
+        )
+        .bind(life.num_seconds())
+        .bind(kid.as_str())
+    )?;
+    Ok(changed == 1)
+}

@@ -1,0 +1,164 @@
+//! Table `users`.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Conn, StoreError, Tx, execute, on, row::row};
+use crate::domain::{DisplayName, Email, PasswordHash, Roles, User, UserId, UserStatus};
+
+row! {
+    struct UserRow {
+        id: Uuid,
+        email: String,
+        email_verified: bool,
+        name: Option<String>,
+        password_hash: String,
+        password_changed_at: DateTime<Utc>,
+        roles: String,
+        status: String,
+        created_at: DateTime<Utc>,
+        last_login_at: Option<DateTime<Utc>>,
+    }
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = StoreError;
+
+    fn try_from(row: UserRow) -> Result<Self, StoreError> {
+        let corrupt = |column| StoreError::Corrupt { table: "users", column, row: row.id.to_string() };
+        Ok(Self {
+            id: UserId(row.id),
+            roles: Roles::from_row(&row.roles).map_err(|_| corrupt("roles"))?,
+            status: UserStatus::parse(&row.status).ok_or_else(|| corrupt("status"))?,
+            email: Email::from_row(row.email),
+            email_verified: row.email_verified,
+            name: row.name.map(DisplayName::from_row),
+            password_hash: PasswordHash::from_phc(row.password_hash),
+            password_changed_at: row.password_changed_at,
+            created_at: row.created_at,
+            last_login_at: row.last_login_at,
+        })
+    }
+}
+
+/// Adds a user. `Duplicate` when the address has an account.
+pub async fn insert(conn: &mut Conn, user: &User) -> Result<(), StoreError> {
+    execute!(conn, sqlx::query(
+            "INSERT INTO users (id, email, email_verified, name, password_hash, password_changed_at, roles, status,
+                                created_at, last_login_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(user.id.0)
+        .bind(user.email.as_str())
+        .bind(user.email_verified)
+        .bind(user.name.as_ref().map(DisplayName::as_str))
+        .bind(user.password_hash.as_phc())
+        .bind(user.password_changed_at)
+        .bind(user.roles.to_string())
+        .bind(user.status.as_str())
+        .bind(user.created_at)
+        .bind(user.last_login_at))?;
+    Ok(())
+}
+
+pub async fn by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>, StoreError> {
+    let row: Option<UserRow> = on!(conn, |c| {
+        sqlx::query_as("SELECT * FROM users WHERE email = $1").bind(email.as_str()).fetch_optional(c)
+    })?;
+    row.map(User::try_from).transpose()
+}
+
+pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, StoreError> {
+    let row: Option<UserRow> =
+        on!(conn, |c| { sqlx::query_as("SELECT * FROM users WHERE id = $1").bind(id.0).fetch_optional(c) })?;
+    row.map(User::try_from).transpose()
+}
+
+/// One page, oldest first, after the user the last page ended with.
+pub async fn page(
+    conn: &mut Conn,
+    after: Option<(DateTime<Utc>, UserId)>,
+    limit: i64,
+) -> Result<Vec<User>, StoreError> {
+    let (created_at, id) = after.unwrap_or((DateTime::UNIX_EPOCH, UserId(Uuid::nil())));
+    let rows: Vec<UserRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "SELECT * FROM users WHERE created_at > $1 OR (created_at = $1 AND id > $2)
+             ORDER BY created_at, id LIMIT $3",
+        )
+        .bind(created_at)
+        .bind(id.0)
+        .bind(limit)
+        .fetch_all(c)
+    })?;
+    rows.into_iter().map(User::try_from).collect()
+}
+
+/// Notes a login, and holds the row until the transaction ends. `false` when the account is no longer the one the
+/// password was checked against: disabled, deleted, or its password changed meanwhile.
+pub async fn note_login(
+    tx: &mut Tx,
+    user: &User,
+    rehashed: Option<&PasswordHash>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE users SET last_login_at = $1, password_hash = COALESCE($2, password_hash)
+             WHERE id = $3 AND status = 'active' AND password_changed_at = $4",
+        )
+        .bind(now)
+        .bind(rehashed.map(PasswordHash::as_phc))
+        .bind(user.id.0)
+        .bind(user.password_changed_at)
+    )?;
+    Ok(changed == 1)
+}
+
+/// Sets a password. With `unless_changed_since`, only if it is still the one set at that time. `false` when not.
+pub async fn set_password(
+    tx: &mut Tx,
+    id: UserId,
+    hash: &PasswordHash,
+    unless_changed_since: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE users SET password_hash = $1, password_changed_at = $2
+             WHERE id = $3 AND password_changed_at = COALESCE($4, password_changed_at)",
+        )
+        .bind(hash.as_phc())
+        .bind(now)
+        .bind(id.0)
+        .bind(unless_changed_since)
+    )?;
+    Ok(changed == 1)
+}
+
+/// Writes what an administrator may change. `false` when there is no such user.
+pub async fn update(
+    tx: &mut Tx,
+    id: UserId,
+    name: Option<&DisplayName>,
+    roles: &Roles,
+    status: UserStatus,
+) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query("UPDATE users SET name = $1, roles = $2, status = $3 WHERE id = $4")
+            .bind(name.map(DisplayName::as_str))
+            .bind(roles.to_string())
+            .bind(status.as_str())
+            .bind(id.0)
+    )?;
+    Ok(changed == 1)
+}
+
+/// Removes a user and, with them, their sessions. `false` when there is no such user.
+pub async fn delete(tx: &mut Tx, id: UserId) -> Result<bool, StoreError> {
+    let deleted = execute!(tx, sqlx::query("DELETE FROM users WHERE id = $1").bind(id.0))?;
+    Ok(deleted == 1)
+}

@@ -1,0 +1,321 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::{Algorithm, Validation};
+use serde::Deserialize;
+
+use super::access::AccessClaims;
+use crate::domain::SigningAlgorithm;
+use crate::keys::Keyring;
+
+/// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
+pub(super) const TYP: &str = "at+jwt";
+/// Ours are about 900 characters. What is far longer is not worth decoding.
+const MAX_LENGTH: usize = 8 * 1024;
+
+/// What a token must say to be accepted here.
+pub struct Expected<'a> {
+    pub issuer: &'a str,
+    pub audience: &'a str,
+    /// How far `exp` and `nbf` may be passed; at most 60 s.
+    pub leeway: TimeDelta,
+}
+
+/// Why a token is refused. For our logs; the caller only ever hears `invalid_token`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    #[error("not a JWT of ours")]
+    Malformed,
+    #[error("no key of this kid signs or has signed")]
+    UnknownKey,
+    #[error("the key of this kid does not sign yet, as far as this node knows")]
+    WaitingKey,
+    #[error("the algorithm is not the key's")]
+    WrongAlgorithm,
+    #[error("the signature does not fit")]
+    BadSignature,
+    #[error("another issuer's token")]
+    WrongIssuer,
+    #[error("a token for another audience")]
+    WrongAudience,
+    #[error("expired")]
+    Expired,
+    #[error("not valid yet")]
+    NotYetValid,
+}
+
+/// Our tokens carry these header members and no others, so `crit`, `jwk`, `jku`, `x5c` and the like are refused for
+/// being there at all (RFC 8725 sections 3.10 and 3.11; RFC 7515 section 4.1.11).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StrictHeader {
+    alg: String,
+    typ: String,
+    kid: String,
+}
+
+/// The one function that accepts an access token: one algorithm, the key's own; issuer, audience, `typ`, times. Whether
+/// session and user still live is for the caller to ask.
+pub fn verify(
+    token: &str,
+    keyring: &Keyring,
+    expected: &Expected<'_>,
+    now: DateTime<Utc>,
+) -> Result<AccessClaims, TokenError> {
+    if token.len() > MAX_LENGTH {
+        return Err(TokenError::Malformed);
+    }
+    let header = strict_header(token)?;
+    let (algorithm, key) = keyring.verifying(&header.kid, now).ok_or_else(|| {
+        if keyring.is_waiting(&header.kid) { TokenError::WaitingKey } else { TokenError::UnknownKey }
+    })?;
+    if header.alg != algorithm.as_str() {
+        return Err(TokenError::WrongAlgorithm);
+    }
+    let claims =
+        jsonwebtoken::decode::<AccessClaims>(token, key, &signature_only(algorithm)).map_err(refusal)?.claims;
+    check(&claims, expected, now)?;
+    Ok(claims)
+}
+
+fn strict_header(token: &str) -> Result<StrictHeader, TokenError> {
+    let mut parts = token.split('.');
+    let (Some(header), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(TokenError::Malformed);
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed)?;
+    let header: StrictHeader = serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed)?;
+    if header.typ == TYP { Ok(header) } else { Err(TokenError::Malformed) }
+}
+
+/// The library checks the signature under exactly one algorithm. Claims are checked in [`check`]: the library takes a
+/// missing `iss` or `aud` for a good one, and knows no clock but the machine's.
+fn signature_only(algorithm: SigningAlgorithm) -> Validation {
+    let mut validation = Validation::new(match algorithm {
+        SigningAlgorithm::Rs256 => Algorithm::RS256,
+    });
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    validation
+}
+
+fn refusal(error: jsonwebtoken::errors::Error) -> TokenError {
+    use jsonwebtoken::errors::ErrorKind;
+    match error.kind() {
+        ErrorKind::InvalidSignature => TokenError::BadSignature,
+        ErrorKind::InvalidAlgorithm => TokenError::WrongAlgorithm,
+        _ => TokenError::Malformed,
+    }
+}
+
+fn check(claims: &AccessClaims, expected: &Expected<'_>, now: DateTime<Utc>) -> Result<(), TokenError> {
+    if claims.iss != expected.issuer {
+        return Err(TokenError::WrongIssuer);
+    }
+    if !claims.aud.contains(expected.audience) {
+        return Err(TokenError::WrongAudience);
+    }
+    let (now, leeway) = (now.timestamp(), expected.leeway.num_seconds());
+    if claims.exp.saturating_add(leeway) <= now {
+        return Err(TokenError::Expired);
+    }
+    if claims.nbf.max(claims.iat).saturating_sub(leeway) > now {
+        return Err(TokenError::NotYetValid);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{KeyPolicy, KeySet, SigningKey};
+    use crate::keys::{Mint, MintedKey, Signer};
+    use crate::tokens::{Audience, issue};
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    const NOW: i64 = 1_800_000_000;
+    const EXPECTED: Expected<'static> =
+        Expected { issuer: "https://auth.test", audience: "chancery", leeway: TimeDelta::seconds(60) };
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn key(minted: &MintedKey, activated_at: Option<i64>) -> SigningKey {
+        SigningKey {
+            kid: minted.kid.clone(),
+            alg: minted.alg,
+            public_jwk: minted.public_jwk.clone(),
+            longest_life: TimeDelta::minutes(10),
+            created_at: at(NOW),
+            published_at: at(NOW),
+            activated_at: activated_at.map(at),
+            demoted_at: None,
+            retires_at: None,
+            revoked_at: None,
+        }
+    }
+
+    fn signer(minted: &MintedKey) -> Signer {
+        Signer::from_pkcs8(minted.kid.clone(), minted.alg, &minted.pkcs8).unwrap()
+    }
+
+    /// A keyring, the current key and the next.
+    fn keyring() -> (Keyring, MintedKey, MintedKey) {
+        let policy = KeyPolicy {
+            staleness: TimeDelta::seconds(5),
+            jwks_max_age: TimeDelta::minutes(5),
+            verifier_cache: TimeDelta::minutes(15),
+            rotate_every: TimeDelta::days(30),
+            leeway: TimeDelta::seconds(60),
+        };
+        let mint = Mint::new(2048);
+        let (current, next) = (mint.take().unwrap(), mint.take().unwrap());
+        let set = KeySet::new(vec![key(&next, None), key(&current, Some(NOW))]).unwrap();
+        (Keyring::new(set, signer(&current).into(), &policy, at(NOW)).unwrap(), current, next)
+    }
+
+    fn claims() -> AccessClaims {
+        AccessClaims {
+            iss: "https://auth.test".to_owned(),
+            sub: Uuid::from_u128(1),
+            aud: Audience::of(&["chancery".to_owned()]),
+            exp: NOW + 600,
+            iat: NOW,
+            nbf: NOW,
+            jti: Uuid::from_u128(2),
+            client_id: "chancery".to_owned(),
+            scope: String::new(),
+            sid: Uuid::from_u128(3),
+            auth_time: NOW,
+            roles: vec![],
+            amr: vec!["pwd".to_owned()],
+        }
+    }
+
+    /// Any header and payload, signed by the key.
+    fn sign(signer: &Signer, header: &str, payload: &str) -> String {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let signature = signer.sign(message.as_bytes()).unwrap();
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    #[test]
+    fn what_we_issue_we_accept_while_it_lives() {
+        let (ring, current, _) = keyring();
+        let token = issue(&signer(&current), &claims()).unwrap();
+        let verdict = |seconds| verify(token.expose(), &ring, &EXPECTED, at(seconds));
+        assert_eq!(verdict(NOW), Ok(claims()));
+        assert_eq!(verdict(NOW + 659), Ok(claims()));
+        assert_eq!(verdict(NOW + 660), Err(TokenError::Expired));
+        assert_eq!(verdict(NOW - 60), Ok(claims()));
+        assert_eq!(verdict(NOW - 61), Err(TokenError::NotYetValid));
+        let other = Expected { audience: "orders", ..EXPECTED };
+        assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongAudience));
+        let other = Expected { issuer: "https://evil.test", ..EXPECTED };
+        assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongIssuer));
+    }
+
+    #[test]
+    fn every_altered_header_is_refused() {
+        let (ring, current, next) = keyring();
+        let kid = current.kid.as_str();
+        let payload = serde_json::to_string(&claims()).unwrap();
+        let headers = [
+            format!(r#"{{"alg":"none","typ":"at+jwt","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"NoNe","typ":"at+jwt","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"HS256","typ":"at+jwt","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"PS256","typ":"at+jwt","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"RS512","typ":"at+jwt","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"RS256","typ":"JWT","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"RS256","kid":"{kid}"}}"#),
+            r#"{"alg":"RS256","typ":"at+jwt"}"#.to_owned(),
+            format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":["{kid}"]}}"#),
+            format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{kid}","kid":"{kid}"}}"#),
+            format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{kid}","crit":["x"],"x":1}}"#),
+            format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{kid}","jku":"https://evil.test/"}}"#),
+            format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{kid}","jwk":{{}}}}"#),
+            r#"{"alg":"RS256","typ":"at+jwt","kid":"../../etc/passwd"}"#.to_owned(),
+            // A key that is published but has never signed.
+            format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{}"}}"#, next.kid),
+            "{".repeat(3000),
+        ];
+        for header in headers {
+            for signer in [signer(&current), signer(&next)] {
+                assert!(
+                    verify(&sign(&signer, &header, &payload), &ring, &EXPECTED, at(NOW)).is_err(),
+                    "{header}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_altered_payload_is_refused_though_signed() {
+        let (ring, current, _) = keyring();
+        let header = format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{}"}}"#, current.kid);
+        let good = serde_json::to_value(claims()).unwrap();
+        let accepted = |payload: &str| {
+            verify(&sign(&signer(&current), &header, payload), &ring, &EXPECTED, at(NOW)).is_ok()
+        };
+        assert!(accepted(&good.to_string()));
+        for member in ["iss", "sub", "aud", "exp", "iat", "nbf", "sid", "client_id", "jti"] {
+            let mut without = good.clone();
+            without.as_object_mut().unwrap().remove(member);
+            assert!(!accepted(&without.to_string()), "without {member}");
+        }
+        let altered: [(&str, Value); 9] = [
+            ("exp", json!("1900000000")),
+            ("exp", json!(1.9e9)),
+            ("exp", json!(null)),
+            ("exp", json!(-1)),
+            ("exp", json!(u64::MAX)),
+            ("nbf", json!(NOW + 61)),
+            ("iat", json!(NOW + 3600)),
+            ("aud", json!(["orders", "billing"])),
+            ("sub", json!("not a uuid")),
+        ];
+        for (member, value) in altered {
+            let mut payload = good.clone();
+            payload[member] = value.clone();
+            assert!(!accepted(&payload.to_string()), "{member} = {value}");
+        }
+        let twice = good.to_string().replacen('{', r#"{"exp":9999999999,"#, 1);
+        assert!(!accepted(&twice), "duplicate member");
+    }
+
+    #[test]
+    fn tampering_and_stray_characters_are_refused() {
+        let (ring, current, next) = keyring();
+        let token = issue(&signer(&current), &claims()).unwrap().expose().to_owned();
+        let [header, payload, signature] = token.split('.').collect::<Vec<_>>()[..] else {
+            panic!("three parts")
+        };
+        let foreign = sign(
+            &signer(&next),
+            &format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{}"}}"#, current.kid),
+            "{}",
+        );
+        let hostile = [
+            format!("{header}.{payload}."),
+            format!("{header}.{payload}"),
+            format!("{header}..{signature}"),
+            format!("{header}.{payload}.{signature}="),
+            format!("{header}.{payload}.{signature}.{signature}"),
+            format!(" {token}"),
+            format!("{token}\n"),
+            format!("{}.{payload}.{signature}", header.to_lowercase()),
+            format!("{header}.{payload}.{}", foreign.rsplit('.').next().unwrap()),
+            "a.b.c.d.e".to_owned(),
+            String::new(),
+            "x".repeat(4 << 20),
+        ];
+        for token in hostile {
+            assert!(verify(&token, &ring, &EXPECTED, at(NOW)).is_err(), "{}", &token[..token.len().min(80)]);
+        }
+    }
+}
