@@ -2,6 +2,7 @@
 //! at: settings, master keys, database, whether the keys open; only then migrations and new keys.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -105,8 +106,15 @@ pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
     Ok(app)
 }
 
+/// Brings the schema up to date and does nothing else. Makes the embedded database if it is not there. Returns how many
+/// migrations were run.
+pub async fn migrate_database(settings: &Settings) -> Result<usize, StartError> {
+    let db = connect(settings, true).await?;
+    Ok(migrate(&db).await?)
+}
+
 /// Connects as the settings say.
-pub async fn connect(settings: &Settings, create: bool) -> Result<Db, ConnectError> {
+async fn connect(settings: &Settings, create: bool) -> Result<Db, ConnectError> {
     let options = DatabaseOptions {
         url: settings.database.url.expose_secret(),
         pool_size: settings.database.pool_size,
@@ -156,36 +164,20 @@ fn make_master_key(path: &Path) -> Result<MasterKeys, StartError> {
 
 /// Writes a key file, readable by its owner only. Never overwrites one, and nobody ever sees half of one.
 pub fn write_master_key(path: &Path, key: &MasterKey) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
-    }
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(format!(".{}.tmp", std::process::id()));
-    let unfinished = PathBuf::from(unfinished);
-    let written = (|| {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&unfinished)?;
-        file.write_all(key.to_line().as_bytes())?;
-        file.sync_all()?;
-        // A link, unlike a rename, fails when the name is taken.
-        fs::hard_link(&unfinished, path)
-    })();
-    let _ = fs::remove_file(&unfinished);
-    written
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // A temporary file has mode 0600 and keeps it.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(key.to_line().as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    Ok(())
 }
 
 fn warn_if_open_to_others(path: &Path) {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
-        if mode & 0o077 != 0 {
-            tracing::warn!(event = "master_key_readable", path = %path.display(), "others may read the master key file; chmod 600 it");
-        }
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!(event = "master_key_readable", %path, "others may read the master key file; chmod 600 it");
     }
-    #[cfg(not(unix))]
-    let _ = path;
 }

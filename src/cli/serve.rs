@@ -13,9 +13,10 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logging(&settings.log);
     let mint = Mint::new(settings.keys.rsa_bits);
     let server = Server::build(settings, Clock::system(), mint).await.map_err(failed)?;
-    greet(&server).await?;
     let stop = CancellationToken::new();
-    tokio::spawn(cancel_on_signal(stop.clone()));
+    // Before anyone can read that it serves, and stop it for that.
+    cancel_on_signal(stop.clone()).map_err(failed)?;
+    greet(&server).await?;
     server.run(stop).await.map_err(failed)
 }
 
@@ -55,18 +56,16 @@ async fn greet(server: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn cancel_on_signal(stop: CancellationToken) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-    #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
-    tracing::info!(event = "stopping");
-    stop.cancel();
+        tracing::info!(event = "stopping");
+        stop.cancel();
+    });
+    Ok(())
 }

@@ -188,8 +188,8 @@ pub enum Rotation {
 impl KeySet {
     /// Empty is no set: a server without keys makes some before anything else.
     pub fn new(mut keys: Vec<SigningKey>) -> Result<Self, KeySetBroken> {
-        // Newest first; of keys made together, as the first two are, the one that signed later or has not signed yet.
-        let age = |key: &SigningKey| (key.created_at, key.activated_at.unwrap_or(DateTime::<Utc>::MAX_UTC));
+        // Newest first; of keys made together, as the first two are, the one less far in its life.
+        let age = |key: &SigningKey| (key.created_at, key.demoted_at.is_none(), key.activated_at.is_none());
         keys.sort_by_key(|key| std::cmp::Reverse(age(key)));
         // Which key is current or next does not depend on the time; only retirement does.
         let positions = |wanted| {

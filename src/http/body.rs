@@ -1,11 +1,13 @@
+use std::convert::Infallible;
 use std::fmt;
+use std::future::{Ready, ready};
 use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::web::BytesMut;
+use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use futures_util::StreamExt;
-use futures_util::future::LocalBoxFuture;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
@@ -16,69 +18,58 @@ const MAX_DEPTH: usize = 32;
 /// A body that has not arrived by then is not coming.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(4);
 
-/// A JSON body, read strictly: `application/json`, at most 64 KiB, no duplicate keys, no NUL (Postgres cannot store it),
-/// no deep nesting, no members the type does not name.
-pub struct Body<T>(pub T);
+/// A request's body, not read yet. It is read when the handler asks, so that whoever may not do a thing hears that and
+/// not what is wrong with their JSON.
+pub struct Body {
+    is_json: bool,
+    is_typed: bool,
+    declared: Option<u64>,
+    payload: Payload,
+}
 
-/// The same, where an empty body stands for the default.
-pub struct OptionalBody<T>(pub T);
-
-impl<T: DeserializeOwned + 'static> FromRequest for Body<T> {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+impl FromRequest for Body {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let arriving = receive(request, payload);
-        Box::pin(async move {
-            match arriving.await? {
-                Received::Json(bytes) => parse(&bytes).map(Self),
-                Received::Other | Received::Nothing => Err(Problem::new(Code::UnsupportedMediaType)),
-            }
-        })
+        let declared = request.headers().get(header::CONTENT_LENGTH);
+        ready(Ok(Self {
+            is_json: request.content_type().eq_ignore_ascii_case("application/json"),
+            is_typed: request.headers().contains_key(header::CONTENT_TYPE),
+            declared: declared.and_then(|value| value.to_str().ok()?.parse().ok()),
+            payload: payload.take(),
+        }))
     }
 }
 
-impl<T: DeserializeOwned + Default + 'static> FromRequest for OptionalBody<T> {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let arriving = receive(request, payload);
-        Box::pin(async move {
-            match arriving.await? {
-                Received::Nothing => Ok(Self(T::default())),
-                Received::Json(bytes) if bytes.is_empty() => Ok(Self(T::default())),
-                Received::Json(bytes) => parse(&bytes).map(Self),
-                Received::Other => Err(Problem::new(Code::UnsupportedMediaType)),
-            }
-        })
+impl Body {
+    /// The body as JSON, read strictly: `application/json`, at most 64 KiB, no duplicate keys, no NUL (Postgres cannot
+    /// store it), no deep nesting, no members the type does not name.
+    pub async fn json<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        let is_json = self.is_json;
+        let bytes = self.receive().await?;
+        if is_json { parse(&bytes) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
     }
-}
 
-enum Received {
-    Json(web::BytesMut),
-    /// A body that does not say it is JSON.
-    Other,
-    /// No body and no type.
-    Nothing,
-}
+    /// The same, where no body at all stands for the default.
+    pub async fn json_or_default<T: DeserializeOwned + Default>(self) -> Result<T, Problem> {
+        let (is_json, is_typed) = (self.is_json, self.is_typed);
+        let bytes = self.receive().await?;
+        match (is_json, bytes.is_empty()) {
+            (true, true) => Ok(T::default()),
+            (true, false) => parse(&bytes),
+            (false, true) if !is_typed => Ok(T::default()),
+            (false, _) => Err(Problem::new(Code::UnsupportedMediaType)),
+        }
+    }
 
-fn receive(
-    request: &HttpRequest,
-    payload: &mut Payload,
-) -> impl Future<Output = Result<Received, Problem>> + use<> {
-    let is_json = request.content_type().eq_ignore_ascii_case("application/json");
-    let is_typed = request.headers().contains_key(header::CONTENT_TYPE);
-    let declared =
-        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let mut payload = payload.take();
-    async move {
-        if declared.is_some_and(|length: u64| length > MAX_BYTES as u64) {
+    async fn receive(mut self) -> Result<BytesMut, Problem> {
+        if self.declared.is_some_and(|length| length > MAX_BYTES as u64) {
             return Err(Problem::new(Code::PayloadTooLarge));
         }
         let read = async {
-            let mut bytes = web::BytesMut::new();
-            while let Some(chunk) = payload.next().await {
+            let mut bytes = BytesMut::new();
+            while let Some(chunk) = self.payload.next().await {
                 let chunk =
                     chunk.map_err(|_| Problem::new(Code::InvalidJson).detail("the body broke off"))?;
                 if bytes.len() + chunk.len() > MAX_BYTES {
@@ -88,14 +79,8 @@ fn receive(
             }
             Ok(bytes)
         };
-        let bytes = tokio::time::timeout(ARRIVES_WITHIN, read)
-            .await
-            .map_err(|_| Problem::new(Code::RequestTimeout))??;
-        Ok(match (is_json, bytes.is_empty()) {
-            (true, _) => Received::Json(bytes),
-            (false, true) if !is_typed => Received::Nothing,
-            (false, _) => Received::Other,
-        })
+        let in_time = tokio::time::timeout(ARRIVES_WITHIN, read).await;
+        in_time.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
     }
 }
 

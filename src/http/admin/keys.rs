@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::AppData;
-use super::super::body::OptionalBody;
+use super::super::body::Body;
 use super::super::caller::{KeysRead, KeysRotate, Permit};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
@@ -49,8 +49,9 @@ pub async fn rotate(
     permit: Permit<KeysRotate>,
     http: HttpRequest,
     source: Source,
-    OptionalBody(request): OptionalBody<RotateRequest>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: RotateRequest = body.json_or_default().await?;
     let idempotency_key = idempotency_key(&http, &request)?;
     let reason = request.reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
     if reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {

@@ -76,8 +76,9 @@ pub async fn create(
     app: AppData,
     permit: Permit<UsersWrite>,
     source: Source,
-    Body(request): Body<NewUser>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: NewUser = body.json().await?;
     let email =
         Email::parse(&request.email).map_err(|error| Problem::new(Code::InvalidEmail).detail(error))?;
     let wanted = CreateUser {
@@ -125,8 +126,9 @@ pub async fn update(
     permit: Permit<UsersWrite>,
     source: Source,
     id: web::Path<Uuid>,
-    Body(request): Body<UserPatch>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: UserPatch = body.json().await?;
     let status = request.status.map(|status| {
         let refused = || Problem::new(Code::InvalidParameter).detail("status must be active or disabled");
         UserStatus::parse(&status).ok_or_else(refused)
@@ -169,8 +171,9 @@ pub async fn set_password(
     permit: Permit<UsersWrite>,
     source: Source,
     id: web::Path<Uuid>,
-    Body(request): Body<NewPasswordRequest>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: NewPasswordRequest = body.json().await?;
     let user = flows::get_user(&app, UserId(*id)).await?;
     flows::set_password(&app, &user, &request.password, &source.origin(permit.actor())).await?;
     Ok(HttpResponse::NoContent().finish())

@@ -35,8 +35,9 @@ pub async fn login(
     app: AppData,
     http: HttpRequest,
     source: Source,
-    Body(request): Body<LoginRequest>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: LoginRequest = body.json().await?;
     if request.cookie {
         cookie::check_origin(&http, &app.settings.server.origins)?;
     }

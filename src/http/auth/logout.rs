@@ -3,7 +3,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::super::AppData;
-use super::super::body::OptionalBody;
+use super::super::body::Body;
 use super::super::caller::Authenticated;
 use super::super::cookie;
 use super::super::problem::Problem;
@@ -27,8 +27,9 @@ pub async fn logout(
     app: AppData,
     Authenticated(caller): Authenticated,
     source: Source,
-    OptionalBody(request): OptionalBody<LogoutRequest>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: LogoutRequest = body.json_or_default().await?;
     log_out(&app, &caller, request.all, &source.origin(Actor::User(caller.user.id))).await?;
     Ok(HttpResponse::NoContent().cookie(cookie::clear()).finish())
 }

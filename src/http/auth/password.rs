@@ -29,8 +29,9 @@ pub async fn change(
     app: AppData,
     Authenticated(caller): Authenticated,
     source: Source,
-    Body(request): Body<PasswordRequest>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: PasswordRequest = body.json().await?;
     let change = ChangePassword {
         current: CandidatePassword::parse(&request.current_password),
         new: &request.new_password,

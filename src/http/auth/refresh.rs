@@ -3,7 +3,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::super::AppData;
-use super::super::body::OptionalBody;
+use super::super::body::Body;
 use super::super::cookie;
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
@@ -29,8 +29,9 @@ pub async fn refresh(
     app: AppData,
     http: HttpRequest,
     source: Source,
-    OptionalBody(request): OptionalBody<RefreshRequest>,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let request: RefreshRequest = body.json_or_default().await?;
     let in_cookie = request.refresh_token.is_none();
     if in_cookie {
         cookie::check_origin(&http, &app.settings.server.origins)?;

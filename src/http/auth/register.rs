@@ -25,11 +25,8 @@ pub struct RegisterRequest {
     (status = 201, body = UserView),
     (status = 403, description = "`registration_closed`", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub async fn register(
-    app: AppData,
-    source: Source,
-    Body(request): Body<RegisterRequest>,
-) -> Result<HttpResponse, Problem> {
+pub async fn register(app: AppData, source: Source, body: Body) -> Result<HttpResponse, Problem> {
+    let request: RegisterRequest = body.json().await?;
     let email =
         Email::parse(&request.email).map_err(|error| Problem::new(Code::InvalidEmail).detail(error))?;
     let name = request.name.as_deref().map(DisplayName::parse).transpose();

@@ -1,0 +1,31 @@
+.DEFAULT_GOAL := help
+.PHONY: help run test interop lint deny bench ci toolchain
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+
+run: toolchain ## start the server, optimised
+	cargo run --release --locked
+
+test: toolchain ## all tests, on SQLite and on a throwaway Postgres
+	scripts/with-postgres cargo test --workspace --locked
+
+interop: toolchain ## the libraries other stacks verify tokens with, against a running server
+	scripts/interop
+
+lint: toolchain ## formatting and clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+deny: toolchain ## licences, banned crates and known vulnerabilities of the dependencies
+	scripts/supply-chain
+
+bench: toolchain ## benchmarks
+	cargo bench --locked
+
+ci: ## all that must pass before a change lands
+	.ci/run
+
+toolchain:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust, see https://rustup.rs" >&2; exit 1; }
+	@command -v $(firstword $(CC)) >/dev/null || { echo "a C compiler is missing: install gcc or clang" >&2; exit 1; }

@@ -1,0 +1,41 @@
+// An API that trusts Chancery's access tokens. It shares no secret with Chancery and does not call it per
+// request: the library finds the key set by discovery, fetches it with the first token and keeps it.
+import { STATUS_CODES } from 'node:http';
+import express from 'express';
+import { auth } from 'express-oauth2-jwt-bearer';
+
+const { PORT = '3001', CHANCERY_ISSUER = 'http://127.0.0.1:8080', AUDIENCE = 'chancery' } = process.env;
+
+// The library's cache: ten minutes, and an unknown `kid` refetches at most every 30 seconds.
+const requireToken = auth({
+  issuerBaseURL: CHANCERY_ISSUER,
+  issuer: CHANCERY_ISSUER, // the issuer we were told, not the one the discovery document names
+  audience: AUDIENCE,
+  tokenSigningAlg: 'RS256',
+  strict: true, // RFC 9068: `typ: at+jwt`, and iat, sub, client_id and jti must be there
+  clockTolerance: 5,
+  dpop: { enabled: false }, // Chancery's tokens are bearer tokens; do not advertise more
+});
+
+const app = express();
+
+app.get('/healthz', (req, res) => res.json({ status: 'ok' }));
+
+app.get('/orders', requireToken, (req, res) => {
+  const { sub, scope } = req.auth.payload;
+  res.json({ service: 'express', sub, scope });
+});
+
+// The library's errors carry a status and an RFC 6750 code. The challenge is put together here, not taken from
+// `err.headers`: that one quotes the token, and a token may hold characters on which setting a header throws.
+app.use((err, req, res, next) => {
+  const { status = 500, code } = err;
+  if (status === 401) res.set('WWW-Authenticate', code ? `Bearer error="${code}"` : 'Bearer');
+  if (status >= 500) console.error(err);
+  res.status(status).json({ error: STATUS_CODES[status] });
+});
+
+app.listen(Number(PORT), '127.0.0.1', (err) => {
+  if (err) throw err;
+  console.log(`express-api on http://127.0.0.1:${PORT}, tokens of ${CHANCERY_ISSUER}`);
+});

@@ -1,0 +1,158 @@
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{Kind, PASSWORD, TestApp, kids, on_both, part};
+
+on_both! {
+    async fn a_login_is_a_token_response_and_the_user(app: TestApp) {
+        app.register("ada@x.test").await;
+        let answer = app.login("Ada@x.test").await;
+        assert_eq!(answer.header("cache-control"), "no-store");
+        let body = answer.json();
+        let members: Vec<&String> = body.as_object().unwrap().keys().collect();
+        assert_eq!(
+            members,
+            ["access_token", "expires_in", "refresh_expires_in", "refresh_token", "scope", "token_type", "user"]
+        );
+        assert_eq!(body["token_type"], "Bearer");
+        assert_eq!(body["expires_in"], 600);
+        assert_eq!(body["refresh_expires_in"], 7 * 86_400);
+        assert!(answer.refresh_token().starts_with("crt_"));
+    }
+
+    async fn an_access_token_follows_the_profile(app: TestApp) {
+        let login = app.newcomer("ada@x.test").await;
+        let token = login.access_token();
+        let header = part(&token, 0);
+        let published = kids(&app.get("/.well-known/jwks.json").await.json());
+        assert_eq!(header["alg"], "RS256");
+        assert_eq!(header["typ"], "at+jwt");
+        assert!(published.contains(&header["kid"].as_str().unwrap().to_owned()));
+        let claims = part(&token, 1);
+        let now = app.clock.now().timestamp();
+        assert_eq!(claims["iss"], "https://auth.test");
+        assert_eq!(claims["sub"], login.json()["user"]["id"]);
+        assert_eq!(claims["aud"], "chancery");
+        assert_eq!(claims["client_id"], "chancery");
+        assert_eq!(claims["exp"], now + 600);
+        for moment in ["iat", "nbf", "auth_time"] {
+            assert_eq!(claims[moment], now);
+        }
+        assert_eq!(claims["amr"], json!(["pwd"]));
+        assert_eq!(claims["roles"], json!([]));
+        let members: Vec<&String> = claims.as_object().unwrap().keys().collect();
+        assert_eq!(
+            members,
+            ["amr", "aud", "auth_time", "client_id", "exp", "iat", "iss", "jti", "nbf", "roles", "scope", "sid", "sub"],
+            "nothing personal beyond these"
+        );
+        let again = part(&app.login("ada@x.test").await.access_token(), 1);
+        assert_ne!(claims["jti"], again["jti"]);
+        assert_ne!(claims["sid"], again["sid"]);
+    }
+
+    async fn unknown_wrong_and_disabled_answer_alike(app: TestApp) {
+        let admin = app.admin().await;
+        let id = app.register("ada@x.test").await.json()["id"].as_str().unwrap().to_owned();
+        app.register("bob@x.test").await;
+        app.request_as(&admin, Method::PATCH, &format!("/admin/users/{id}"), json!({ "status": "disabled" })).await.expect(200);
+        let shape = |answer: crate::support::Answer| {
+            let answer = answer.expect_problem(401, "invalid_credentials");
+            let mut body: Value = answer.json();
+            body["request_id"] = json!(null);
+            let names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
+            (body, names.len())
+        };
+        let unknown = shape(app.try_login("nobody@x.test", PASSWORD).await);
+        let wrong = shape(app.try_login("bob@x.test", "not the password").await);
+        let disabled = shape(app.try_login("ada@x.test", PASSWORD).await);
+        let absurd = shape(app.try_login("no address at all", PASSWORD).await);
+        let endless = shape(app.try_login("bob@x.test", &"x".repeat(1000)).await);
+        for other in [wrong, disabled, absurd, endless] {
+            assert_eq!(unknown, other);
+        }
+    }
+
+    async fn sixteen_right_logins_at_once_all_succeed(app: TestApp) {
+        app.register("ada@x.test").await;
+        let answers = join_all((0..16).map(|_| app.login("ada@x.test"))).await;
+        assert_eq!(answers.len(), 16);
+        assert_eq!(app.database.count("SELECT count(*) FROM sessions").await, 16);
+    }
+
+    async fn both_unicode_spellings_of_a_password_log_in(app: TestApp) {
+        let body = json!({ "email": "ada@x.test", "password": "scho\u{308}nes wetter" });
+        app.post("/auth/register", body).await.expect(201);
+        app.try_login("ada@x.test", "sch\u{f6}nes wetter").await.expect(200);
+        app.try_login("ada@x.test", "scho\u{308}nes wetter").await.expect(200);
+    }
+
+    async fn a_long_password_is_compared_whole(app: TestApp) {
+        let long = |last: &str| format!("{}{last}", "a1".repeat(127));
+        app.post("/auth/register", json!({ "email": "ada@x.test", "password": long("x") })).await.expect(201);
+        app.try_login("ada@x.test", &long("x")).await.expect(200);
+        app.try_login("ada@x.test", &long("y")).await.expect(401);
+        app.try_login("ada@x.test", &"a1".repeat(40)).await.expect(401);
+    }
+
+    async fn a_raised_cost_rehashes_at_login(app: TestApp) {
+        app.register("ada@x.test").await;
+        let hashes = "SELECT count(*) FROM users WHERE password_hash LIKE '$argon2id$v=19$m=64,t=1,p=1$%'";
+        assert_eq!(app.database.count(hashes).await, 1);
+        let stronger = app.another_node(&[("CHANCERY_PASSWORDS__MEMORY_KIB", "128"), ("CHANCERY_PASSWORDS__ITERATIONS", "2")]).await;
+        stronger.try_login("ada@x.test", "wrong wrong wrong").await.expect(401);
+        assert_eq!(app.database.count(hashes).await, 1);
+        stronger.login("ada@x.test").await;
+        let rehashed = "SELECT count(*) FROM users WHERE password_hash LIKE '$argon2id$v=19$m=128,t=2,p=1$%'";
+        assert_eq!(app.database.count(rehashed).await, 1);
+        app.login("ada@x.test").await;
+        assert_eq!(app.database.count(rehashed).await, 1, "a cheaper node does not weaken it");
+    }
+
+    async fn roles_give_their_scopes(app: TestApp) {
+        let admin = app.admin().await;
+        assert_eq!(part(&admin, 1)["roles"], json!(["admin"]));
+        assert_eq!(part(&admin, 1)["scope"], "keys:read keys:rotate users:read users:write");
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_several_audiences_lists_them() {
+    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_TOKENS__AUDIENCE", "chancery,orders")]).await;
+    let token = app.newcomer("ada@x.test").await.access_token();
+    assert_eq!(part(&token, 1)["aud"], json!(["chancery", "orders"]));
+    app.get_as(&token, "/auth/me").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_access_token_never_outlives_its_session() {
+    let settings = [("CHANCERY_SESSIONS__IDLE_LIFE", "1h"), ("CHANCERY_SESSIONS__ABSOLUTE_LIFE", "1h")];
+    let app = TestApp::start_with(Kind::Sqlite, &settings).await;
+    let login = app.newcomer("ada@x.test").await;
+    app.advance(TimeDelta::minutes(55));
+    let refreshed = app.refresh(&login.refresh_token()).await.expect(200);
+    assert_eq!(refreshed.json()["expires_in"], 300);
+    assert_eq!(refreshed.json()["refresh_expires_in"], 300);
+}
+
+#[tokio::test]
+async fn when_every_hashing_thread_is_busy_the_answer_is_to_come_back() {
+    let settings = [
+        ("CHANCERY_PASSWORDS__QUEUE", "1"),
+        ("CHANCERY_PASSWORDS__MEMORY_KIB", "65536"),
+        ("CHANCERY_PASSWORDS__ITERATIONS", "4"),
+    ];
+    let app = TestApp::start_with(Kind::Sqlite, &settings).await;
+    let flood = join_all((0..30).map(|_| app.try_login("ada@x.test", PASSWORD)));
+    let (answers, jwks) = tokio::join!(flood, app.get("/.well-known/jwks.json"));
+    jwks.expect(200);
+    let busy = answers.into_iter().filter(|answer| answer.status == 503).collect::<Vec<_>>();
+    assert!(!busy.is_empty());
+    for answer in busy {
+        assert_eq!(answer.header("retry-after"), "2");
+        answer.expect_problem(503, "busy");
+    }
+    app.try_login("ada@x.test", PASSWORD).await.expect(401);
+}

@@ -1,0 +1,7 @@
+mod login;
+mod logout;
+mod me;
+mod password;
+mod refresh;
+mod register;
+mod sessions;

@@ -1,0 +1,137 @@
+//! Whatever is sent, the answer is a problem that says what is wrong, and never a 500.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{PASSWORD, TestApp, on_both};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+on_both! {
+    async fn malformed_bodies_are_told_apart(app: TestApp) {
+        let login = async |body: &str| app.send(Method::POST, "/auth/login", &[JSON], Some(body.to_owned())).await;
+        for body in [
+            "", "{", "[]", "null", "\"x\"", "{\"email\":1,\"password\":2}", "{\"email\":\"a@x.test\"}",
+            "{\"email\":\"a@x.test\",\"password\":\"x\",\"password\":\"y\"}",
+            "{\"email\":\"a\\u0000@x.test\",\"password\":\"x\"}",
+            "{\"email\":\"a@x.test\",\"password\":\"\\ud800\"}",
+            "{\"email\":\"a@x.test\",\"password\":\"x\"} trailing",
+            "{\"email\":\"a@x.test\",\"password\":\"x\",\"cookie\":\"yes\"}",
+        ] {
+            login(body).await.expect_problem(400, "invalid_json");
+        }
+        login(&"[".repeat(60_000)).await.expect_problem(400, "invalid_json");
+        let quoting = login(r#"{"email":"a@x.test","password":"hunter2 hunter2","cookie":"hunter2 hunter2"}"#).await;
+        assert!(!quoting.text.contains("hunter2"));
+    }
+
+    async fn bodies_of_another_type_or_size_are_refused(app: TestApp) {
+        let body = json!({ "email": "a@x.test", "password": PASSWORD }).to_string();
+        for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""] {
+            let headers = [("content-type", kind)];
+            app.send(Method::POST, "/auth/login", &headers, Some(body.clone())).await.expect_problem(415, "unsupported_media_type");
+        }
+        app.send(Method::POST, "/auth/login", &[], None).await.expect_problem(415, "unsupported_media_type");
+        let utf8 = [("content-type", "application/json; charset=utf-8")];
+        app.send(Method::POST, "/auth/login", &utf8, Some(body)).await.expect_problem(401, "invalid_credentials");
+        let large = json!({ "email": "a@x.test", "password": "x".repeat(1 << 20) });
+        app.post("/auth/login", large).await.expect_problem(413, "payload_too_large");
+    }
+
+    async fn an_unknown_path_and_a_wrong_method_are_told_apart(app: TestApp) {
+        app.get("/").await.expect_problem(404, "not_found");
+        app.get("/auth").await.expect_problem(404, "not_found");
+        app.get("/auth/login/").await.expect_problem(404, "not_found");
+        for (method, path, allow) in [
+            (Method::GET, "/auth/login", "POST"),
+            (Method::DELETE, "/auth/me", "HEAD, GET"),
+            (Method::PUT, "/auth/sessions/x", "DELETE"),
+            (Method::GET, "/admin/keys/rotate", "POST"),
+            (Method::POST, "/.well-known/jwks.json", "HEAD, GET, OPTIONS"),
+            (Method::PUT, "/admin/users", "HEAD, GET, POST"),
+            ("BREW".parse().unwrap(), "/auth/login", "POST"),
+        ] {
+            let refused = app.send(method, path, &[], None).await.expect_problem(405, "method_not_allowed");
+            assert_eq!(refused.header("allow"), allow, "{path}");
+        }
+    }
+
+    async fn every_answer_has_the_security_headers(app: TestApp) {
+        let answers = [
+            app.get("/health/live").await,
+            app.get("/nowhere").await,
+            app.get("/auth/me").await,
+            app.get("/.well-known/jwks.json").await,
+            app.try_login("a@x.test", PASSWORD).await,
+        ];
+        for answer in answers {
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+            assert_eq!(answer.header("x-frame-options"), "DENY");
+            assert_eq!(answer.header("referrer-policy"), "no-referrer");
+            assert_eq!(answer.header("strict-transport-security"), "max-age=31536000");
+            assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
+            assert!(!answer.header("cache-control").is_empty());
+            assert_eq!(answer.header("x-request-id").len(), 36);
+        }
+    }
+
+    async fn strange_but_legal_text_goes_through(app: TestApp) {
+        let name = "\u{202e}\u{1f469}\u{200d}\u{1f680} O'Brien; DROP TABLE users --";
+        let body = json!({ "email": "o'brien+tag@x.test", "password": "\u{1f510}\u{1f511} ' OR 1=1 --", "name": name });
+        let user = app.post("/auth/register", body).await.expect(201).json();
+        assert_eq!(user["name"], name);
+        app.try_login("O'Brien+tag@X.test", "\u{1f510}\u{1f511} ' OR 1=1 --").await.expect(200);
+    }
+}
+
+/// Bytes as they are, past any client library.
+mod raw {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use crate::support::{Kind, TestApp};
+
+    fn send(address: &str, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        stream.write_all(bytes).unwrap();
+        let mut answer = [0; 4096];
+        let read = stream.read(&mut answer).unwrap_or(0);
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn broken_requests_are_refused_and_the_server_goes_on() {
+        let app = TestApp::start(Kind::Sqlite).await;
+        let login = "POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+        let cases: Vec<(Vec<u8>, &[&str])> = vec![
+            (b"GET / HTTP/9.9\r\n\r\n".to_vec(), &["HTTP/1.1 400"]),
+            (b"\xff\xfe\xfd\r\n\r\n".to_vec(), &["HTTP/1.1 400"]),
+            (b"GET /a\x00b HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(), &["HTTP/1.1 400"]),
+            (b"GET /%00%ff%2e%2e/ HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(), &["HTTP/1.1 404"]),
+            (b"GET /admin/users/%ff HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(), &["HTTP/1.1 401", "HTTP/1.1 404"]),
+            (format!("{login}content-length: x\r\n\r\n{{}}").into_bytes(), &["HTTP/1.1 400"]),
+            (
+                format!("{login}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n{{}}").into_bytes(),
+                &["HTTP/1.1 400"],
+            ),
+            (format!("{login}content-length: 99999999999\r\n\r\n{{}}").into_bytes(), &["HTTP/1.1 413"]),
+            (format!("{login}transfer-encoding: chunked\r\n\r\nzz\r\n").into_bytes(), &["HTTP/1.1 400"]),
+            (
+                format!(
+                    "GET /auth/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n",
+                    "x".repeat(9000)
+                )
+                .into_bytes(),
+                &["HTTP/1.1 401"],
+            ),
+        ];
+        for (bytes, expected) in cases {
+            let answer = send(&app.address, &bytes);
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]).into_owned();
+            assert!(expected.iter().any(|start| answer.starts_with(start)), "{shown:?} got {answer:?}");
+        }
+        app.get("/health/live").await.expect(200);
+    }
+}

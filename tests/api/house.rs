@@ -1,0 +1,158 @@
+//! The house rules: which room may import what. Fails when an arrow points the wrong way.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Room, what of this crate it may import, and which crates it must never name.
+const ROOMS: &[(&str, &[&str], &[&str])] = &[
+    ("clock", &[], &["sqlx", "actix_web", "tokio", "reqwest"]),
+    ("domain", &[], &["sqlx", "actix_web", "tokio", "reqwest", "rsa", "aws_lc_rs"]),
+    ("store", &["domain"], &["actix_web", "rsa", "aws_lc_rs", "jsonwebtoken", "argon2"]),
+    ("passwords", &["domain"], &["sqlx", "actix_web"]),
+    ("keys", &["domain"], &["sqlx", "actix_web", "tokio"]),
+    ("tokens", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
+    ("settings", &["domain", "passwords"], &["sqlx", "actix_web"]),
+    ("views", &["domain"], &["sqlx", "actix_web", "tokio"]),
+    ("app", &["clock", "keys", "passwords", "settings", "store"], &["sqlx", "actix_web"]),
+    (
+        "flows",
+        &["app", "clock", "domain", "keys", "passwords", "settings", "store", "tokens", "views"],
+        &["sqlx", "actix_web", "rsa"],
+    ),
+    ("telemetry", &["settings"], &["sqlx", "actix_web"]),
+    (
+        "http",
+        // `store`, `keys` and `passwords` for their errors only, which problem.rs turns into answers.
+        &["app", "domain", "flows", "keys", "passwords", "store", "telemetry", "tokens", "views"],
+        &["sqlx", "rsa"],
+    ),
+    ("start", &["app", "clock", "flows", "keys", "settings", "store"], &["sqlx", "actix_web", "rsa"]),
+    ("background", &["app", "domain", "flows", "store", "telemetry"], &["sqlx", "actix_web", "rsa"]),
+    (
+        "server",
+        &["app", "background", "clock", "http", "keys", "settings", "start", "telemetry"],
+        &["sqlx", "rsa"],
+    ),
+    (
+        "cli",
+        &[
+            "app",
+            "clock",
+            "domain",
+            "flows",
+            "http",
+            "keys",
+            "server",
+            "settings",
+            "start",
+            "telemetry",
+            "views",
+        ],
+        &["sqlx", "rsa"],
+    ),
+];
+
+#[test]
+fn every_room_imports_only_what_it_may() {
+    let mut offences = Vec::new();
+    for (room, may, never) in ROOMS {
+        for (path, code) in code_of(room) {
+            for line in code.lines() {
+                let imported = imports(line);
+                for other in &imported {
+                    if other != room && !may.contains(&other.as_str()) {
+                        offences.push(format!("{}: {room} imports {other}: {line}", path.display()));
+                    }
+                }
+                for banned in *never {
+                    if line.contains(&format!("{banned}::")) {
+                        offences.push(format!("{}: {room} names {banned}: {line}", path.display()));
+                    }
+                }
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn every_room_is_in_the_table_and_opens_with_a_paragraph() {
+    let mut rooms: Vec<String> = fs::read_dir(source())
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|room| room != "lib" && room != "main")
+        .collect();
+    rooms.sort();
+    let mut named: Vec<&str> = ROOMS.iter().map(|(room, ..)| *room).collect();
+    named.sort_unstable();
+    assert_eq!(rooms, named);
+    for room in rooms {
+        let (file, folder) = (source().join(format!("{room}.rs")), source().join(&room).join("mod.rs"));
+        let code = fs::read_to_string(if file.exists() { file } else { folder }).unwrap();
+        assert!(code.starts_with("//! "), "{room} has no opening paragraph");
+    }
+}
+
+#[test]
+fn sql_is_written_in_the_store_only() {
+    for (room, ..) in ROOMS.iter().filter(|(room, ..)| *room != "store") {
+        for (path, code) in code_of(room) {
+            for statement in ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE FROM", "\"BEGIN"] {
+                assert!(!code.contains(statement), "{}: {statement}", path.display());
+            }
+        }
+    }
+}
+
+/// Crate-level rooms a line names: `use crate::{…}` and paths such as `crate::store::Db`.
+fn imports(line: &str) -> Vec<String> {
+    let mut rooms = Vec::new();
+    for (at, _) in line.match_indices("crate::") {
+        let rest = &line[at + "crate::".len()..];
+        let name = |text: &str| {
+            text.trim().split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("").to_owned()
+        };
+        match rest.strip_prefix('{') {
+            Some(list) => rooms.extend(list.trim_end_matches([';', '}']).split(',').map(name)),
+            None => rooms.push(name(rest)),
+        }
+    }
+    rooms.retain(|room| ROOMS.iter().any(|(known, ..)| known == room));
+    rooms
+}
+
+/// Files of a room without their unit tests and comments.
+fn code_of(room: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let single = source().join(format!("{room}.rs"));
+    if single.exists() {
+        files.push(single);
+    } else {
+        collect(&source().join(room), &mut files);
+    }
+    assert!(!files.is_empty(), "room {room} is gone");
+    files
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            (path, lines.join("\n"))
+        })
+        .collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}

@@ -1,0 +1,19 @@
+//! HTTP tests through one `TestApp`, laid out like the URL tree; each runs on SQLite and on Postgres.
+//!
+//! `make test` gives them a Postgres server. Time is advanced, never slept, except where a real process is watched.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+mod admin;
+mod auth;
+mod bodies;
+mod cli;
+mod house;
+mod nodes;
+mod openapi;
+mod operations;
+mod processes;
+mod store;
+mod well_known;

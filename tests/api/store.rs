@@ -1,0 +1,298 @@
+//! The store's conformance suite: every function, with the same results on both databases.
+
+use chancery::domain::{
+    Actor, AuditEvent, ClientId, DisplayName, Email, Kid, Origin, PasswordHash, Roles, Session, SessionId,
+    SessionLimits, SigningAlgorithm, SigningKey, User, UserId, UserStatus,
+};
+use chancery::store::signing_keys::SealedPrivateKey;
+use chancery::store::{self, StoreError, audit, idempotency_keys, sessions, signing_keys, users};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use crate::support::{TestApp, on_both};
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000 + seconds, 123_456_000).unwrap()
+}
+
+fn user(email: &str, created_at: DateTime<Utc>) -> User {
+    User {
+        id: UserId::random(),
+        email: Email::parse(email).unwrap(),
+        email_verified: false,
+        name: Some(DisplayName::parse("Ad\u{e4} \u{1f510}").unwrap()),
+        password_hash: PasswordHash::from_phc("$argon2id$x".to_owned()),
+        password_changed_at: created_at,
+        roles: Roles::from_row("admin user").unwrap(),
+        status: UserStatus::Active,
+        created_at,
+        last_login_at: None,
+    }
+}
+
+fn session(user: UserId, now: DateTime<Utc>) -> Session {
+    Session {
+        id: SessionId::new(now),
+        user_id: user,
+        client_id: ClientId::first_party(),
+        generation: 1,
+        replays: 0,
+        auth_time: now,
+        amr: "pwd".to_owned(),
+        created_at: now,
+        last_used_at: now,
+        expires_at: now + TimeDelta::days(30),
+        revoked_at: None,
+        ip: Some("2001:db8::1".parse().unwrap()),
+        user_agent: Some("agent".to_owned()),
+    }
+}
+
+const LIMITS: SessionLimits = SessionLimits {
+    idle_life: TimeDelta::days(7),
+    absolute_life: TimeDelta::days(30),
+    grace: TimeDelta::seconds(10),
+};
+
+on_both! {
+    async fn users_are_kept_as_they_were_written(app: TestApp) {
+        let db = &app.app.db;
+        let ada = user("ada@x.test", at(0));
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        tx.commit().await.unwrap();
+        let conn = &mut db.read().await.unwrap();
+        for read in [users::by_id(conn, ada.id).await.unwrap(), users::by_email(conn, &ada.email).await.unwrap()] {
+            let read = read.unwrap();
+            assert_eq!((read.id, &read.email, &read.name, &read.roles), (ada.id, &ada.email, &ada.name, &ada.roles));
+            assert_eq!((read.created_at, read.password_changed_at, read.last_login_at), (at(0), at(0), None));
+            assert_eq!((read.status, read.email_verified), (UserStatus::Active, false));
+        }
+        assert!(users::by_id(conn, UserId::random()).await.unwrap().is_none());
+        assert!(users::by_email(conn, &Email::parse("b@x.test").unwrap()).await.unwrap().is_none());
+    }
+
+    async fn an_address_is_taken_once(app: TestApp) {
+        let db = &app.app.db;
+        users::insert(&mut db.write().await.unwrap(), &user("ada@x.test", at(0))).await.unwrap();
+        let again = users::insert(&mut db.write().await.unwrap(), &user("ada@x.test", at(1))).await;
+        assert!(matches!(again, Err(StoreError::Duplicate)), "{again:?}");
+    }
+
+    async fn a_login_is_noted_only_for_the_password_that_was_checked(app: TestApp) {
+        let db = &app.app.db;
+        let ada = user("ada@x.test", at(0));
+        users::insert(&mut db.write().await.unwrap(), &ada).await.unwrap();
+        let stronger = PasswordHash::from_phc("$argon2id$stronger".to_owned());
+        let mut tx = db.begin().await.unwrap();
+        assert!(users::note_login(&mut tx, &ada, Some(&stronger), at(1)).await.unwrap());
+        tx.commit().await.unwrap();
+        let read = users::by_id(&mut db.read().await.unwrap(), ada.id).await.unwrap().unwrap();
+        assert_eq!((read.last_login_at, read.password_hash == stronger), (Some(at(1)), true));
+        assert_eq!(read.password_changed_at, at(0), "a rehash is no change of password");
+
+        let mut tx = db.begin().await.unwrap();
+        let new = PasswordHash::from_phc("$argon2id$new".to_owned());
+        assert!(users::set_password(&mut tx, ada.id, &new, Some(at(0)), at(2)).await.unwrap());
+        assert!(!users::set_password(&mut tx, ada.id, &new, Some(at(0)), at(3)).await.unwrap(), "no longer that one");
+        assert!(users::set_password(&mut tx, ada.id, &new, None, at(4)).await.unwrap());
+        assert!(!users::set_password(&mut tx, UserId::random(), &new, None, at(4)).await.unwrap());
+        assert!(!users::note_login(&mut tx, &ada, None, at(5)).await.unwrap(), "checked against the old password");
+        let current = User { password_changed_at: at(4), ..ada.clone() };
+        assert!(users::note_login(&mut tx, &current, None, at(5)).await.unwrap());
+        assert!(users::update(&mut tx, ada.id, None, &Roles::default(), UserStatus::Disabled).await.unwrap());
+        assert!(!users::note_login(&mut tx, &current, None, at(6)).await.unwrap(), "disabled meanwhile");
+        tx.commit().await.unwrap();
+    }
+
+    async fn users_are_updated_paged_and_deleted(app: TestApp) {
+        let db = &app.app.db;
+        let people = [user("a@x.test", at(0)), user("b@x.test", at(1)), user("c@x.test", at(1))];
+        for person in &people {
+            users::insert(&mut db.write().await.unwrap(), person).await.unwrap();
+        }
+        let conn = &mut db.read().await.unwrap();
+        let first = users::page(conn, None, 2).await.unwrap();
+        let last = first.last().unwrap();
+        let second = users::page(conn, Some((last.created_at, last.id)), 2).await.unwrap();
+        let mut seen: Vec<UserId> = first.iter().chain(&second).map(|user| user.id).collect();
+        assert_eq!(seen[0], people[0].id);
+        seen.sort();
+        let mut all: Vec<UserId> = people.iter().map(|user| user.id).collect();
+        all.sort();
+        assert_eq!(seen, all);
+
+        let mut tx = db.begin().await.unwrap();
+        assert!(users::update(&mut tx, people[0].id, None, &Roles::default(), UserStatus::Disabled).await.unwrap());
+        assert!(!users::update(&mut tx, UserId::random(), None, &Roles::default(), UserStatus::Active).await.unwrap());
+        sessions::insert(&mut tx, &session(people[0].id, at(2))).await.unwrap();
+        let changed = users::by_id(&mut tx, people[0].id).await.unwrap().unwrap();
+        assert_eq!((changed.name, changed.roles, changed.status), (None, Roles::default(), UserStatus::Disabled));
+        assert!(users::delete(&mut tx, people[0].id).await.unwrap());
+        assert!(!users::delete(&mut tx, people[0].id).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(app.database.count("SELECT count(*) FROM sessions").await, 0, "sessions go with their user");
+    }
+
+    async fn a_transaction_that_is_not_committed_did_nothing(app: TestApp) {
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &user("ada@x.test", at(0))).await.unwrap();
+        drop(tx);
+        assert!(users::page(&mut db.read().await.unwrap(), None, 10).await.unwrap().is_empty());
+        assert!(db.probe_writable().await.is_ok());
+    }
+
+    async fn a_session_advances_once_per_generation(app: TestApp) {
+        let db = &app.app.db;
+        let ada = user("ada@x.test", at(0));
+        let first = session(ada.id, at(0));
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        sessions::insert(&mut tx, &first).await.unwrap();
+        tx.commit().await.unwrap();
+        let client = ClientId::first_party();
+        let conn = &mut db.write().await.unwrap();
+
+        let read = sessions::by_id(conn, first.id).await.unwrap().unwrap();
+        assert_eq!((read.user_id, read.ip, read.user_agent), (ada.id, first.ip, first.user_agent.clone()));
+        assert_eq!((read.created_at, read.expires_at, read.amr.as_str()), (at(0), first.expires_at, "pwd"));
+
+        let moved = sessions::advance(conn, first.id, 1, &client, &LIMITS, at(5)).await.unwrap().unwrap();
+        assert_eq!((moved.generation, moved.replays, moved.last_used_at), (2, 0, at(5)));
+        for (generation, client, now) in [
+            (1, client.clone(), at(6)),
+            (3, client.clone(), at(6)),
+            (2, ClientId::from_row("other".to_owned()), at(6)),
+            (2, client.clone(), at(5) + LIMITS.idle_life),
+            (2, client.clone(), first.expires_at),
+        ] {
+            assert!(sessions::advance(conn, first.id, generation, &client, &LIMITS, now).await.unwrap().is_none());
+        }
+        for count in 0..=SessionLimits::MAX_REPLAYS {
+            let counted = sessions::count_replay(conn, first.id, 2).await.unwrap();
+            assert_eq!(counted, count < SessionLimits::MAX_REPLAYS, "{count}");
+        }
+        assert!(!sessions::count_replay(conn, first.id, 1).await.unwrap());
+        let moved = sessions::advance(conn, first.id, 2, &client, &LIMITS, at(7)).await.unwrap().unwrap();
+        assert_eq!(moved.replays, 0);
+        assert!(sessions::revoke(conn, first.id, at(8)).await.unwrap());
+        assert!(!sessions::revoke(conn, first.id, at(9)).await.unwrap());
+        assert!(sessions::advance(conn, first.id, 3, &client, &LIMITS, at(9)).await.unwrap().is_none());
+        assert!(!sessions::count_replay(conn, first.id, 3).await.unwrap());
+    }
+
+    async fn sessions_are_listed_revoked_and_removed_by_user_and_age(app: TestApp) {
+        let db = &app.app.db;
+        let (ada, bob) = (user("ada@x.test", at(0)), user("bob@x.test", at(0)));
+        let mine = [session(ada.id, at(0)), session(ada.id, at(10)), session(ada.id, at(20))];
+        let mut tx = db.begin().await.unwrap();
+        for person in [&ada, &bob] {
+            users::insert(&mut tx, person).await.unwrap();
+        }
+        for session in mine.iter().chain([&session(bob.id, at(0))]) {
+            sessions::insert(&mut tx, session).await.unwrap();
+        }
+        let listed = sessions::live_of_user(&mut tx, ada.id, &LIMITS, at(30)).await.unwrap();
+        assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [mine[2].id, mine[1].id, mine[0].id]);
+        let late = at(5) + LIMITS.idle_life;
+        assert_eq!(sessions::live_of_user(&mut tx, ada.id, &LIMITS, late).await.unwrap().len(), 2);
+        assert_eq!(sessions::revoke_of_user(&mut tx, ada.id, Some(mine[1].id), at(30)).await.unwrap(), 2);
+        assert_eq!(sessions::revoke_of_user(&mut tx, ada.id, None, at(31)).await.unwrap(), 1);
+        assert!(sessions::live_of_user(&mut tx, ada.id, &LIMITS, at(31)).await.unwrap().is_empty());
+        tx.commit().await.unwrap();
+        let conn = &mut db.write().await.unwrap();
+        let end = mine[2].expires_at;
+        assert_eq!(sessions::delete_expired(conn, end, 2).await.unwrap(), 2, "a batch at a time");
+        assert_eq!(sessions::delete_expired(conn, end, 2).await.unwrap(), 1);
+        assert_eq!(sessions::delete_expired(conn, end, 2).await.unwrap(), 0);
+    }
+
+    async fn keys_move_from_next_to_current_to_previous(app: TestApp) {
+        let db = &app.app.db;
+        let stored = signing_keys::all(&mut db.read().await.unwrap()).await.unwrap();
+        let next = stored.iter().find(|stored| stored.key.activated_at.is_none()).unwrap().key.clone();
+        let current = stored.iter().find(|stored| stored.key.activated_at.is_some()).unwrap().key.clone();
+        assert!(stored.iter().all(|stored| stored.sealed.is_some()));
+
+        let mut tx = db.begin().await.unwrap();
+        store::lock_signing_keys(&mut tx).await.unwrap();
+        assert!(!signing_keys::demote(&mut tx, &next.kid, at(1), at(2)).await.unwrap(), "next is not current");
+        assert!(!signing_keys::promote(&mut tx, &current.kid, at(1), TimeDelta::minutes(1)).await.unwrap());
+        assert!(signing_keys::raise_longest_life(&mut tx, &current.kid, TimeDelta::hours(1)).await.unwrap());
+        assert!(signing_keys::raise_longest_life(&mut tx, &current.kid, TimeDelta::minutes(1)).await.unwrap());
+        assert!(signing_keys::demote(&mut tx, &current.kid, at(1), at(2)).await.unwrap());
+        assert!(!signing_keys::raise_longest_life(&mut tx, &current.kid, TimeDelta::hours(9)).await.unwrap());
+        assert!(signing_keys::promote(&mut tx, &next.kid, at(1), TimeDelta::minutes(7)).await.unwrap());
+        let new = SigningKey {
+            kid: Kid::new("new".to_owned()),
+            alg: SigningAlgorithm::Rs256,
+            public_jwk: json!({ "kid": "new", "n": "\u{e4}" }),
+            longest_life: TimeDelta::minutes(3),
+            created_at: at(1),
+            published_at: at(1),
+            activated_at: None,
+            demoted_at: None,
+            retires_at: None,
+            revoked_at: None,
+        };
+        let sealed = SealedPrivateKey { master_key_id: "m".to_owned(), ciphertext: vec![0, 1, 255] };
+        signing_keys::insert(&mut tx, &new, &sealed).await.unwrap();
+        store::announce_keys(&mut tx).await.unwrap();
+        tx.commit().await.unwrap();
+
+        let stored = signing_keys::all(&mut db.read().await.unwrap()).await.unwrap();
+        let of = |kid: &Kid| stored.iter().find(|stored| stored.key.kid == *kid).unwrap();
+        let (old, now, read) = (of(&current.kid), of(&next.kid), of(&new.kid));
+        assert_eq!((old.key.demoted_at, old.key.retires_at, old.sealed.is_none()), (Some(at(1)), Some(at(2)), true));
+        assert_eq!(old.key.longest_life, TimeDelta::hours(1));
+        assert_eq!((now.key.activated_at, now.key.longest_life), (Some(at(1)), TimeDelta::minutes(7)));
+        assert!(read.sealed.as_ref().is_some_and(|read| *read == sealed));
+        assert_eq!(read.key.public_jwk, new.public_jwk);
+    }
+
+    async fn an_idempotency_key_is_its_actors_own(app: TestApp) {
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        idempotency_keys::insert(&mut tx, Actor::Operator, "k", b"digest", "answer", at(0)).await.unwrap();
+        tx.commit().await.unwrap();
+        let conn = &mut db.write().await.unwrap();
+        let found = idempotency_keys::find(conn, Actor::Operator, "k").await.unwrap().unwrap();
+        assert_eq!((found.request_digest.as_slice(), found.response.as_str()), (&b"digest"[..], "answer"));
+        assert!(idempotency_keys::find(conn, Actor::Schedule, "k").await.unwrap().is_none());
+        assert_eq!(idempotency_keys::delete_older(conn, at(0)).await.unwrap(), 0);
+        assert_eq!(idempotency_keys::delete_older(conn, at(1)).await.unwrap(), 1);
+    }
+
+    async fn audit_lines_come_back_newest_first(app: TestApp) {
+        let conn = &mut app.app.db.write().await.unwrap();
+        let later = app.clock.now() + TimeDelta::days(1);
+        let origin = Origin { actor: Actor::Anonymous, ip: Some("::1".parse().unwrap()), request_id: None };
+        audit::append(conn, AuditEvent::RefreshReuse, &origin, "s1", Some("d"), later).await.unwrap();
+        audit::append(conn, AuditEvent::UserDisabled, &Origin::operator(), "u1", None, later + TimeDelta::seconds(1)).await.unwrap();
+        let latest = audit::latest(conn, 2).await.unwrap();
+        let told: Vec<(&str, &str, &str)> =
+            latest.iter().map(|line| (line.event.as_str(), line.actor.as_str(), line.subject.as_str())).collect();
+        assert_eq!(told, [("user_disabled", "operator:cli", "u1"), ("refresh_reuse", "anonymous", "s1")]);
+    }
+
+    async fn the_schema_knows_itself(app: TestApp) {
+        let db = &app.app.db;
+        assert!(store::is_migrated(db).await.unwrap());
+        assert_eq!(store::migrate(db).await.unwrap(), 0);
+        let conn = &mut db.read().await.unwrap();
+        assert!(store::signing_keys_exist(conn).await.unwrap());
+        let theirs = store::clock_offset_probe(conn).await.unwrap();
+        assert_eq!(theirs.is_some(), db.kind() == "postgres");
+        assert!(db.pool_usage().0 >= 1);
+    }
+
+    async fn a_row_that_cannot_be_read_is_named(app: TestApp) {
+        let ada = user("ada@x.test", at(0));
+        let db = &app.app.db;
+        users::insert(&mut db.write().await.unwrap(), &ada).await.unwrap();
+        app.database.execute("UPDATE users SET roles = 'NOT A ROLE'").await;
+        let error = users::by_id(&mut db.read().await.unwrap(), ada.id).await.unwrap_err().to_string();
+        assert!(error.contains("users") && error.contains("roles") && error.contains(&ada.id.to_string()), "{error}");
+    }
+}

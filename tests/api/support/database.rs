@@ -1,0 +1,74 @@
+use sqlx::{Connection, Executor, PgConnection};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// An empty database for one test.
+pub enum Database {
+    Sqlite(TempDir),
+    Postgres { server: String, name: String },
+}
+
+impl Database {
+    pub async fn create(kind: Kind) -> Self {
+        match kind {
+            Kind::Sqlite => Self::Sqlite(TempDir::new().expect("a folder")),
+            Kind::Postgres => {
+                let server = std::env::var("CHANCERY_TEST_POSTGRES")
+                    .expect("CHANCERY_TEST_POSTGRES names a Postgres server; `make test` starts one");
+                let name = format!("t{}", Uuid::new_v4().simple());
+                let mut conn = PgConnection::connect(&server).await.expect("the Postgres server answers");
+                let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"));
+                conn.execute(create).await.expect("a database");
+                Self::Postgres { server, name }
+            }
+        }
+    }
+
+    pub fn url(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => format!("sqlite://{}", folder.path().join("data/chancery.db").display()),
+            Self::Postgres { server, name } => {
+                let mut url = reqwest::Url::parse(server).expect("a URL");
+                url.set_path(name);
+                url.into()
+            }
+        }
+    }
+
+    /// Runs statements past the server, as someone with access to the database could.
+    pub async fn execute(&self, sql: &str) {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Sqlite(_) => {
+                let mut conn = sqlx::SqliteConnection::connect(&self.url()).await.expect("connected");
+                conn.execute(sql).await.expect("executed");
+            }
+            Self::Postgres { .. } => {
+                let mut conn = PgConnection::connect(&self.url()).await.expect("connected");
+                conn.execute(sql).await.expect("executed");
+            }
+        }
+    }
+
+    /// One number.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        match self {
+            Self::Sqlite(_) => {
+                let mut conn = sqlx::SqliteConnection::connect(&self.url()).await.expect("connected");
+                sqlx::query_scalar(sql).fetch_one(&mut conn).await.expect("a number")
+            }
+            Self::Postgres { .. } => {
+                let mut conn = PgConnection::connect(&self.url()).await.expect("connected");
+                sqlx::query_scalar(sql).fetch_one(&mut conn).await.expect("a number")
+            }
+        }
+    }
+}
