@@ -5,7 +5,8 @@
 //!
 //! - [`clock`], [`domain`]: time, words and rules. No I/O.
 //! - [`store`]: the only room that knows sqlx. One text for Postgres and SQLite.
-//! - [`passwords`], [`keys`], [`tokens`]: hashing; key material; what is signed. No SQL, no HTTP.
+//! - [`passwords`], [`keys`], [`tokens`], [`throttle`]: hashing; key material; what is signed; whose failures count
+//!   together. No SQL, no HTTP.
 //! - [`settings`], [`views`]: what operators write and what others read.
 //! - [`app`]: the one shared state of a node.
 //! - [`flows`]: one file, one verb, at most one write transaction.
@@ -14,7 +15,7 @@
 //!
 //! # Two paths
 //!
-//! *Log in*: `http::auth::login` → [`flows::log_in`] → find the user → check the hash or the decoy → sign → one
+//! *Log in*: `http::auth::login` → [`flows::log_in`] → find the user → charge, check the hash or the decoy → sign → one
 //! transaction: the login noted, the session inserted → commit → token response.
 //!
 //! *Rotate*: `background` or `http::admin::keys` or `cli::keys` → [`flows::rotate_keys`] → read the keys →
@@ -35,5 +36,6 @@ pub mod settings;
 pub mod start;
 pub mod store;
 pub mod telemetry;
+pub mod throttle;
 pub mod tokens;
 pub mod views;

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
-use crate::domain::{KeyPolicy, Role, RolePolicy, SessionLimits};
+use crate::domain::{KeyPolicy, Role, RolePolicy, SessionLimits, ThrottlePolicy};
 use crate::passwords::{HashCost, HasherOptions};
 
 /// The documented defaults.
@@ -49,6 +49,7 @@ pub struct Settings {
     pub sessions: SessionLimits,
     pub passwords: PasswordSettings,
     pub registration: bool,
+    pub throttle: ThrottlePolicy,
     pub roles: RolePolicy,
     pub log: LogSettings,
 }
@@ -240,6 +241,9 @@ struct WrittenPasswords {
 #[serde(deny_unknown_fields)]
 struct WrittenLogin {
     registration: bool,
+    free_attempts: i64,
+    max_backoff: Span,
+    hard_stop: i64,
 }
 
 #[derive(Deserialize)]
@@ -363,6 +367,7 @@ impl Raw {
             sessions: written.sessions.check()?,
             passwords: written.passwords.check()?,
             registration: written.login.registration,
+            throttle: written.login.throttle()?,
             roles: check_roles(written.roles)?,
             log: written.log.check()?,
             server,
@@ -540,6 +545,22 @@ impl WrittenPasswords {
     }
 }
 
+impl WrittenLogin {
+    fn throttle(&self) -> Result<ThrottlePolicy, SettingsError> {
+        if self.free_attempts < 1 {
+            return Err(SettingsError::new("login.free_attempts", "must be at least 1"));
+        }
+        if self.hard_stop < self.free_attempts {
+            return Err(SettingsError::new("login.hard_stop", "must not be less than login.free_attempts"));
+        }
+        Ok(ThrottlePolicy {
+            free_attempts: self.free_attempts,
+            max_backoff: self.max_backoff.delta("login.max_backoff", ZERO, DAY)?,
+            hard_stop: self.hard_stop,
+        })
+    }
+}
+
 impl WrittenLog {
     fn check(self) -> Result<LogSettings, SettingsError> {
         tracing_subscriber::EnvFilter::try_new(&self.level).map_err(|error| {
@@ -629,6 +650,8 @@ mod tests {
             ("CHANCERY_SESSIONS__REFRESH_GRACE", "61s", "sessions.refresh_grace"),
             ("CHANCERY_PASSWORDS__MEMORY_KIB", "1", "passwords.memory_kib"),
             ("CHANCERY_PASSWORDS__MIN_LENGTH", "4", "passwords.min_length"),
+            ("CHANCERY_LOGIN__FREE_ATTEMPTS", "0", "login.free_attempts"),
+            ("CHANCERY_LOGIN__HARD_STOP", "4", "login.hard_stop"),
             ("CHANCERY_LOG__FORMAT", "xml", "log.format"),
             ("CHANCERY_ROLES__CLERK", "not a scope", "roles"),
         ] {

@@ -9,6 +9,7 @@ mod password;
 mod roles;
 mod session;
 mod signing_key;
+mod throttle;
 mod user;
 
 pub use audit::{Actor, AuditEvent, Origin};
@@ -21,4 +22,5 @@ pub use signing_key::{
     Eligibility, KeyPolicy, KeySet, KeySetBroken, KeyStatus, Kid, Rotation, SigningAlgorithm, SigningKey,
     Trigger,
 };
+pub use throttle::ThrottlePolicy;
 pub use user::{DisplayName, InvalidName, User, UserId, UserStatus};

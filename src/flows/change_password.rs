@@ -1,9 +1,10 @@
 use super::authenticate::Caller;
-use super::check_password::check_password;
+use super::check_password::{CheckPasswordError, check_password};
 use crate::app::App;
 use crate::domain::{AuditEvent, CandidatePassword, NewPassword, Origin, PasswordRejected};
 use crate::passwords::{Busy, Checked};
 use crate::store::{StoreError, audit, sessions, users};
+use crate::throttle::Subject;
 
 /// A user's wish for another password.
 pub struct ChangePassword<'a> {
@@ -24,6 +25,15 @@ pub enum ChangePasswordError {
     Store(#[from] StoreError),
 }
 
+impl From<CheckPasswordError> for ChangePasswordError {
+    fn from(error: CheckPasswordError) -> Self {
+        match error {
+            CheckPasswordError::Busy(busy) => Self::Busy(busy),
+            CheckPasswordError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Sets the caller's password, proved by the current one. Their other sessions end.
 pub async fn change_password(
     app: &App,
@@ -32,7 +42,8 @@ pub async fn change_password(
     origin: &Origin,
 ) -> Result<(), ChangePasswordError> {
     let user = &caller.user;
-    if check_password(app, Some(user), request.current).await? == Checked::Wrong {
+    let subject = Subject::address(&app.masters, &user.email);
+    if check_password(app, Some(subject), Some(user), request.current).await? == Checked::Wrong {
         return Err(ChangePasswordError::WrongPassword);
     }
     let minimum = app.settings.passwords.min_length;

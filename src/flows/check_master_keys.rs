@@ -18,7 +18,10 @@ pub async fn check_master_keys(db: &Db, masters: Option<&MasterKeys>) -> Result<
         return Ok(0);
     }
     let mut sealed_keys = 0;
-    for stored in signing_keys::all(&mut conn).await? {
+    let mut keys = signing_keys::all(&mut conn).await?;
+    // The current key first: it is the one whoever reads the message knows.
+    keys.sort_by_key(|stored| stored.key.activated_at.is_none());
+    for stored in keys {
         let Some(sealed) = stored.sealed else { continue };
         let kid = &stored.key.kid;
         let masters = masters.ok_or_else(|| SealError::MasterKeyMissing {

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use super::check_password::check_password;
+use super::check_password::{CheckPasswordError, check_password};
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use crate::app::App;
@@ -8,12 +8,15 @@ use crate::domain::{CandidatePassword, ClientId, Email, Session, SessionId, User
 use crate::keys::SignerError;
 use crate::passwords::{Busy, Checked};
 use crate::store::{StoreError, sessions, users};
+use crate::throttle::{DeviceToken, KnownDevice, Subject};
 
 /// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.
 pub struct LogIn {
     pub email: Option<Email>,
     pub password: Option<CandidatePassword>,
     pub device: Device,
+    /// What a device that has logged in before shows; see [`KnownDevice`].
+    pub device_token: Option<String>,
 }
 
 /// Where a session lives, for the user to recognise it by.
@@ -39,14 +42,37 @@ pub enum LogInError {
     Store(#[from] StoreError),
 }
 
+/// Who logged in, with what, and what their device may show next time.
+pub struct LoggedIn {
+    pub user: User,
+    pub tokens: IssuedTokens,
+    pub device_token: DeviceToken,
+}
+
+impl From<CheckPasswordError> for LogInError {
+    fn from(error: CheckPasswordError) -> Self {
+        match error {
+            CheckPasswordError::Busy(busy) => Self::Busy(busy),
+            CheckPasswordError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Checks the credentials and begins a session.
-pub async fn log_in(app: &App, request: LogIn) -> Result<(User, IssuedTokens), LogInError> {
+pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
     // The connection goes back before the hash is computed.
     let user = match &request.email {
         Some(email) => users::by_email(&mut app.db.read().await?, email).await?,
         None => None,
     };
-    let Checked::Right { rehashed } = check_password(app, user.as_ref(), request.password).await? else {
+    let known = request.email.as_ref().zip(request.device_token.as_deref());
+    let known = known.and_then(|(email, token)| KnownDevice::parse(token, &app.masters, email));
+    let subject = request.email.as_ref().map(|email| match &known {
+        Some(device) => Subject::device(&app.masters, email, device),
+        None => Subject::address(&app.masters, email),
+    });
+    let Checked::Right { rehashed } = check_password(app, subject, user.as_ref(), request.password).await?
+    else {
         return Err(LogInError::InvalidCredentials);
     };
     let user = user.ok_or(LogInError::InvalidCredentials)?;
@@ -75,5 +101,6 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<(User, IssuedTokens), L
     }
     sessions::insert(&mut tx, &session).await?;
     tx.commit().await?;
-    Ok((user, tokens))
+    let device_token = known.unwrap_or_else(KnownDevice::random).token(&app.masters, &user.email);
+    Ok(LoggedIn { user, tokens, device_token })
 }

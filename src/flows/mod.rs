@@ -31,7 +31,7 @@ pub use create_user::{CreateUser, CreateUserError, create_user};
 pub use end_session::{end_session, list_sessions};
 pub use issue_tokens::IssuedTokens;
 pub use load_keyring::{LoadKeyringError, fresh_keyring, load_keyring};
-pub use log_in::{Device, LogIn, LogInError, log_in};
+pub use log_in::{Device, LogIn, LogInError, LoggedIn, log_in};
 pub use log_out::log_out;
 pub use manage_users::{
     ManageUserError, UserChange, UserPage, delete_user, find_user, get_user, list_users, update_user,

@@ -1,7 +1,8 @@
 use crate::app::App;
 use crate::domain::{AuditEvent, NewPassword, Origin, PasswordRejected, User};
 use crate::passwords::Busy;
-use crate::store::{StoreError, audit, sessions, users};
+use crate::store::{StoreError, audit, login_attempts, sessions, users};
+use crate::throttle::Subject;
 
 /// Why no password was set.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +17,7 @@ pub enum SetPasswordError {
     Store(#[from] StoreError),
 }
 
-/// An administrator sets a user's password. All the user's sessions end.
+/// An administrator sets a user's password. All the user's sessions end, and failed attempts are forgotten.
 pub async fn set_password(
     app: &App,
     user: &User,
@@ -32,6 +33,7 @@ pub async fn set_password(
         return Err(SetPasswordError::NotFound);
     }
     sessions::revoke_of_user(&mut tx, user.id, None, now).await?;
+    login_attempts::clear(&mut tx, Subject::address(&app.masters, &user.email).as_bytes()).await?;
     audit::append(&mut tx, AuditEvent::PasswordChanged, origin, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
     tracing::info!(event = "password_changed", user = %user.id, actor = %origin.actor);

@@ -1,30 +1,43 @@
-//! Refresh tokens in a cookie, for UIs in a browser: script cannot read it, other sites cannot use it.
+//! Refresh tokens in a cookie, for UIs in a browser: script cannot read it, other sites cannot use it. And the token by
+//! which a device that has logged in before is known, which gives nothing but attempts of its own.
 
 use actix_web::HttpRequest;
-use actix_web::cookie::{Cookie, SameSite, time::Duration};
+use actix_web::cookie::{Cookie, CookieBuilder, SameSite, time::Duration};
 use actix_web::http::header;
 
 use super::problem::{Code, Problem};
+use crate::throttle::DeviceToken;
 use crate::tokens::RefreshTokenText;
 
 /// `__Host-` lets no other host and no subpath set or shadow it (RFC 6265bis section 4.1.3.2).
-const NAME: &str = "__Host-chancery_refresh";
+const REFRESH: &str = "__Host-chancery_refresh";
+const DEVICE: &str = "__Host-chancery_device";
 
 pub fn set(token: &RefreshTokenText, seconds: i64) -> Cookie<'static> {
-    base(token.expose().to_owned()).max_age(Duration::seconds(seconds)).finish()
+    named(REFRESH, token.expose().to_owned()).max_age(Duration::seconds(seconds)).finish()
 }
 
 pub fn clear() -> Cookie<'static> {
-    base(String::new()).max_age(Duration::ZERO).finish()
+    named(REFRESH, String::new()).max_age(Duration::ZERO).finish()
 }
 
-fn base(value: String) -> actix_web::cookie::CookieBuilder<'static> {
-    Cookie::build(NAME, value).path("/").secure(true).http_only(true).same_site(SameSite::Strict)
+fn named(name: &'static str, value: String) -> CookieBuilder<'static> {
+    Cookie::build(name, value).path("/").secure(true).http_only(true).same_site(SameSite::Strict)
+}
+
+/// The device token in a cookie, for a year from the last login.
+pub fn set_device(token: &DeviceToken) -> Cookie<'static> {
+    named(DEVICE, token.expose().to_owned()).max_age(Duration::days(365)).finish()
+}
+
+/// What a device that has logged in before shows.
+pub fn read_device(request: &HttpRequest) -> Option<String> {
+    request.cookie(DEVICE).map(|cookie| cookie.value().to_owned())
 }
 
 /// The refresh token in the request's cookie.
 pub fn read(request: &HttpRequest) -> Option<String> {
-    request.cookie(NAME).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
+    request.cookie(REFRESH).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
 }
 
 /// Whoever uses or gets the cookie must come from one of our own origins. A browser says where a request comes from:

@@ -19,6 +19,8 @@ pub enum Purpose {
     SealSigningKeys,
     /// The MAC of one session's refresh tokens; the salt is the session's id.
     RefreshTokens,
+    /// Naming whose failed logins are counted, and known devices.
+    LoginAttempts,
 }
 
 impl Purpose {
@@ -26,6 +28,7 @@ impl Purpose {
         match self {
             Self::SealSigningKeys => b"chancery/v1/seal-signing-keys",
             Self::RefreshTokens => b"chancery/v1/refresh-tokens",
+            Self::LoginAttempts => b"chancery/v1/login-attempts",
         }
     }
 }

@@ -6,9 +6,10 @@
 mod argon;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use argon2::Block;
 use tokio::sync::oneshot;
@@ -49,6 +50,8 @@ pub struct Hasher {
     cost: HashCost,
     wait: Duration,
     decoy: PasswordHash,
+    /// A moving average of what a check takes, wait included, in microseconds.
+    typical_us: AtomicU64,
 }
 
 impl Hasher {
@@ -61,7 +64,7 @@ impl Hasher {
             std::thread::Builder::new().name(format!("hash-{number}")).spawn(move || work(&queue))?;
         }
         let decoy = options.cost.decoy();
-        Ok(Self { jobs, cost: options.cost, wait: options.wait, decoy })
+        Ok(Self { jobs, cost: options.cost, wait: options.wait, decoy, typical_us: AtomicU64::new(0) })
     }
 
     /// Hashes a password that is to be stored.
@@ -80,14 +83,34 @@ impl Hasher {
         let cost = self.cost;
         let exists = stored.is_some();
         let against = stored.unwrap_or_else(|| self.decoy.clone());
-        self.run(move |memory| match HashCost::verify(password.expose(), &against, memory) {
+        let asked = Instant::now();
+        let checked = self.run(move |memory| match HashCost::verify(password.expose(), &against, memory) {
             true if exists => {
                 let rehashed = cost.is_stronger_than(&against).then(|| cost.hash(password.expose(), memory));
                 Checked::Right { rehashed }
             }
             _ => Checked::Wrong,
-        })
-        .await
+        });
+        let checked = checked.await;
+        if checked == Ok(Checked::Wrong) {
+            self.note_duration(asked.elapsed());
+        }
+        checked
+    }
+
+    /// About how long checking a wrong password takes at present: what a refusal without a check should take as well.
+    pub fn typical_check(&self) -> Duration {
+        Duration::from_micros(self.typical_us.load(Ordering::Relaxed))
+    }
+
+    fn note_duration(&self, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // Two threads that note at once may lose one sample, which an average bears.
+        let average = match self.typical_us.load(Ordering::Relaxed) {
+            0 => took,
+            before => (before * 7 + took) / 8,
+        };
+        self.typical_us.store(average, Ordering::Relaxed);
     }
 
     async fn run<T: Send + 'static>(
@@ -95,9 +118,12 @@ impl Hasher {
         job: impl FnOnce(&mut Vec<Block>) -> T + Send + 'static,
     ) -> Result<T, Busy> {
         let (answer, answered) = oneshot::channel();
+        let asked = Instant::now();
         let job: Job = Box::new(move |memory| {
             // Whoever asked may have given up meanwhile; then the work is not worth doing.
             if !answer.is_closed() {
+                metrics::histogram!("chancery_password_hash_wait_seconds")
+                    .record(asked.elapsed().as_secs_f64());
                 let _ = answer.send(job(memory));
             }
         });

@@ -26,12 +26,13 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 5] = migrations![
+const MIGRATIONS: [Twin; 6] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
     "0004" "idempotency_keys",
     "0005" "audit",
+    "0006" "login_attempts",
 ];
 
 /// Why the schema could not be brought up to date.

@@ -11,6 +11,7 @@ mod row;
 
 pub mod audit;
 pub mod idempotency_keys;
+pub mod login_attempts;
 pub mod sessions;
 pub mod signing_keys;
 pub mod users;

@@ -92,7 +92,7 @@ async fn a_wrong_or_missing_master_key_stops_the_start_and_changes_nothing() {
     let kid = serving
         .said
         .lines()
-        .find(|line| line.contains("signing key"))
+        .find(|line| line.trim_start().starts_with("signing key"))
         .unwrap()
         .split_whitespace()
         .nth(2)

@@ -11,19 +11,20 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("passwords", &["domain"], &["sqlx", "actix_web"]),
     ("keys", &["domain"], &["sqlx", "actix_web", "tokio"]),
     ("tokens", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
+    ("throttle", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
     ("settings", &["domain", "passwords"], &["sqlx", "actix_web"]),
     ("views", &["domain"], &["sqlx", "actix_web", "tokio"]),
     ("app", &["clock", "keys", "passwords", "settings", "store"], &["sqlx", "actix_web"]),
     (
         "flows",
-        &["app", "clock", "domain", "keys", "passwords", "settings", "store", "tokens", "views"],
+        &["app", "clock", "domain", "keys", "passwords", "settings", "store", "throttle", "tokens", "views"],
         &["sqlx", "actix_web", "rsa"],
     ),
     ("telemetry", &["settings"], &["sqlx", "actix_web"]),
     (
         "http",
         // `store`, `keys` and `passwords` for their errors only, which problem.rs turns into answers.
-        &["app", "domain", "flows", "keys", "passwords", "store", "telemetry", "tokens", "views"],
+        &["app", "domain", "flows", "keys", "passwords", "store", "telemetry", "throttle", "tokens", "views"],
         &["sqlx", "rsa"],
     ),
     ("start", &["app", "clock", "flows", "keys", "settings", "store"], &["sqlx", "actix_web", "rsa"]),

@@ -2,8 +2,9 @@
 
 use chancery::domain::{
     Actor, AuditEvent, ClientId, DisplayName, Email, Kid, Origin, PasswordHash, Roles, Session, SessionId,
-    SessionLimits, SigningAlgorithm, SigningKey, User, UserId, UserStatus,
+    SessionLimits, SigningAlgorithm, SigningKey, ThrottlePolicy, User, UserId, UserStatus,
 };
+use chancery::store::login_attempts::{self, Charge};
 use chancery::store::signing_keys::SealedPrivateKey;
 use chancery::store::{self, StoreError, audit, idempotency_keys, sessions, signing_keys, users};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -262,6 +263,44 @@ on_both! {
         assert!(idempotency_keys::find(conn, Actor::Schedule, "k").await.unwrap().is_none());
         assert_eq!(idempotency_keys::delete_older(conn, at(0)).await.unwrap(), 0);
         assert_eq!(idempotency_keys::delete_older(conn, at(1)).await.unwrap(), 1);
+    }
+
+    async fn attempts_are_charged_settled_and_forgotten(app: TestApp) {
+        let db = &app.app.db;
+        let policy = ThrottlePolicy { free_attempts: 2, max_backoff: TimeDelta::minutes(15), hard_stop: 4 };
+        let charge = async |now| {
+            let conn = &mut db.write().await.unwrap();
+            login_attempts::charge(conn, b"s", &policy, now + TimeDelta::seconds(4), now).await.unwrap()
+        };
+        let fail = async |now| {
+            let mut tx = db.begin().await.unwrap();
+            let failures = login_attempts::settle_failure(&mut tx, b"s", &policy, now).await.unwrap();
+            tx.commit().await.unwrap();
+            failures
+        };
+        assert_eq!(charge(at(0)).await, Charge::Charged);
+        assert_eq!(charge(at(0)).await, Charge::Charged);
+        assert_eq!(charge(at(0)).await, Charge::InFlight);
+        login_attempts::give_back(&mut db.write().await.unwrap(), b"s").await.unwrap();
+        assert_eq!(charge(at(0)).await, Charge::Charged);
+        assert_eq!(fail(at(0)).await, 1);
+        assert_eq!(charge(at(0)).await, Charge::InFlight);
+        assert_eq!(charge(at(4)).await, Charge::Charged, "a charge nobody settled has lapsed");
+        assert_eq!(fail(at(4)).await, 2);
+        assert_eq!(charge(at(4)).await, Charge::Refused);
+        assert_eq!(charge(at(5)).await, Charge::Charged);
+        assert_eq!(charge(at(5)).await, Charge::InFlight, "one at a time from here");
+        assert_eq!(fail(at(5)).await, 3);
+        assert_eq!(charge(at(6)).await, Charge::Refused);
+        assert_eq!(charge(at(7)).await, Charge::Charged);
+        assert_eq!(fail(at(7)).await, 4);
+        assert_eq!(charge(at(1_000_000)).await, Charge::Refused, "stopped for good");
+        let conn = &mut db.write().await.unwrap();
+        assert_eq!(login_attempts::delete_older(conn, at(1_000_000), policy.hard_stop, 10).await.unwrap(), 0);
+        assert_eq!(login_attempts::delete_older(conn, at(1_000_000), 5, 10).await.unwrap(), 1);
+        login_attempts::charge(conn, b"s", &policy, at(9), at(8)).await.unwrap();
+        login_attempts::clear(conn, b"s").await.unwrap();
+        assert_eq!(app.database.count("SELECT count(*) FROM login_attempts").await, 0);
     }
 
     async fn audit_lines_come_back_newest_first(app: TestApp) {

@@ -9,7 +9,7 @@ use super::super::problem::{Problem, ProblemView};
 use super::super::source::Source;
 use super::{LoginResponse, TokenResponse, granted};
 use crate::domain::{CandidatePassword, Email};
-use crate::flows::{LogIn, LogInError, log_in};
+use crate::flows::{LogIn, LogInError, LoggedIn, log_in};
 use crate::views::UserView;
 
 #[derive(Deserialize, ToSchema)]
@@ -45,6 +45,7 @@ pub async fn login(
         email: Email::parse(&request.email).ok(),
         password: CandidatePassword::parse(&request.password),
         device: source.device(),
+        device_token: cookie::read_device(&http),
     };
     let outcome = log_in(&app, credentials).await;
     let name = match &outcome {
@@ -57,10 +58,15 @@ pub async fn login(
     tracing::info!(
         event = "login",
         outcome = name,
-        user = outcome.as_ref().ok().map(|(user, _)| user.id.to_string())
+        user = outcome.as_ref().ok().map(|done| done.user.id.to_string())
     );
-    let (user, tokens) = outcome?;
+    let LoggedIn { user, tokens, device_token } = outcome?;
     let body =
         LoginResponse { tokens: TokenResponse::new(&tokens, request.cookie), user: UserView::from(&user) };
-    Ok(granted(&body, &tokens, request.cookie))
+    let mut response = granted(&body, &tokens, request.cookie);
+    // It only spares its holder others' failures, so it needs no name and no room in the body.
+    if let Err(error) = response.add_cookie(&cookie::set_device(&device_token)) {
+        tracing::warn!(event = "device_cookie_not_set", %error);
+    }
+    Ok(response)
 }

@@ -5,3 +5,4 @@ mod password;
 mod refresh;
 mod register;
 mod sessions;
+mod throttle;

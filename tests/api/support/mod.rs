@@ -117,7 +117,8 @@ impl TestApp {
     /// With settings of its own, as environment variables.
     pub async fn start_with(kind: Kind, settings: &[(&str, &str)]) -> Self {
         let clock = standing_clock();
-        Self::start_on(Arc::new(Database::create(kind).await), clock, settings).await
+        let database = Arc::new(Database::create(kind).await);
+        Self::build(database, clock, settings, fixed_keys()).await.expect("the server starts")
     }
 
     /// Another node on the same database and clock.
@@ -134,13 +135,23 @@ impl TestApp {
         clock: Clock,
         settings: &[(&str, &str)],
     ) -> Result<Self, String> {
+        // Keys of its own: two nodes never make the same.
+        Self::build(database, clock, settings, Mint::new(2048)).await
+    }
+
+    async fn build(
+        database: Arc<Database>,
+        clock: Clock,
+        settings: &[(&str, &str)],
+        mint: Mint,
+    ) -> Result<Self, String> {
         let settings = test_settings(&database, settings);
         let (started, starting) = tokio::sync::oneshot::channel();
         let stop = CancellationToken::new();
         let (thread_stop, thread_clock) = (stop.clone(), clock.clone());
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                match Server::build(settings, thread_clock, fixed_keys()).await {
+                match Server::build(settings, thread_clock, mint).await {
                     Ok(server) => {
                         let address = format!("http://{}", server.address().expect("bound"));
                         let _ = started.send(Ok((Arc::clone(server.app()), address)));

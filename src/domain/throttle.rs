@@ -1,0 +1,36 @@
+use chrono::TimeDelta;
+
+/// How failed password checks slow down further ones.
+#[derive(Clone, Copy, Debug)]
+pub struct ThrottlePolicy {
+    /// Failures in a row that cost nothing.
+    pub free_attempts: i64,
+    pub max_backoff: TimeDelta,
+    /// Failures in a row after which no check is made at all, until the password is set anew (NIST SP 800-63B-4 section
+    /// 3.2.2 allows 100).
+    pub hard_stop: i64,
+}
+
+impl ThrottlePolicy {
+    /// How long nobody may try after so many failures in a row: nothing while they are free, then 1 s, doubling, up to
+    /// the configured most.
+    pub fn backoff(&self, failures: i64) -> TimeDelta {
+        match failures - self.free_attempts {
+            past if past < 0 => TimeDelta::zero(),
+            past => TimeDelta::seconds(1 << past.min(30)).min(self.max_backoff),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_back_off_doubles_from_the_last_free_failure_up_to_its_most() {
+        let policy = ThrottlePolicy { free_attempts: 5, max_backoff: TimeDelta::minutes(15), hard_stop: 100 };
+        let seconds: Vec<i64> =
+            [0, 4, 5, 6, 7, 14, 15, 99, i64::MAX].map(|n| policy.backoff(n).num_seconds()).to_vec();
+        assert_eq!(seconds, [0, 0, 1, 2, 4, 512, 900, 900, 900]);
+    }
+}

@@ -1,0 +1,134 @@
+//! Table `login_attempts`.
+
+use chrono::{DateTime, Utc};
+
+use super::{Conn, StoreError, Tx, execute, on, row::row};
+use crate::domain::ThrottlePolicy;
+
+row! {
+    struct LoginAttemptsRow {
+        failures: i64,
+        blocked_until: DateTime<Utc>,
+    }
+}
+
+/// What became of the wish to check a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// It is paid for: check, and settle.
+    Charged,
+    /// Too many failures; not now, or not at all.
+    Refused,
+    /// The budget is all in checks that are under way: ask again soon.
+    InFlight,
+}
+
+/// Charges one attempt before anything is checked: one atomic upsert, so that of any number of parallel guesses no more
+/// than the budget are ever checked. The charge lapses at `lapses_at` if nobody settles it.
+pub async fn charge(
+    conn: &mut Conn,
+    subject: &[u8],
+    policy: &ThrottlePolicy,
+    lapses_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Charge, StoreError> {
+    let charged = execute!(
+        conn,
+        sqlx::query(
+            "INSERT INTO login_attempts (subject, failures, in_flight, in_flight_until, blocked_until, updated_at)
+             VALUES ($1, 0, 1, $2, $3, $3)
+             ON CONFLICT (subject) DO UPDATE SET
+                 in_flight = CASE WHEN login_attempts.in_flight_until <= $3 THEN 1
+                                  ELSE login_attempts.in_flight + 1 END,
+                 in_flight_until = $2, updated_at = $3
+             WHERE login_attempts.failures < $4 AND login_attempts.blocked_until <= $3
+               AND (login_attempts.in_flight = 0 OR login_attempts.in_flight_until <= $3
+                    OR login_attempts.failures + login_attempts.in_flight < $5)",
+        )
+        .bind(subject)
+        .bind(lapses_at)
+        .bind(now)
+        .bind(policy.hard_stop)
+        .bind(policy.free_attempts)
+    )?;
+    if charged == 1 {
+        return Ok(Charge::Charged);
+    }
+    let row: Option<LoginAttemptsRow> = on!(conn, |c| {
+        sqlx::query_as("SELECT failures, blocked_until FROM login_attempts WHERE subject = $1")
+            .bind(subject)
+            .fetch_optional(c)
+    })?;
+    Ok(match row {
+        Some(row) if row.failures >= policy.hard_stop || row.blocked_until > now => Charge::Refused,
+        _ => Charge::InFlight,
+    })
+}
+
+/// Counts a failed check, and blocks the subject for as long as the policy says. Returns the failures in a row.
+pub async fn settle_failure(
+    tx: &mut Tx,
+    subject: &[u8],
+    policy: &ThrottlePolicy,
+    now: DateTime<Utc>,
+) -> Result<i64, StoreError> {
+    // The row may be gone: another attempt was right meanwhile. This one was wrong all the same.
+    let failures: i64 = on!(tx, |c| {
+        sqlx::query_scalar(
+            "INSERT INTO login_attempts (subject, failures, in_flight, in_flight_until, blocked_until, updated_at)
+             VALUES ($1, 1, 0, $2, $2, $2)
+             ON CONFLICT (subject) DO UPDATE SET
+                 failures = login_attempts.failures + 1, updated_at = $2,
+                 in_flight = CASE WHEN login_attempts.in_flight > 0 THEN login_attempts.in_flight - 1 ELSE 0 END
+             RETURNING failures",
+        )
+        .bind(subject)
+        .bind(now)
+        .fetch_one(c)
+    })?;
+    execute!(
+        tx,
+        sqlx::query("UPDATE login_attempts SET blocked_until = $1 WHERE subject = $2")
+            .bind(now + policy.backoff(failures))
+            .bind(subject)
+    )?;
+    Ok(failures)
+}
+
+/// Gives a charge back whose check was never made.
+pub async fn give_back(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError> {
+    execute!(
+        conn,
+        sqlx::query(
+            "UPDATE login_attempts SET in_flight = in_flight - 1 WHERE subject = $1 AND in_flight > 0"
+        )
+        .bind(subject)
+    )?;
+    Ok(())
+}
+
+/// Forgets a subject's failures: it got the password right, or the password was set anew.
+pub async fn clear(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError> {
+    execute!(conn, sqlx::query("DELETE FROM login_attempts WHERE subject = $1").bind(subject))?;
+    Ok(())
+}
+
+/// Forgets up to `limit` subjects not tried since `before` that are not stopped for good. Returns how many.
+pub async fn delete_older(
+    conn: &mut Conn,
+    before: DateTime<Utc>,
+    hard_stop: i64,
+    limit: i64,
+) -> Result<u64, StoreError> {
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "DELETE FROM login_attempts WHERE subject IN (
+                 SELECT subject FROM login_attempts WHERE updated_at < $1 AND failures < $2
+                 ORDER BY updated_at LIMIT $3)",
+        )
+        .bind(before)
+        .bind(hard_stop)
+        .bind(limit)
+    )?)
+}
