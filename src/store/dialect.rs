@@ -5,16 +5,26 @@ use sqlx::postgres::PgListener;
 
 use super::{Backend, Conn, Db, StoreError, Tx};
 
-/// Any 64-bit number that nothing else in the database takes an advisory lock on.
+/// Any 64-bit numbers that nothing else in the database takes advisory locks on.
 const SIGNING_KEYS_LOCK: i64 = 0x6368_616e_6365_7279;
+const SCHEMA_LOCK: i64 = 0x6368_616e_6365_7278;
 
 const KEYS_CHANNEL: &str = "chancery_keys";
 
 /// Makes every other change of the signing keys wait until this transaction ends.
 pub async fn lock_signing_keys(tx: &mut Tx) -> Result<(), StoreError> {
+    lock(tx, SIGNING_KEYS_LOCK).await
+}
+
+/// Makes every other migration wait until this transaction ends.
+pub(super) async fn lock_schema(tx: &mut Tx) -> Result<(), StoreError> {
+    lock(tx, SCHEMA_LOCK).await
+}
+
+async fn lock(tx: &mut Tx, number: i64) -> Result<(), StoreError> {
     match tx.backend() {
         Backend::Postgres(conn) => {
-            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SIGNING_KEYS_LOCK).execute(conn).await?;
+            sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(number).execute(conn).await?;
         }
         // BEGIN IMMEDIATE already holds SQLite's one write lock.
         Backend::Sqlite(_) => {}

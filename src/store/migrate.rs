@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{Connection, SqlSafeStr};
 
-use super::{Backend, Conn, Db, StoreError};
+use super::dialect::lock_schema;
+use super::{Backend, Conn, Db, StoreError, on};
 
 /// One change of the schema, told to both databases.
 struct Twin {
@@ -58,24 +59,17 @@ impl From<MigrateError> for MigrationError {
     }
 }
 
-/// Brings the schema up to date, under a lock: several nodes started together migrate once. Changes nothing when the
-/// schema is newer than this program. Returns how many migrations were run.
+/// Brings the schema up to date, in one transaction under a lock: several nodes started together migrate once, and none
+/// sees half a schema. Changes nothing when the schema is newer than this program. Returns how many migrations it ran.
 pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
-    let before = applied(db).await?;
-    match db {
-        Db::Postgres(pool) => {
-            // The migrator holds an advisory lock of its own while it works.
-            let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-            migrator(|twin| twin.postgres).run_direct(None, &mut *conn, false).await?;
-        }
-        Db::Sqlite { writer, .. } => {
-            // SQLite's migrator takes no lock; one immediate transaction around all of them is one.
-            let mut conn = writer.acquire().await.map_err(StoreError::from)?;
-            let mut tx = conn.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?;
-            migrator(|twin| twin.sqlite).run_direct(None, &mut *tx, false).await?;
-            tx.commit().await.map_err(StoreError::from)?;
-        }
+    let mut tx = db.begin().await?;
+    lock_schema(&mut tx).await?;
+    let before = applied(&mut tx).await?;
+    match tx.backend() {
+        Backend::Postgres(conn) => migrator(|twin| twin.postgres).run_direct(None, conn, false).await?,
+        Backend::Sqlite(conn) => migrator(|twin| twin.sqlite).run_direct(None, conn, false).await?,
     }
+    tx.commit().await?;
     Ok(MIGRATIONS.len().saturating_sub(before))
 }
 
@@ -90,21 +84,23 @@ fn migrator(sql: fn(&Twin) -> &'static str) -> Migrator {
             false,
         )
     };
-    Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect())
+    let mut migrator = Migrator::with_migrations(MIGRATIONS.iter().map(migration).collect());
+    // Its own lock is the connection's and not the transaction's; a pooling proxy would lose it.
+    migrator.set_locking(false);
+    migrator
 }
 
 /// Whether every migration of this program has been run.
 pub async fn is_migrated(db: &Db) -> Result<bool, StoreError> {
-    Ok(applied(db).await? == MIGRATIONS.len())
+    Ok(applied(&mut db.read().await?).await? == MIGRATIONS.len())
 }
 
-async fn applied(db: &Db) -> Result<usize, StoreError> {
-    let mut conn = db.read().await?;
-    if !table_exists(&mut conn, "_sqlx_migrations").await? {
+async fn applied(conn: &mut Conn) -> Result<usize, StoreError> {
+    if !table_exists(conn, "_sqlx_migrations").await? {
         return Ok(0);
     }
     let count: i64 =
-        super::on!(conn, |c| { sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(c) })?;
+        on!(conn, |c| { sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(c) })?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
