@@ -1,7 +1,7 @@
 //! The one shared state of a node, a line per field. Flows take it; nothing in it is another node's concern.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
@@ -21,6 +21,7 @@ pub struct App {
     pub keyring: ArcSwapOption<Keyring>,
     pub mint: Arc<Mint>,
     pub hasher: Hasher,
+    keyring_tickets: AtomicU64,
     draining: AtomicBool,
 }
 
@@ -41,8 +42,14 @@ impl App {
             keyring: ArcSwapOption::empty(),
             mint: Arc::new(mint),
             hasher,
+            keyring_tickets: AtomicU64::new(0),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// A number for one reading of the keys, higher than any before.
+    pub fn next_keyring_ticket(&self) -> u64 {
+        self.keyring_tickets.fetch_add(1, Ordering::Relaxed)
     }
 
     /// From now on the node says it is not ready, so that balancers send no more.

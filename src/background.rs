@@ -49,7 +49,11 @@ async fn follow_keys(app: Arc<App>) {
     let mut was_well = true;
     loop {
         ticks.tick().await;
-        let outcome = follow_once(&app).await;
+        // A database host that vanished keeps a connection waiting for many minutes.
+        let outcome = match tokio::time::timeout(staleness, follow_once(&app)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err("the database does not answer".into()),
+        };
         // Said once when it begins and once when it ends, not at every tick.
         match (&outcome, was_well) {
             (Err(error), true) => tracing::error!(event = "keys_not_followed", %error),

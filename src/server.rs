@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::http::{self, Code, Problem};
+use crate::http;
 use crate::keys::Mint;
 use crate::settings::Settings;
 use crate::start::{StartError, StartReport, start_server_app};
@@ -66,13 +66,6 @@ impl Server {
             actix_web::App::new()
                 .app_data(data.clone())
                 .app_data(document.clone())
-                .app_data(
-                    web::PathConfig::default().error_handler(|_, _| Problem::new(Code::NotFound).into()),
-                )
-                .app_data(
-                    web::QueryConfig::default()
-                        .error_handler(|error, _| Problem::new(Code::InvalidParameter).detail(error).into()),
-                )
                 .wrap(from_fn(http::frame))
                 .configure(|config| http::configure(config, &origins))
         })

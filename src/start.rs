@@ -11,8 +11,8 @@ use secrecy::ExposeSecret;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::flows::{
-    CheckMasterKeysError, CreateFirstKeysError, LoadKeyringError, check_master_keys, create_first_keys,
-    load_keyring, sync_clock,
+    CheckMasterKeysError, LoadKeyringError, NewKeyError, check_master_keys, create_first_keys, load_keyring,
+    sync_clock,
 };
 use crate::keys::{MasterKey, MasterKeyError, MasterKeys, Mint};
 use crate::settings::{MasterKeySource, Settings};
@@ -41,7 +41,7 @@ pub enum StartError {
     #[error(transparent)]
     Migration(#[from] MigrationError),
     #[error(transparent)]
-    FirstKeys(#[from] CreateFirstKeysError),
+    NewKey(#[from] NewKeyError),
     #[error(transparent)]
     Keyring(#[from] LoadKeyringError),
     #[error(transparent)]
@@ -64,19 +64,26 @@ pub async fn start_server_app(
     clock: Clock,
     mint: Mint,
 ) -> Result<(App, StartReport), StartError> {
-    let given = read_master_keys(&settings)?;
-    let db = connect(&settings, true).await?;
-    let sealed_keys = check_master_keys(&db, given.as_ref()).await.map_err(|error| match error {
+    let mut report = StartReport::default();
+    let mut masters = read_master_keys(&settings)?;
+    // On a first start the key comes before the database: where it cannot be written, nothing is.
+    if let (None, MasterKeySource::File(path), true) =
+        (&masters, &settings.keys.master, is_first_start(&settings))
+    {
+        masters = Some(make_master_key(path)?);
+        report.master_key_made = Some(path.clone());
+    }
+    let db = connect(&settings, masters.is_some()).await?;
+    let sealed_keys = check_master_keys(&db, masters.as_ref()).await.map_err(|error| match error {
         CheckMasterKeysError::Store(error) => StartError::Store(error),
         wrong @ CheckMasterKeysError::Seal(_) => StartError::WrongMasterKey(wrong),
     })?;
-    let mut report = StartReport::default();
-    let masters = match (given, &settings.keys.master) {
+    let masters = match (masters, &settings.keys.master) {
         (Some(masters), _) => masters,
+        // An embedded database that somebody migrated, and nobody has used yet.
         (None, MasterKeySource::File(path)) if is_embedded(&settings) && sealed_keys == 0 => {
-            let masters = make_master_key(path)?;
             report.master_key_made = Some(path.clone());
-            masters
+            make_master_key(path)?
         }
         (None, MasterKeySource::File(path)) => return Err(StartError::MasterKeyFileMissing(path.clone())),
         (None, MasterKeySource::Given(_)) => return Err(StartError::MasterKeys(MasterKeyError::None)),
@@ -86,6 +93,7 @@ pub async fn start_server_app(
     sync_clock(&app).await?;
     report.keys_made = create_first_keys(&app).await?;
     load_keyring(&app).await?;
+    app.hasher.warm_up().await;
     Ok((app, report))
 }
 
@@ -126,6 +134,10 @@ async fn connect(settings: &Settings, create: bool) -> Result<Db, ConnectError> 
 
 fn is_embedded(settings: &Settings) -> bool {
     Db::sqlite_path(settings.database.url.expose_secret()).is_some()
+}
+
+fn is_first_start(settings: &Settings) -> bool {
+    Db::sqlite_path(settings.database.url.expose_secret()).is_some_and(|path| !path.exists())
 }
 
 /// `None` when the configured file is not there.
@@ -171,7 +183,8 @@ pub fn write_master_key(path: &Path, key: &MasterKey) -> io::Result<()> {
     file.write_all(key.to_line().as_bytes())?;
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
-    Ok(())
+    // The name must survive a power cut as well as the bytes.
+    fs::File::open(folder)?.sync_all()
 }
 
 fn warn_if_open_to_others(path: &Path) {

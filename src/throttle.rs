@@ -1,4 +1,4 @@
-//! Whose failed attempts are counted together: one address however it is typed, or one known device of it.
+//! Whose failed attempts are counted together: one account however its address is typed, or one known device of it.
 //!
 //! A subject is a MAC, so the table of attempts tells nobody which addresses were tried. A device that has logged in
 //! carries a token of its own and is counted by itself: an attacker who fails on an account does not lock out its owner.
@@ -9,24 +9,52 @@ use std::fmt;
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::Email;
+use crate::domain::{Email, User};
 use crate::keys::{MasterKey, MasterKeys, Purpose};
+
+/// An address, known or not, under its present password. A new password starts new counts and forgets all devices.
+pub struct Account<'a> {
+    email: &'a Email,
+    password_changed_at: DateTime<Utc>,
+}
+
+impl<'a> Account<'a> {
+    /// `user` is the one with this address, if there is one.
+    pub fn new(email: &'a Email, user: Option<&User>) -> Self {
+        let password_changed_at = user.map_or(DateTime::UNIX_EPOCH, |user| user.password_changed_at);
+        Self { email, password_changed_at }
+    }
+
+    fn mac(&self, master: &MasterKey, what: &[u8], detail: &[u8]) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::LoginAttempts, what));
+        let mut context = hmac::Context::with_key(&key);
+        // The moment has eight bytes and an address no NUL, so the parts cannot run together.
+        context.update(&self.password_changed_at.timestamp_micros().to_be_bytes());
+        context.update(self.email.as_str().as_bytes());
+        context.update(b"\0");
+        context.update(detail);
+        let mut whole = [0; 32];
+        whole.copy_from_slice(context.sign().as_ref());
+        whole
+    }
+}
 
 /// Whom failures are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject([u8; 32]);
 
 impl Subject {
-    /// Everyone who tries this address.
-    pub fn address(masters: &MasterKeys, email: &Email) -> Self {
-        Self(mac(masters.first(), &[b"address", email.as_str().as_bytes()]))
+    /// Everyone who tries this account.
+    pub fn account(masters: &MasterKeys, account: &Account<'_>) -> Self {
+        Self(account.mac(masters.first(), b"account", &[]))
     }
 
-    /// One device that has logged in as this address before.
-    pub fn device(masters: &MasterKeys, email: &Email, device: &KnownDevice) -> Self {
-        Self(mac(masters.first(), &[b"device", email.as_str().as_bytes(), device.0.as_bytes()]))
+    /// One device that has logged in to this account before.
+    pub fn device(masters: &MasterKeys, account: &Account<'_>, device: KnownDevice) -> Self {
+        Self(account.mac(masters.first(), b"device", device.0.as_bytes()))
     }
 
     pub fn as_bytes(&self) -> &[u8] {
@@ -43,26 +71,26 @@ impl KnownDevice {
         Self(Uuid::new_v4())
     }
 
-    /// The token the device keeps: its id, and a MAC that binds it to the address.
-    pub fn token(&self, masters: &MasterKeys, email: &Email) -> DeviceToken {
+    /// The token the device keeps: its id, and a MAC that binds it to the account.
+    pub fn token(self, masters: &MasterKeys, account: &Account<'_>) -> DeviceToken {
         let mut bytes = self.0.as_bytes().to_vec();
-        bytes.extend_from_slice(&self.proof(masters.first(), email));
+        bytes.extend_from_slice(&self.proof(masters.first(), account));
         DeviceToken(URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// `None` unless the token was made for this address under a configured master key.
-    pub fn parse(token: &str, masters: &MasterKeys, email: &Email) -> Option<Self> {
+    /// `None` unless the token was made for this account under a configured master key.
+    pub fn parse(token: &str, masters: &MasterKeys, account: &Account<'_>) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
         let device = Self(Uuid::from_slice(&bytes[..16]).ok()?);
         let proves = |master| {
-            constant_time::verify_slices_are_equal(&device.proof(master, email), &bytes[16..]).is_ok()
+            constant_time::verify_slices_are_equal(&device.proof(master, account), &bytes[16..]).is_ok()
         };
         masters.iter().any(proves).then_some(device)
     }
 
-    fn proof(&self, master: &MasterKey, email: &Email) -> [u8; 16] {
+    fn proof(self, master: &MasterKey, account: &Account<'_>) -> [u8; 16] {
         let mut cut = [0; 16];
-        cut.copy_from_slice(&mac(master, &[b"proof", email.as_str().as_bytes(), self.0.as_bytes()])[..16]);
+        cut.copy_from_slice(&account.mac(master, b"proof", self.0.as_bytes())[..16]);
         cut
     }
 }
@@ -82,22 +110,10 @@ impl fmt::Debug for DeviceToken {
     }
 }
 
-fn mac(master: &MasterKey, parts: &[&[u8]]) -> [u8; 32] {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::LoginAttempts, b""));
-    let mut context = hmac::Context::with_key(&key);
-    for part in parts {
-        // A NUL stands in no address, so parts cannot run together.
-        context.update(part);
-        context.update(b"\0");
-    }
-    let mut whole = [0; 32];
-    whole.copy_from_slice(context.sign().as_ref());
-    whole
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{PasswordHash, Roles, UserId, UserStatus};
 
     fn masters() -> MasterKeys {
         MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap()
@@ -107,24 +123,52 @@ mod tests {
         Email::parse(text).unwrap()
     }
 
-    #[test]
-    fn one_address_is_one_subject_and_each_device_of_it_another() {
-        let (masters, ada) = (masters(), email("ada@x.test"));
-        let address = Subject::address(&masters, &ada);
-        assert_eq!(address, Subject::address(&masters, &email(" ADA@X.test")));
-        assert_ne!(address, Subject::address(&masters, &email("bob@x.test")));
-        let (one, two) = (KnownDevice::random(), KnownDevice::random());
-        assert_ne!(Subject::device(&masters, &ada, &one), Subject::device(&masters, &ada, &two));
-        assert_ne!(Subject::device(&masters, &ada, &one), address);
+    fn user(email: &Email, password_changed_at: DateTime<Utc>) -> User {
+        User {
+            id: UserId::random(),
+            email: email.clone(),
+            email_verified: false,
+            name: None,
+            password_hash: PasswordHash::from_phc(String::new()),
+            password_changed_at,
+            roles: Roles::default(),
+            status: UserStatus::Active,
+            created_at: password_changed_at,
+            last_login_at: None,
+        }
     }
 
     #[test]
-    fn a_device_token_is_good_for_its_own_address_only() {
-        let (masters, ada) = (masters(), email("ada@x.test"));
+    fn one_account_is_one_subject_and_each_device_of_it_another() {
+        let (masters, ada, bob) = (masters(), email("ada@x.test"), email("bob@x.test"));
+        let ada = Account::new(&ada, None);
+        let subject = Subject::account(&masters, &ada);
+        assert_eq!(subject, Subject::account(&masters, &Account::new(&email(" ADA@X.test"), None)));
+        assert_ne!(subject, Subject::account(&masters, &Account::new(&bob, None)));
+        let (one, two) = (KnownDevice::random(), KnownDevice::random());
+        assert_ne!(Subject::device(&masters, &ada, one), Subject::device(&masters, &ada, two));
+        assert_ne!(Subject::device(&masters, &ada, one), subject);
+    }
+
+    #[test]
+    fn a_new_password_starts_new_counts_and_forgets_devices() {
+        let (masters, address) = (masters(), email("ada@x.test"));
+        let (old, new) = (user(&address, DateTime::UNIX_EPOCH), user(&address, DateTime::<Utc>::MAX_UTC));
+        let (old, new) = (Account::new(&address, Some(&old)), Account::new(&address, Some(&new)));
+        assert_ne!(Subject::account(&masters, &old), Subject::account(&masters, &new));
+        let token = KnownDevice::random().token(&masters, &old);
+        assert!(KnownDevice::parse(token.expose(), &masters, &old).is_some());
+        assert_eq!(KnownDevice::parse(token.expose(), &masters, &new), None);
+    }
+
+    #[test]
+    fn a_device_token_is_good_for_its_own_account_only() {
+        let (masters, ada, bob) = (masters(), email("ada@x.test"), email("bob@x.test"));
+        let ada = Account::new(&ada, None);
         let device = KnownDevice::random();
         let token = device.token(&masters, &ada).expose().to_owned();
         assert_eq!(KnownDevice::parse(&token, &masters, &ada), Some(device));
-        assert_eq!(KnownDevice::parse(&token, &masters, &email("bob@x.test")), None);
+        assert_eq!(KnownDevice::parse(&token, &masters, &Account::new(&bob, None)), None);
         let other = MasterKeys::parse(["two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]).unwrap();
         assert_eq!(KnownDevice::parse(&token, &other, &ada), None);
         for bad in ["", "x", &token[1..], &format!("{token}="), &"A".repeat(43)] {

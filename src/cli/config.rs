@@ -19,7 +19,7 @@ pub fn run(command: &ConfigCommand, file: Option<&Path>) -> Result<(), Failure> 
             Settings::from_process(file)?;
             println!("The settings are good.");
         }
-        ConfigCommand::Show => print!("{}", settings::show(file, std::env::vars().collect())?),
+        ConfigCommand::Show => print!("{}", settings::show(file, settings::process_environment())?),
     }
     Ok(())
 }

@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Failure, Output, failed, open, print_json};
-use crate::domain::{Origin, Trigger};
-use crate::flows::{IdempotencyKey, RotateKeys, load_keyring, rotate_keys};
+use crate::domain::{Origin, Reason, Trigger};
+use crate::flows::{RotateKeys, load_keyring, rotate_keys};
 use crate::keys::MasterKey;
 use crate::settings::{Settings, SettingsError};
 use crate::start::write_master_key;
@@ -65,17 +65,12 @@ async fn list(settings: Settings, output: Output) -> Result<(), Failure> {
 
 async fn rotate(args: RotateArgs, settings: Settings, output: Output) -> Result<(), Failure> {
     let app = open(settings).await?;
-    let digest = aws_lc_rs::digest::digest(
-        &aws_lc_rs::digest::SHA256,
-        format!("{} {:?}", args.force, args.reason).as_bytes(),
-    );
+    let reason = args.reason.as_deref().map(Reason::parse).transpose();
     let request = RotateKeys {
         trigger: if args.force { Trigger::Forced } else { Trigger::Operator },
-        reason: args.reason,
+        reason: reason.map_err(|error| Failure::Usage(format!("--reason: {error}")))?,
         dry_run: args.dry_run,
-        idempotency_key: args
-            .idempotency_key
-            .map(|key| IdempotencyKey { key, request_digest: digest.as_ref().to_vec() }),
+        idempotency_key: args.idempotency_key,
         origin: Origin::operator(),
     };
     let view = rotate_keys(&app, request).await.map_err(failed)?;

@@ -3,7 +3,7 @@ use clap::{Args, Subcommand};
 use super::password::{PasswordArgs, read_password};
 use super::{Failure, Output, failed, open, print_json};
 use crate::app::App;
-use crate::domain::{DisplayName, Email, Origin, Role, User, UserStatus};
+use crate::domain::{Authority, DisplayName, Email, Origin, Role, User, UserStatus};
 use crate::flows::{CreateUser, UserChange, create_user, find_user, set_password, update_user};
 use crate::settings::Settings;
 use crate::views::UserView;
@@ -60,7 +60,7 @@ pub async fn run(command: UsersCommand, settings: Settings, output: Output) -> R
         UsersCommand::SetPassword(args) => {
             let user = find(&app, &args.email).await?;
             let password = read_password(&args.password)?;
-            set_password(&app, &user, &password, &origin).await.map_err(failed)?;
+            set_password(&app, &user, &password, &Authority::Unlimited, &origin).await.map_err(failed)?;
             user
         }
     };
@@ -83,6 +83,7 @@ async fn create(app: &App, args: CreateArgs, origin: Origin) -> Result<User, Fai
         name: name.map_err(|error| Failure::Usage(format!("--name: {error}")))?,
         roles: roles.map_err(|error| Failure::Usage(format!("--role: {error}")))?,
         password: &read_password(&args.password)?,
+        authority: Authority::Unlimited,
         origin,
     };
     create_user(app, wanted).await.map_err(failed)
@@ -91,7 +92,7 @@ async fn create(app: &App, args: CreateArgs, origin: Origin) -> Result<User, Fai
 async fn set_status(app: &App, email: &str, status: UserStatus, origin: &Origin) -> Result<User, Failure> {
     let user = find(app, email).await?;
     let change = UserChange { status: Some(status), ..UserChange::default() };
-    update_user(app, user.id, change, origin).await.map_err(failed)
+    update_user(app, user.id, change, &Authority::Unlimited, origin).await.map_err(failed)
 }
 
 async fn find(app: &App, email: &str) -> Result<User, Failure> {

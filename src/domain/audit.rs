@@ -49,6 +49,30 @@ impl Origin {
     }
 }
 
+/// Why somebody did something out of the ordinary: 1 to 500 characters, kept in the audit table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason(String);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a reason has 1 to 500 characters and no control characters")]
+pub struct InvalidReason;
+
+impl Reason {
+    pub fn parse(typed: &str) -> Result<Self, InvalidReason> {
+        let reason = typed.trim();
+        let length = reason.chars().take(501).count();
+        if (1..=500).contains(&length) && !reason.chars().any(char::is_control) {
+            Ok(Self(reason.to_owned()))
+        } else {
+            Err(InvalidReason)
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What the audit table records. The names are stable: alarms are built on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditEvent {
@@ -56,6 +80,8 @@ pub enum AuditEvent {
     KeysRotated,
     KeysRotationForced,
     UserCreated,
+    /// Somebody registered with an address that has an account.
+    SignUpRepeated,
     UserUpdated,
     UserDeleted,
     UserDisabled,
@@ -77,6 +103,7 @@ impl AuditEvent {
             Self::KeysRotated => "keys_rotated",
             Self::KeysRotationForced => "keys_rotation_forced",
             Self::UserCreated => "user_created",
+            Self::SignUpRepeated => "sign_up_repeated",
             Self::UserUpdated => "user_updated",
             Self::UserDeleted => "user_deleted",
             Self::UserDisabled => "user_disabled",

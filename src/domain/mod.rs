@@ -12,12 +12,14 @@ mod signing_key;
 mod throttle;
 mod user;
 
-pub use audit::{Actor, AuditEvent, Origin};
+pub use audit::{Actor, AuditEvent, InvalidReason, Origin, Reason};
 pub use client::ClientId;
 pub use email::{Email, InvalidEmail};
 pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
-pub use roles::{InvalidRole, InvalidScope, Role, RolePolicy, Roles, Scope, Scopes, scope};
-pub use session::{Session, SessionId, SessionLimits, Verdict};
+pub use roles::{
+    Authority, BeyondAuthority, InvalidRole, InvalidScope, Role, RolePolicy, Roles, Scope, Scopes, scope,
+};
+pub use session::{Session, SessionId, SessionLimits, Verdict, time_ordered_id};
 pub use signing_key::{
     Eligibility, KeyPolicy, KeySet, KeySetBroken, KeyStatus, Kid, Rotation, SigningAlgorithm, SigningKey,
     Trigger,

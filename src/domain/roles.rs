@@ -110,6 +110,11 @@ impl Scopes {
         self.0.iter().any(|held| held.0 == scope)
     }
 
+    /// Whether this set holds all of the other.
+    pub fn includes(&self, other: &Self) -> bool {
+        other.0.is_subset(&self.0)
+    }
+
     /// What both sets hold.
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).cloned().collect())
@@ -128,6 +133,29 @@ impl fmt::Display for Scopes {
         f.write_str(&tokens.join(" "))
     }
 }
+
+/// How far someone's say over accounts reaches: nobody gives, takes or takes over more than they have themselves.
+#[derive(Clone, Debug)]
+pub enum Authority {
+    /// The command line on a node.
+    Unlimited,
+    /// Whoever holds these scopes.
+    Scopes(Scopes),
+}
+
+impl Authority {
+    pub fn covers(&self, scopes: &Scopes) -> bool {
+        match self {
+            Self::Unlimited => true,
+            Self::Scopes(held) => held.includes(scopes),
+        }
+    }
+}
+
+/// The change reaches beyond the authority of whoever wants it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this account has, or would get, scopes that you do not have")]
+pub struct BeyondAuthority;
 
 /// Which scopes each role gives, as configured in `[roles]`. Role `admin` always gives all.
 #[derive(Clone, Debug, Default)]

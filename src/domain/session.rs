@@ -6,6 +6,12 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{ClientId, UserId};
 
+/// A random id that sorts by the time it was made (UUID version 7).
+pub fn time_ordered_id(now: DateTime<Utc>) -> Uuid {
+    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()))
+}
+
 /// A session's identifier and the `sid` of its tokens. Version 7, so new rows land together in the index.
 /// It is no secret: a refresh token is worth something only with its MAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -13,8 +19,7 @@ pub struct SessionId(pub Uuid);
 
 impl SessionId {
     pub fn new(now: DateTime<Utc>) -> Self {
-        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-        Self(Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos())))
+        Self(time_ordered_id(now))
     }
 }
 
@@ -108,8 +113,9 @@ impl Session {
         if !self.is_live(limits, now) {
             return Verdict::Over;
         }
-        let within_grace =
-            now - self.last_used_at < limits.grace && self.replays < SessionLimits::MAX_REPLAYS;
+        // Another request may have advanced the session after this one looked at the clock.
+        let since_used = (now - self.last_used_at).max(TimeDelta::zero());
+        let within_grace = since_used < limits.grace && self.replays < SessionLimits::MAX_REPLAYS;
         match self.generation - presented {
             0 => Verdict::Current,
             1 if within_grace => Verdict::Replay,
@@ -167,8 +173,12 @@ mod tests {
     #[test]
     fn without_grace_even_the_same_instant_is_reuse() {
         let none = SessionLimits { grace: TimeDelta::zero(), ..LIMITS };
-        let verdict = session(5).judge(&ClientId::first_party(), 4, &none, DateTime::UNIX_EPOCH);
-        assert_eq!(verdict, Verdict::Reuse);
+        for early in [0, 1, 1000] {
+            // Also when the clock was read a moment before another request advanced the session.
+            let now = DateTime::UNIX_EPOCH - TimeDelta::microseconds(early);
+            let verdict = session(5).judge(&ClientId::first_party(), 4, &none, now);
+            assert_eq!(verdict, Verdict::Reuse);
+        }
     }
 
     #[test]

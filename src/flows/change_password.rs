@@ -1,10 +1,11 @@
 use super::authenticate::Caller;
 use super::check_password::{CheckPasswordError, check_password};
+use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
-use crate::domain::{AuditEvent, CandidatePassword, NewPassword, Origin, PasswordRejected};
+use crate::domain::{AuditEvent, CandidatePassword, Origin};
 use crate::passwords::{Busy, Checked};
 use crate::store::{StoreError, audit, sessions, users};
-use crate::throttle::Subject;
+use crate::throttle::{Account, Subject};
 
 /// A user's wish for another password.
 pub struct ChangePassword<'a> {
@@ -18,7 +19,7 @@ pub enum ChangePasswordError {
     #[error("the current password is not right")]
     WrongPassword,
     #[error(transparent)]
-    Password(#[from] PasswordRejected),
+    Password(#[from] NewPasswordError),
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error(transparent)]
@@ -42,13 +43,11 @@ pub async fn change_password(
     origin: &Origin,
 ) -> Result<(), ChangePasswordError> {
     let user = &caller.user;
-    let subject = Subject::address(&app.masters, &user.email);
+    let subject = Subject::account(&app.masters, &Account::new(&user.email, Some(user)));
     if check_password(app, Some(subject), Some(user), request.current).await? == Checked::Wrong {
         return Err(ChangePasswordError::WrongPassword);
     }
-    let minimum = app.settings.passwords.min_length;
-    let password = NewPassword::parse(request.new, minimum, &user.email, user.name.as_ref())?;
-    let hash = app.hasher.hash(password).await?;
+    let hash = hash_new_password(app, request.new, &user.email, user.name.as_ref()).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     // Of two changes at once, both proved by the same old password, one comes too late.

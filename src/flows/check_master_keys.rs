@@ -17,19 +17,13 @@ pub async fn check_master_keys(db: &Db, masters: Option<&MasterKeys>) -> Result<
     if !store::signing_keys_exist(&mut conn).await? {
         return Ok(0);
     }
-    let mut sealed_keys = 0;
-    let mut keys = signing_keys::all(&mut conn).await?;
-    // The current key first: it is the one whoever reads the message knows.
-    keys.sort_by_key(|stored| stored.key.activated_at.is_none());
-    for stored in keys {
-        let Some(sealed) = stored.sealed else { continue };
-        let kid = &stored.key.kid;
+    let sealed_keys = signing_keys::sealed(&mut conn).await?;
+    for (kid, alg, sealed) in &sealed_keys {
         let masters = masters.ok_or_else(|| SealError::MasterKeyMissing {
             kid: kid.clone(),
             master_key_id: sealed.master_key_id.clone(),
         })?;
-        open_private_key(masters, kid, stored.key.alg, &sealed.master_key_id, &sealed.ciphertext)?;
-        sealed_keys += 1;
+        open_private_key(masters, kid, *alg, &sealed.master_key_id, &sealed.ciphertext)?;
     }
-    Ok(sealed_keys)
+    Ok(sealed_keys.len())
 }

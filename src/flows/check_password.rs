@@ -28,21 +28,28 @@ pub(super) async fn check_password(
     candidate: Option<CandidatePassword>,
 ) -> Result<Checked, CheckPasswordError> {
     let Some(candidate) = candidate else { return Ok(Checked::Wrong) };
+    // Before anything is written, so that a flood is turned away at no cost.
+    let slot = app.hasher.reserve()?;
+    let started = Instant::now();
     if let Some(subject) = subject
         && !charge(app, subject).await?
     {
+        drop(slot);
         metrics::counter!("chancery_password_checks_throttled_total").increment(1);
-        tokio::time::sleep(app.hasher.typical_check()).await;
+        tokio::time::sleep(app.hasher.typical_wrong().saturating_sub(started.elapsed())).await;
         return Ok(Checked::Wrong);
     }
-    let checked = app.hasher.check(candidate, user.map(|user| user.password_hash.clone())).await;
-    let checked = match checked {
+    let stored = user.map(|user| user.password_hash.clone());
+    let checked = match app.hasher.check(slot, candidate, stored).await {
         Ok(right @ Checked::Right { .. }) if user.is_some_and(User::may_act) => Ok(right),
         Ok(_) => Ok(Checked::Wrong),
         Err(busy) => Err(busy),
     };
     if let Some(subject) = subject {
         settle(app, subject, &checked).await?;
+    }
+    if checked == Ok(Checked::Wrong) {
+        app.hasher.note_wrong(started.elapsed());
     }
     Ok(checked?)
 }
@@ -52,7 +59,7 @@ pub(super) async fn check_password(
 async fn charge(app: &App, subject: Subject) -> Result<bool, CheckPasswordError> {
     let wait = app.settings.passwords.hasher.wait;
     let given_up = Instant::now() + wait;
-    let mut pause = Duration::from_millis(5);
+    let mut pause = Duration::from_millis(10);
     loop {
         let now = app.clock.now();
         let lapses_at = now + wait * 2;
@@ -68,7 +75,7 @@ async fn charge(app: &App, subject: Subject) -> Result<bool, CheckPasswordError>
             return Err(Busy.into());
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(80));
+        pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 

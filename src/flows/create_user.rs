@@ -1,11 +1,11 @@
 use chrono::{DateTime, Utc};
 
+use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
 use crate::domain::{
-    AuditEvent, DisplayName, Email, NewPassword, Origin, PasswordHash, PasswordRejected, Roles, User, UserId,
+    AuditEvent, Authority, BeyondAuthority, DisplayName, Email, Origin, PasswordHash, Roles, User, UserId,
     UserStatus,
 };
-use crate::passwords::Busy;
 use crate::store::{StoreError, audit, users};
 
 /// An administrator's wish for an account.
@@ -14,6 +14,7 @@ pub struct CreateUser<'a> {
     pub password: &'a str,
     pub name: Option<DisplayName>,
     pub roles: Roles,
+    pub authority: Authority,
     pub origin: Origin,
 }
 
@@ -23,26 +24,26 @@ pub enum CreateUserError {
     #[error("this address has an account already")]
     EmailTaken,
     #[error(transparent)]
-    Password(#[from] PasswordRejected),
+    Authority(#[from] BeyondAuthority),
     #[error(transparent)]
-    Busy(#[from] Busy),
+    Password(#[from] NewPasswordError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 /// Makes an account with the given roles.
 pub async fn create_user(app: &App, request: CreateUser<'_>) -> Result<User, CreateUserError> {
-    let CreateUser { email, password, name, roles, origin } = request;
-    let minimum = app.settings.passwords.min_length;
-    let password = NewPassword::parse(password, minimum, &email, name.as_ref())?;
-    let hash = app.hasher.hash(password).await?;
+    let CreateUser { email, password, name, roles, authority, origin } = request;
+    if !authority.covers(&app.settings.roles.scopes_of(&roles)) {
+        return Err(BeyondAuthority.into());
+    }
+    let hash = hash_new_password(app, password, &email, name.as_ref()).await?;
     let now = app.clock.now();
     let user = new_user(email, name, hash, roles, now);
     let mut tx = app.db.begin().await?;
-    users::insert(&mut tx, &user).await.map_err(|error| match error {
-        StoreError::Duplicate => CreateUserError::EmailTaken,
-        other => other.into(),
-    })?;
+    if !users::insert(&mut tx, &user).await? {
+        return Err(CreateUserError::EmailTaken);
+    }
     let detail = serde_json::json!({ "roles": user.roles.names() }).to_string();
     audit::append(&mut tx, AuditEvent::UserCreated, &origin, &user.id.to_string(), Some(&detail), now)
         .await?;

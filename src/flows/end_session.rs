@@ -1,13 +1,7 @@
 use super::authenticate::Caller;
 use crate::app::App;
-use crate::domain::{Session, SessionId};
+use crate::domain::SessionId;
 use crate::store::{StoreError, sessions};
-
-/// The caller's live sessions, the last used first.
-pub async fn list_sessions(app: &App, caller: &Caller) -> Result<Vec<Session>, StoreError> {
-    let (limits, now) = (&app.settings.sessions, app.clock.now());
-    sessions::live_of_user(&mut app.db.read().await?, caller.user.id, limits, now).await
-}
 
 /// Ends one of the caller's own sessions. `false` when they have no such live session.
 pub async fn end_session(app: &App, caller: &Caller, id: SessionId) -> Result<bool, StoreError> {

@@ -38,17 +38,17 @@ pub async fn fresh_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> 
 pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
     // A key that is demoted between reading it and recording our token life on it sends us round again.
     for _ in 0..3 {
-        let read_at = app.clock.now();
+        let (read_at, ticket) = (app.clock.now(), app.next_keyring_ticket());
         let stored = signing_keys::all(&mut app.db.read().await?).await?;
         let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect())?;
         if !record_token_life(app, &set).await? {
             continue;
         }
         let signer = signer_of(app, &set, &stored)?;
-        let keyring = Arc::new(Keyring::new(set, signer, &app.settings.key_policy, read_at)?);
+        let keyring = Arc::new(Keyring::new(set, signer, &app.settings.key_policy, read_at, ticket)?);
         // Two readers may finish out of order; the later look stays.
         app.keyring.rcu(|held| match held {
-            Some(held) if held.read_at() > keyring.read_at() => Arc::clone(held),
+            Some(held) if held.is_later_than(&keyring) => Arc::clone(held),
             _ => Arc::clone(&keyring),
         });
         return Ok(keyring);

@@ -8,7 +8,7 @@ use crate::domain::{CandidatePassword, ClientId, Email, Session, SessionId, User
 use crate::keys::SignerError;
 use crate::passwords::{Busy, Checked};
 use crate::store::{StoreError, sessions, users};
-use crate::throttle::{DeviceToken, KnownDevice, Subject};
+use crate::throttle::{Account, DeviceToken, KnownDevice, Subject};
 
 /// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.
 pub struct LogIn {
@@ -65,11 +65,12 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
         Some(email) => users::by_email(&mut app.db.read().await?, email).await?,
         None => None,
     };
-    let known = request.email.as_ref().zip(request.device_token.as_deref());
-    let known = known.and_then(|(email, token)| KnownDevice::parse(token, &app.masters, email));
-    let subject = request.email.as_ref().map(|email| match &known {
-        Some(device) => Subject::device(&app.masters, email, device),
-        None => Subject::address(&app.masters, email),
+    let account = request.email.as_ref().map(|email| Account::new(email, user.as_ref()));
+    let known = account.as_ref().zip(request.device_token.as_deref());
+    let known = known.and_then(|(account, token)| KnownDevice::parse(token, &app.masters, account));
+    let subject = account.map(|account| match known {
+        Some(device) => Subject::device(&app.masters, &account, device),
+        None => Subject::account(&app.masters, &account),
     });
     let Checked::Right { rehashed } = check_password(app, subject, user.as_ref(), request.password).await?
     else {
@@ -101,6 +102,7 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
     }
     sessions::insert(&mut tx, &session).await?;
     tx.commit().await?;
-    let device_token = known.unwrap_or_else(KnownDevice::random).token(&app.masters, &user.email);
+    let account = Account::new(&user.email, Some(&user));
+    let device_token = known.unwrap_or_else(KnownDevice::random).token(&app.masters, &account);
     Ok(LoggedIn { user, tokens, device_token })
 }

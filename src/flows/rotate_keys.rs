@@ -1,9 +1,9 @@
 use chrono::{DateTime, Utc};
 
-use super::create_first_keys::{CreateFirstKeysError, insert_key, mint_key};
 use super::load_keyring::load_keyring;
+use super::new_key::{NewKeyError, insert_key, mint_key};
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, KeySet, KeySetBroken, Kid, Origin, Rotation, Trigger};
+use crate::domain::{AuditEvent, KeySet, KeySetBroken, Kid, Origin, Reason, Rotation, Trigger};
 use crate::keys::MintedKey;
 use crate::store::{self, Conn, StoreError, Tx, audit, idempotency_keys, signing_keys};
 use crate::views::RotationView;
@@ -12,18 +12,12 @@ use crate::views::RotationView;
 pub struct RotateKeys {
     pub trigger: Trigger,
     /// Required to force; audited.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Only tell what would happen.
     pub dry_run: bool,
-    pub idempotency_key: Option<IdempotencyKey>,
+    /// The caller's own name for this request, so that repeating it repeats nothing.
+    pub idempotency_key: Option<String>,
     pub origin: Origin,
-}
-
-/// A caller's own name for one request, so that repeating it repeats nothing.
-pub struct IdempotencyKey {
-    pub key: String,
-    /// SHA-256 of the request the key came with.
-    pub request_digest: Vec<u8>,
 }
 
 /// Why nothing was rotated.
@@ -47,7 +41,15 @@ pub enum RotateKeysError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    NewKey(#[from] CreateFirstKeysError),
+    NewKey(#[from] NewKeyError),
+}
+
+impl RotateKeys {
+    /// What tells this request from another under the same Idempotency-Key.
+    fn digest(&self) -> Vec<u8> {
+        let wish = format!("{:?} {:?} {}", self.trigger, self.reason, self.dry_run);
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, wish.as_bytes()).as_ref().to_vec()
+    }
 }
 
 /// Lets the next key sign, demotes the current one and publishes a new next: one short transaction, under a lock. Asked
@@ -80,6 +82,13 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     }
     let answer = promote_next(&mut tx, app, &request, &minted, &seen.next().kid).await?;
     tx.commit().await?;
+    tracing::info!(
+        event = "keys_rotated",
+        trigger = ?request.trigger,
+        kid = answer.current.kid,
+        actor = %request.origin.actor,
+        reason = request.reason.as_ref().map(Reason::as_str),
+    );
 
     if let Err(error) = load_keyring(app).await {
         // The rotation is a fact all the same; the poll will read it.
@@ -128,31 +137,24 @@ async fn promote_next(
     let detail = serde_json::json!({
         "demoted": demoted.kid.as_str(),
         "next": minted.kid.as_str(),
-        "reason": request.reason,
+        "reason": request.reason.as_ref().map(Reason::as_str),
     });
     audit::append(tx, event, &request.origin, promoted.kid.as_str(), Some(&detail.to_string()), now).await?;
     let answer = RotationView::of(&read_set(tx).await?, policy, now);
-    if let Some(IdempotencyKey { key, request_digest }) = &request.idempotency_key {
+    if let Some(key) = &request.idempotency_key {
         let response = serde_json::to_string(&answer).unwrap_or_default();
-        idempotency_keys::insert(tx, request.origin.actor, key, request_digest, &response, now).await?;
+        idempotency_keys::insert(tx, request.origin.actor, key, &request.digest(), &response, now).await?;
     }
     store::announce_keys(tx).await?;
-    tracing::info!(
-        event = event.as_str(),
-        kid = %promoted.kid,
-        demoted = %demoted.kid,
-        actor = %request.origin.actor,
-        reason = request.reason.as_deref(),
-    );
     Ok(answer)
 }
 
 /// The answer this Idempotency-Key got before, if it came with the same request.
 async fn remembered(conn: &mut Conn, request: &RotateKeys) -> Result<Option<RotationView>, RotateKeysError> {
-    let Some(IdempotencyKey { key, request_digest }) = &request.idempotency_key else { return Ok(None) };
-    let actor: Actor = request.origin.actor;
-    let Some(found) = idempotency_keys::find(conn, actor, key).await? else { return Ok(None) };
-    if found.request_digest != *request_digest {
+    let Some(key) = &request.idempotency_key else { return Ok(None) };
+    let found = idempotency_keys::find(conn, request.origin.actor, key).await?;
+    let Some(found) = found else { return Ok(None) };
+    if found.request_digest != request.digest() {
         return Err(RotateKeysError::IdempotencyKeyReused);
     }
     let corrupt = |_| StoreError::Corrupt { table: "idempotency_keys", column: "response", row: key.clone() };

@@ -1,7 +1,7 @@
 use super::create_user::new_user;
+use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
-use crate::domain::{AuditEvent, DisplayName, Email, NewPassword, Origin, PasswordRejected, Roles, User};
-use crate::passwords::Busy;
+use crate::domain::{AuditEvent, DisplayName, Email, Origin, Roles, User};
 use crate::store::{StoreError, audit, users};
 
 /// A stranger's wish for an account.
@@ -18,9 +18,7 @@ pub enum SignUpError {
     #[error("registration is closed")]
     Closed,
     #[error(transparent)]
-    Password(#[from] PasswordRejected),
-    #[error(transparent)]
-    Busy(#[from] Busy),
+    Password(#[from] NewPasswordError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -32,21 +30,16 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
         return Err(SignUpError::Closed);
     }
     let SignUp { email, password, name, origin } = request;
-    let minimum = app.settings.passwords.min_length;
-    let password = NewPassword::parse(password, minimum, &email, name.as_ref())?;
-    let hash = app.hasher.hash(password).await?;
+    let hash = hash_new_password(app, password, &email, name.as_ref()).await?;
     let now = app.clock.now();
     let user = new_user(email, name, hash, Roles::default(), now);
     let mut tx = app.db.begin().await?;
-    match users::insert(&mut tx, &user).await {
-        Ok(()) => {
-            let subject = user.id.to_string();
-            audit::append(&mut tx, AuditEvent::UserCreated, &origin, &subject, None, now).await?;
-            tx.commit().await?;
-            tracing::info!(event = "user_created", user = %user.id, actor = %origin.actor);
-        }
-        Err(StoreError::Duplicate) => tracing::info!(event = "sign_up_repeated"),
-        Err(error) => return Err(error.into()),
-    }
+    let event = match users::insert(&mut tx, &user).await? {
+        true => AuditEvent::UserCreated,
+        false => AuditEvent::SignUpRepeated,
+    };
+    audit::append(&mut tx, event, &origin, &user.id.to_string(), None, now).await?;
+    tx.commit().await?;
+    tracing::info!(event = event.as_str(), user = %user.id, actor = %origin.actor);
     Ok(user)
 }

@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::AppData;
 use super::problem::{Code, Problem};
-use crate::domain::{Actor, scope};
+use crate::domain::{Actor, Authority, scope};
 use crate::flows::{Caller, authenticate};
 
 /// A handler that takes this is for whoever has a good access token.
@@ -22,6 +22,10 @@ pub struct Permit<S> {
 impl<S> Permit<S> {
     pub fn actor(&self) -> Actor {
         Actor::User(self.caller.user.id)
+    }
+
+    pub fn authority(&self) -> Authority {
+        Authority::Scopes(self.caller.scopes.clone())
     }
 }
 

@@ -1,30 +1,18 @@
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, ResponseError};
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::AppData;
+use super::context::{ClientIp, REQUEST_ID};
 use super::problem::{Code, Problem};
 use super::source::client_ip;
-
-tokio::task_local! {
-    static REQUEST_ID: Uuid;
-}
-
-/// The present request's id; nil outside of one.
-pub fn request_id() -> Uuid {
-    REQUEST_ID.try_with(|id| *id).unwrap_or_default()
-}
-
-/// The client's address, found once and kept with the request.
-#[derive(Clone, Copy)]
-pub struct ClientIp(pub Option<IpAddr>);
 
 /// Around every request: an id, a time limit, security headers, one log line, metrics.
 ///
@@ -32,8 +20,8 @@ pub struct ClientIp(pub Option<IpAddr>);
 /// our own: a client's could forge a line or another request's id.
 pub async fn frame(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse, Error> {
     let started = Instant::now();
     let app = request.app_data::<AppData>().cloned();
     let settings = app.as_ref().map(|app| &app.settings.server);
@@ -42,14 +30,16 @@ pub async fn frame(
     let is_page = request.path().starts_with("/docs");
     let ip = settings.and_then(|server| client_ip(request.request(), &server.trusted_proxies));
     request.extensions_mut().insert(ClientIp(ip));
-    let method = request.method().clone();
+    let method = known_method(request.method());
     let id = Uuid::new_v4();
     let span = tracing::info_span!("request", request_id = %id);
 
-    let outcome = REQUEST_ID
-        .scope(id, tokio::time::timeout(limit, next.call(request)).instrument(span.clone()))
-        .await
-        .unwrap_or_else(|_| Err(Problem::new(Code::TimedOut).into()));
+    let answering = async {
+        let in_time = tokio::time::timeout(limit, next.call(request)).await;
+        let answer = in_time.unwrap_or_else(|_| Err(Problem::new(Code::TimedOut).into()));
+        answer.map(|response| in_our_words(response.map_into_boxed_body()))
+    };
+    let outcome = REQUEST_ID.scope(id, answering.instrument(span.clone())).await;
     let add_headers = move |headers: &mut HeaderMap| add_headers(headers, id, is_https, is_page);
     let (status, route, outcome) = match outcome {
         Ok(mut response) => {
@@ -72,17 +62,41 @@ pub async fn frame(
     span.in_scope(|| {
         tracing::info!(
             event = "request",
-            method = method.as_str(),
+            method,
             route,
             status = status.as_u16(),
             duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             ip,
         );
     });
-    let labels = [("route", route), ("method", method.to_string()), ("status", status.as_str().to_owned())];
+    let labels = [("route", route), ("method", method.to_owned()), ("status", status.as_str().to_owned())];
     metrics::counter!("chancery_http_requests_total", &labels).increment(1);
     metrics::histogram!("chancery_http_request_duration_seconds", &labels[..1]).record(elapsed.as_secs_f64());
     outcome
+}
+
+/// The CORS library refuses a preflight in plain text.
+fn in_our_words(response: ServiceResponse) -> ServiceResponse {
+    let is_refused_preflight =
+        response.request().method() == Method::OPTIONS && response.status() == StatusCode::BAD_REQUEST;
+    if is_refused_preflight {
+        return response.into_response(Problem::new(Code::OriginNotAllowed).error_response());
+    }
+    response
+}
+
+/// A client may send any word as a method; counters and lines are kept for those that exist.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
 }
 
 fn add_headers(headers: &mut HeaderMap, id: Uuid, is_https: bool, is_page: bool) {

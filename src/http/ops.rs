@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use crate::domain::KeyStatus;
+use crate::flows::fresh_keyring;
 use crate::telemetry;
 
 /// Long enough for a slow database, short enough for an impatient balancer.
@@ -37,13 +38,12 @@ pub async fn ready(app: AppData) -> Result<HttpResponse, Problem> {
     if app.is_draining() {
         return Err(Problem::new(Code::NotReady));
     }
-    if app.keyring.load().is_none() {
-        return Err(Problem::new(Code::KeysUnavailable));
-    }
-    match tokio::time::timeout(PROBE, app.db.probe_writable()).await {
-        Ok(writable) => writable?,
-        Err(_) => return Err(Problem::new(Code::DatabaseUnavailable)),
-    }
+    let able = async {
+        fresh_keyring(&app).await?;
+        app.db.probe_writable().await?;
+        Ok::<_, Problem>(())
+    };
+    tokio::time::timeout(PROBE, able).await.map_err(|_| Problem::new(Code::DatabaseUnavailable))??;
     Ok(HttpResponse::Ok().json(OK))
 }
 

@@ -6,12 +6,13 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use uuid::Uuid;
 
-use super::frame::request_id;
-use crate::domain::PasswordRejected;
+use super::context::request_id;
+use crate::domain::{BeyondAuthority, PasswordRejected};
 use crate::flows::{
-    AuthenticateError, ChangePasswordError, CreateFirstKeysError, CreateUserError, LoadKeyringError,
-    LogInError, ManageUserError, RefreshError, RotateKeysError, SetPasswordError, SignUpError,
+    AuthenticateError, ChangePasswordError, CreateUserError, LoadKeyringError, LogInError, NewKeyError,
+    NewPasswordError, RefreshError, RotateKeysError, SetPasswordError, SignUpError, UserError,
 };
 use crate::keys::SignerError;
 use crate::passwords::Busy;
@@ -90,6 +91,8 @@ pub struct Problem {
     members: Map<String, Value>,
     headers: Vec<(&'static str, String)>,
     cause: Option<String>,
+    /// Taken where the problem arises; by the time it is written the request may be over.
+    request_id: Uuid,
 }
 
 /// A problem on the wire.
@@ -114,7 +117,14 @@ pub struct ProblemView {
 
 impl Problem {
     pub fn new(code: Code) -> Self {
-        let mut problem = Self { code, detail: None, members: Map::new(), headers: Vec::new(), cause: None };
+        let mut problem = Self {
+            code,
+            detail: None,
+            members: Map::new(),
+            headers: Vec::new(),
+            cause: None,
+            request_id: request_id(),
+        };
         match code {
             Code::TokenRequired => problem.headers.push(("WWW-Authenticate", "Bearer".to_owned())),
             Code::InvalidToken => {
@@ -179,7 +189,7 @@ impl ResponseError for Problem {
             status: self.code.status().as_u16(),
             code: self.code.as_str().to_owned(),
             detail: self.detail.clone(),
-            request_id: request_id().to_string(),
+            request_id: self.request_id.to_string(),
             members: self.members.clone(),
         };
         response
@@ -203,7 +213,7 @@ impl From<StoreError> for Problem {
 impl From<LoadKeyringError> for Problem {
     fn from(error: LoadKeyringError) -> Self {
         match error {
-            LoadKeyringError::Store(error) => error.into(),
+            LoadKeyringError::Store(error @ StoreError::Unavailable(_)) => error.into(),
             other => Self::new(Code::KeysUnavailable).cause(other),
         }
     }
@@ -230,6 +240,21 @@ impl From<PasswordRejected> for Problem {
             PasswordRejected::Personal => Code::PasswordPersonal,
         };
         Self::new(code).detail(rejected)
+    }
+}
+
+impl From<NewPasswordError> for Problem {
+    fn from(error: NewPasswordError) -> Self {
+        match error {
+            NewPasswordError::Rejected(rejected) => rejected.into(),
+            NewPasswordError::Busy(error) => error.into(),
+        }
+    }
+}
+
+impl From<BeyondAuthority> for Problem {
+    fn from(error: BeyondAuthority) -> Self {
+        Self::new(Code::InsufficientScope).detail(error)
     }
 }
 
@@ -273,8 +298,7 @@ impl From<SignUpError> for Problem {
     fn from(error: SignUpError) -> Self {
         match error {
             SignUpError::Closed => Self::new(Code::RegistrationClosed),
-            SignUpError::Password(rejected) => rejected.into(),
-            SignUpError::Busy(error) => error.into(),
+            SignUpError::Password(error) => error.into(),
             SignUpError::Store(error) => error.into(),
         }
     }
@@ -284,8 +308,8 @@ impl From<CreateUserError> for Problem {
     fn from(error: CreateUserError) -> Self {
         match error {
             CreateUserError::EmailTaken => Self::new(Code::EmailTaken),
-            CreateUserError::Password(rejected) => rejected.into(),
-            CreateUserError::Busy(error) => error.into(),
+            CreateUserError::Authority(error) => error.into(),
+            CreateUserError::Password(error) => error.into(),
             CreateUserError::Store(error) => error.into(),
         }
     }
@@ -295,7 +319,7 @@ impl From<ChangePasswordError> for Problem {
     fn from(error: ChangePasswordError) -> Self {
         match error {
             ChangePasswordError::WrongPassword => Self::new(Code::WrongPassword),
-            ChangePasswordError::Password(rejected) => rejected.into(),
+            ChangePasswordError::Password(error) => error.into(),
             ChangePasswordError::Busy(error) => error.into(),
             ChangePasswordError::Store(error) => error.into(),
         }
@@ -306,18 +330,19 @@ impl From<SetPasswordError> for Problem {
     fn from(error: SetPasswordError) -> Self {
         match error {
             SetPasswordError::NotFound => Self::new(Code::NotFound),
-            SetPasswordError::Password(rejected) => rejected.into(),
-            SetPasswordError::Busy(error) => error.into(),
+            SetPasswordError::Authority(error) => error.into(),
+            SetPasswordError::Password(error) => error.into(),
             SetPasswordError::Store(error) => error.into(),
         }
     }
 }
 
-impl From<ManageUserError> for Problem {
-    fn from(error: ManageUserError) -> Self {
+impl From<UserError> for Problem {
+    fn from(error: UserError) -> Self {
         match error {
-            ManageUserError::NotFound => Self::new(Code::NotFound),
-            ManageUserError::Store(error) => error.into(),
+            UserError::NotFound => Self::new(Code::NotFound),
+            UserError::Authority(error) => error.into(),
+            UserError::Store(error) => error.into(),
         }
     }
 }
@@ -334,14 +359,14 @@ impl From<RotateKeysError> for Problem {
                 Self::new(Code::KeyNotEligible).member("eligible_at", rfc3339(due_at))
             }
             RotateKeysError::Superseded
-            | RotateKeysError::NewKey(CreateFirstKeysError::Store(StoreError::Duplicate)) => {
+            | RotateKeysError::NewKey(NewKeyError::Store(StoreError::Duplicate)) => {
                 Self::new(Code::RotationSuperseded)
             }
             RotateKeysError::ReasonMissing => Self::new(Code::ReasonRequired),
             RotateKeysError::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused),
             RotateKeysError::Set(error) => Self::new(Code::KeysUnavailable).cause(error),
             RotateKeysError::Store(StoreError::Duplicate) => Self::new(Code::RotationSuperseded),
-            RotateKeysError::Store(error) | RotateKeysError::NewKey(CreateFirstKeysError::Store(error)) => {
+            RotateKeysError::Store(error) | RotateKeysError::NewKey(NewKeyError::Store(error)) => {
                 error.into()
             }
             RotateKeysError::NewKey(error) => Self::new(Code::KeysUnavailable).cause(error),

@@ -105,6 +105,7 @@ pub fn configure(config: &mut ServiceConfig, origins: &[String]) {
     for endpoint in url_table() {
         endpoint.mount(config, origins);
     }
+    config.service(web::redirect("/docs", "/docs/"));
     config.service(openapi::page());
     config.default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::new(Code::NotFound)) }));
 }

@@ -6,7 +6,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use ipnet::IpNet;
 
-use super::frame::{ClientIp, request_id};
+use super::context::{ClientIp, request_id};
 use crate::domain::{Actor, Origin};
 use crate::flows::Device;
 
@@ -51,7 +51,8 @@ pub(super) fn client_ip(request: &HttpRequest, trusted: &[IpNet]) -> Option<IpAd
     if !is_trusted(&peer) {
         return Some(peer);
     }
-    let lines = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
+    let lines =
+        request.headers().get_all("x-forwarded-for").map(|value| value.to_str().unwrap_or("unreadable"));
     let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).collect();
     let mut client = peer;
     for hop in hops.into_iter().rev() {

@@ -2,13 +2,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::Jwk;
 
 use super::jwks::JwksDocument;
 use super::signer::Signer;
-use crate::domain::{KeyPolicy, KeySet, KeyStatus, Kid, SigningAlgorithm};
+use crate::domain::{KeyPolicy, KeySet, Kid, SigningAlgorithm};
 
 /// One node's view of the signing keys: what signs, what verifies, and the document that says so. Immutable; when the
 /// database changes a new one takes its place.
@@ -19,6 +19,8 @@ pub struct Keyring {
     jwks: JwksDocument,
     /// When the rows behind it were read.
     read_at: DateTime<Utc>,
+    /// Which reading it was; clocks may step back, tickets do not.
+    ticket: u64,
 }
 
 /// Why stored keys make no keyring.
@@ -37,6 +39,7 @@ impl Keyring {
         signer: Arc<Signer>,
         policy: &KeyPolicy,
         read_at: DateTime<Utc>,
+        ticket: u64,
     ) -> Result<Self, KeyringError> {
         if signer.kid() != &set.current().kid {
             return Err(KeyringError::WrongSigner);
@@ -51,7 +54,7 @@ impl Keyring {
             })
             .collect::<Result<_, _>>()?;
         let jwks = JwksDocument::build(&set, policy, read_at);
-        Ok(Self { set, signer, verifying, jwks, read_at })
+        Ok(Self { set, signer, verifying, jwks, read_at, ticket })
     }
 
     pub fn signer(&self) -> &Arc<Signer> {
@@ -66,17 +69,14 @@ impl Keyring {
         &self.jwks
     }
 
-    /// The key to verify a token of `kid` with. A key that has not signed yet verifies nothing: a token under it is
-    /// either forged or signed by a node that has heard of a rotation before this one; see [`Keyring::is_waiting`].
+    /// The key to verify a token of `kid` with, if it is published.
     pub fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<(SigningAlgorithm, &DecodingKey)> {
-        let key = self.set.all().iter().find(|key| key.kid.as_str() == kid)?;
-        match key.status(now) {
-            KeyStatus::Current | KeyStatus::Previous => Some((key.alg, self.verifying.get(&key.kid)?)),
-            KeyStatus::Next | KeyStatus::Retired | KeyStatus::Revoked => None,
-        }
+        let key = self.set.published(now).find(|key| key.kid.as_str() == kid)?;
+        Some((key.alg, self.verifying.get(&key.kid)?))
     }
 
-    /// Whether this kid is the next key's. If a token carries it, this node may have missed a rotation.
+    /// Whether this kid is the next key's, which has not signed yet as far as this node knows: a token under it is no good,
+    /// or this node has missed a rotation.
     pub fn is_waiting(&self, kid: &str) -> bool {
         self.set.next().kid.as_str() == kid
     }
@@ -86,9 +86,14 @@ impl Keyring {
         self.read_at
     }
 
-    /// Whether the view is too old to sign or decide by.
+    /// Whether this reading began after the other.
+    pub fn is_later_than(&self, other: &Self) -> bool {
+        self.ticket > other.ticket
+    }
+
+    /// Whether the view is too old to sign by, or the clock has stepped back so that nobody can tell.
     pub fn is_stale(&self, policy: &KeyPolicy, now: DateTime<Utc>) -> bool {
-        now - self.read_at > policy.staleness
+        !(TimeDelta::zero()..=policy.staleness).contains(&(now - self.read_at))
     }
 }
 

@@ -1,10 +1,9 @@
 //! Table `audit`.
 
 use chrono::{DateTime, Utc};
-use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{Conn, StoreError, execute, on, row::row};
-use crate::domain::{AuditEvent, Origin};
+use crate::domain::{AuditEvent, Origin, time_ordered_id};
 
 row! {
     struct AuditRow {
@@ -33,15 +32,13 @@ pub async fn append(
     detail: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-    let id = Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.timestamp_subsec_nanos()));
     execute!(
         conn,
         sqlx::query(
             "INSERT INTO audit (id, at, event, actor, source, request_id, subject, detail)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         )
-        .bind(id)
+        .bind(time_ordered_id(now))
         .bind(now)
         .bind(event.as_str())
         .bind(origin.actor.to_string())

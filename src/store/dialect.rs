@@ -45,7 +45,7 @@ pub async fn announce_keys(tx: &mut Tx) -> Result<(), StoreError> {
 }
 
 /// The database server's clock, or `None` where the database has no clock but this machine's.
-pub async fn clock_offset_probe(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
+pub async fn database_clock(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
     match conn.backend() {
         Backend::Postgres(conn) => {
             Ok(Some(sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(conn).await?))

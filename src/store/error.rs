@@ -57,6 +57,10 @@ pub enum ConnectError {
     BadUrl(#[source] sqlx::Error),
     #[error("cannot reach the database server: {0}")]
     Unreachable(#[source] sqlx::Error),
+    #[error("the database server does not answer")]
+    NoAnswer,
+    #[error("cannot make the file {}: {}", .0.display(), .1)]
+    File(PathBuf, #[source] std::io::Error),
     #[error("there is no database at {}; `chancery serve` or `chancery migrate` makes it", .0.display())]
     Missing(PathBuf),
     #[error("cannot open the database {}: {}", .0.display(), .1)]

@@ -95,7 +95,7 @@ pub async fn settle_failure(
     Ok(failures)
 }
 
-/// Gives a charge back whose check was never made.
+/// Gives a charge back whose check was never made, and leaves no row where there was nothing else to tell.
 pub async fn give_back(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError> {
     execute!(
         conn,
@@ -104,10 +104,15 @@ pub async fn give_back(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError
         )
         .bind(subject)
     )?;
+    execute!(
+        conn,
+        sqlx::query("DELETE FROM login_attempts WHERE subject = $1 AND failures = 0 AND in_flight = 0")
+            .bind(subject)
+    )?;
     Ok(())
 }
 
-/// Forgets a subject's failures: it got the password right, or the password was set anew.
+/// Forgets a subject's failures: it got the password right.
 pub async fn clear(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError> {
     execute!(conn, sqlx::query("DELETE FROM login_attempts WHERE subject = $1").bind(subject))?;
     Ok(())

@@ -16,10 +16,13 @@ pub mod sessions;
 pub mod signing_keys;
 pub mod users;
 
-pub use dialect::{KeysListener, announce_keys, clock_offset_probe, lock_signing_keys};
+pub use dialect::{KeysListener, announce_keys, database_clock, lock_signing_keys};
 pub use error::{ConnectError, StoreError};
 pub use migrate::{MigrationError, is_migrated, migrate, signing_keys_exist};
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,7 +30,7 @@ use std::time::Duration;
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
-use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
+use sqlx::{Connection, PgConnection, Postgres, Sqlite, SqliteConnection, Transaction};
 
 /// Runs one expression on whichever database `$conn` is: `on!(conn, |c| sqlx::query("…").execute(c))`.
 macro_rules! on {
@@ -50,6 +53,9 @@ macro_rules! execute {
     };
 }
 pub(crate) use execute;
+
+/// A database server that has not answered by then is not there.
+const FIRST_CONNECTION: Duration = Duration::from_secs(10);
 
 /// How to reach the database.
 pub struct DatabaseOptions<'a> {
@@ -87,18 +93,19 @@ impl Db {
 
     /// The file behind an `sqlite://` URL.
     pub fn sqlite_path(url: &str) -> Option<PathBuf> {
-        let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
-        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+        url.strip_prefix("sqlite://").map(PathBuf::from)
     }
 
     async fn connect_postgres(options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
         let connect = PgConnectOptions::from_str(options.url).map_err(ConnectError::BadUrl)?;
+        // One plain connection first: the pool would hide the reason behind "timed out".
+        let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&connect)).await;
+        let first = first.map_err(|_| ConnectError::NoAnswer)?.map_err(ConnectError::Unreachable)?;
+        first.close().await.map_err(ConnectError::Unreachable)?;
         let pool = PoolOptions::<Postgres>::new()
             .max_connections(options.pool_size)
             .acquire_timeout(options.acquire_timeout)
-            .connect_with(connect)
-            .await
-            .map_err(ConnectError::Unreachable)?;
+            .connect_lazy_with(connect);
         Ok(Self::Postgres(pool))
     }
 
@@ -108,6 +115,7 @@ impl Db {
                 std::fs::create_dir_all(folder)
                     .map_err(|cause| ConnectError::Folder(folder.to_owned(), cause))?;
             }
+            create_private(path).map_err(|cause| ConnectError::File(path.to_owned(), cause))?;
         } else if !path.exists() {
             return Err(ConnectError::Missing(path.to_owned()));
         }
@@ -134,25 +142,31 @@ impl Db {
     /// A connection for single statements that only read.
     pub async fn read(&self) -> Result<Conn, StoreError> {
         Ok(match self {
-            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await?)),
-            Self::Sqlite { readers, .. } => Conn(Link::Lite(readers.acquire().await?)),
+            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?)),
+            Self::Sqlite { readers, .. } => {
+                Conn(Link::Lite(readers.acquire().await.map_err(StoreError::Unavailable)?))
+            }
         })
     }
 
     /// A connection for one statement that writes and is its own transaction.
     pub async fn write(&self) -> Result<Conn, StoreError> {
         Ok(match self {
-            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await?)),
-            Self::Sqlite { writer, .. } => Conn(Link::Lite(writer.acquire().await?)),
+            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?)),
+            Self::Sqlite { writer, .. } => {
+                Conn(Link::Lite(writer.acquire().await.map_err(StoreError::Unavailable)?))
+            }
         })
     }
 
     /// A write transaction. Dropped without [`Tx::commit`] it changes nothing.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         Ok(Tx(match self {
-            Self::Postgres(pool) => Conn(Link::PgTx(pool.begin().await?)),
+            Self::Postgres(pool) => Conn(Link::PgTx(pool.begin().await.map_err(StoreError::Unavailable)?)),
             // A transaction that first reads and then writes would fail when another process wrote in between.
-            Self::Sqlite { writer, .. } => Conn(Link::LiteTx(writer.begin_with("BEGIN IMMEDIATE").await?)),
+            Self::Sqlite { writer, .. } => Conn(Link::LiteTx(
+                writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::Unavailable)?,
+            )),
         }))
     }
 
@@ -190,6 +204,15 @@ impl Db {
                 writer.close().await;
             }
         }
+    }
+}
+
+/// Makes the database file for its owner alone, if it is not there: it holds password hashes. SQLite gives the files beside
+/// it the same mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -8,6 +8,14 @@ use uuid::Uuid;
 use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::{ClientId, Session, SessionId, SessionLimits, UserId};
 
+/// The columns of a row, by name: a newer node may have added others.
+macro_rules! columns {
+    () => {
+        "id, user_id, client_id, generation, replays, auth_time, amr, created_at, last_used_at, \
+         expires_at, revoked_at, ip, user_agent"
+    };
+}
+
 row! {
     struct SessionRow {
         id: Uuid,
@@ -50,6 +58,9 @@ impl TryFrom<SessionRow> for Session {
     }
 }
 
+/// More sessions than a person can look through.
+const LISTED: i64 = 200;
+
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
     execute!(
         tx,
@@ -77,12 +88,14 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
 
 pub async fn by_id(conn: &mut Conn, id: SessionId) -> Result<Option<Session>, StoreError> {
     let row: Option<SessionRow> = on!(conn, |c| {
-        sqlx::query_as("SELECT * FROM sessions WHERE id = $1").bind(id.0).fetch_optional(c)
+        sqlx::query_as(concat!("SELECT ", columns!(), " FROM sessions WHERE id = $1"))
+            .bind(id.0)
+            .fetch_optional(c)
     })?;
     row.map(Session::try_from).transpose()
 }
 
-/// A user's live sessions, the last used first.
+/// A user's live sessions, the last used first, at most [`LISTED`].
 pub async fn live_of_user(
     conn: &mut Conn,
     user: UserId,
@@ -90,14 +103,17 @@ pub async fn live_of_user(
     now: DateTime<Utc>,
 ) -> Result<Vec<Session>, StoreError> {
     let rows: Vec<SessionRow> = on!(conn, |c| {
-        sqlx::query_as(
-            "SELECT * FROM sessions
+        sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM sessions
              WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2 AND last_used_at > $3
-             ORDER BY last_used_at DESC, id DESC",
-        )
+             ORDER BY last_used_at DESC, id DESC LIMIT $4"
+        ))
         .bind(user.0)
         .bind(now)
         .bind(limits.idle_since(now))
+        .bind(LISTED)
         .fetch_all(c)
     })?;
     rows.into_iter().map(Session::try_from).collect()
@@ -113,21 +129,24 @@ pub async fn advance(
     limits: &SessionLimits,
     now: DateTime<Utc>,
 ) -> Result<Option<Session>, StoreError> {
-    let row: Option<SessionRow> = on!(conn, |c| {
-        sqlx::query_as(
+    // All rows are fetched although there is at most one: SQLite commits when the statement ends, and only a statement run
+    // to its end tells whether that succeeded.
+    let rows: Vec<SessionRow> = on!(conn, |c| {
+        sqlx::query_as(concat!(
             "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1
              WHERE id = $2 AND generation = $3 AND client_id = $4
                AND revoked_at IS NULL AND expires_at > $1 AND last_used_at > $5
-             RETURNING *",
-        )
+             RETURNING ",
+            columns!()
+        ))
         .bind(now)
         .bind(id.0)
         .bind(generation)
         .bind(client.as_str())
         .bind(limits.idle_since(now))
-        .fetch_optional(c)
+        .fetch_all(c)
     })?;
-    row.map(Session::try_from).transpose()
+    rows.into_iter().next().map(Session::try_from).transpose()
 }
 
 /// Counts one more answer to the parent of `generation`. `false` when the session has moved on, ended, or has given

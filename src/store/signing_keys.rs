@@ -5,6 +5,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::{Kid, SigningAlgorithm, SigningKey};
 
+/// The columns of a row, by name: a newer node may have added others.
+macro_rules! columns {
+    () => {
+        "kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s, \
+         created_at, published_at, activated_at, demoted_at, retires_at, revoked_at"
+    };
+}
+
 row! {
     struct SigningKeyRow {
         kid: String,
@@ -64,8 +72,39 @@ impl TryFrom<SigningKeyRow> for StoredKey {
 /// Every key.
 pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
     let rows: Vec<SigningKeyRow> =
-        on!(conn, |c| { sqlx::query_as("SELECT * FROM signing_keys").fetch_all(c) })?;
+        on!(conn, |c| { sqlx::query_as(concat!("SELECT ", columns!(), " FROM signing_keys")).fetch_all(c) })?;
     rows.into_iter().map(StoredKey::try_from).collect()
+}
+
+row! {
+    struct SealedRow {
+        kid: String,
+        alg: String,
+        sealed_private: Option<Vec<u8>>,
+        master_key_id: Option<String>,
+    }
+}
+
+/// Every sealed private key, that of the current key first. Asked before migrations are run, so these four columns are here
+/// to stay.
+pub async fn sealed(conn: &mut Conn) -> Result<Vec<(Kid, SigningAlgorithm, SealedPrivateKey)>, StoreError> {
+    let rows: Vec<SealedRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "SELECT kid, alg, sealed_private, master_key_id FROM signing_keys
+             WHERE sealed_private IS NOT NULL ORDER BY activated_at IS NULL, kid",
+        )
+        .fetch_all(c)
+    })?;
+    let keys = rows.into_iter().filter_map(|row| {
+        let sealed = SealedPrivateKey { master_key_id: row.master_key_id?, ciphertext: row.sealed_private? };
+        Some((row.kid, row.alg, sealed))
+    });
+    keys.map(|(kid, alg, sealed)| {
+        let unknown = || StoreError::Corrupt { table: "signing_keys", column: "alg", row: kid.clone() };
+        let alg = SigningAlgorithm::parse(&alg).ok_or_else(unknown)?;
+        Ok((Kid::new(kid), alg, sealed))
+    })
+    .collect()
 }
 
 /// Adds a key. `Duplicate` when there already is a current or a next one, or this kid.

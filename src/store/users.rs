@@ -6,6 +6,14 @@ use uuid::Uuid;
 use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::{DisplayName, Email, PasswordHash, Roles, User, UserId, UserStatus};
 
+/// The columns of a row, by name: a newer node may have added others.
+macro_rules! columns {
+    () => {
+        "id, email, email_verified, name, password_hash, password_changed_at, roles, \
+         status, created_at, last_login_at"
+    };
+}
+
 row! {
     struct UserRow {
         id: Uuid,
@@ -41,12 +49,14 @@ impl TryFrom<UserRow> for User {
     }
 }
 
-/// Adds a user. `Duplicate` when the address has an account.
-pub async fn insert(conn: &mut Conn, user: &User) -> Result<(), StoreError> {
-    execute!(conn, sqlx::query(
+/// Adds a user. `false`, and nothing done, when the address has an account.
+pub async fn insert(conn: &mut Conn, user: &User) -> Result<bool, StoreError> {
+    let inserted = execute!(
+        conn,
+        sqlx::query(
             "INSERT INTO users (id, email, email_verified, name, password_hash, password_changed_at, roles, status,
                                 created_at, last_login_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (email) DO NOTHING",
         )
         .bind(user.id.0)
         .bind(user.email.as_str())
@@ -57,20 +67,26 @@ pub async fn insert(conn: &mut Conn, user: &User) -> Result<(), StoreError> {
         .bind(user.roles.to_string())
         .bind(user.status.as_str())
         .bind(user.created_at)
-        .bind(user.last_login_at))?;
-    Ok(())
+        .bind(user.last_login_at)
+    )?;
+    Ok(inserted == 1)
 }
 
 pub async fn by_email(conn: &mut Conn, email: &Email) -> Result<Option<User>, StoreError> {
     let row: Option<UserRow> = on!(conn, |c| {
-        sqlx::query_as("SELECT * FROM users WHERE email = $1").bind(email.as_str()).fetch_optional(c)
+        sqlx::query_as(concat!("SELECT ", columns!(), " FROM users WHERE email = $1"))
+            .bind(email.as_str())
+            .fetch_optional(c)
     })?;
     row.map(User::try_from).transpose()
 }
 
 pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, StoreError> {
-    let row: Option<UserRow> =
-        on!(conn, |c| { sqlx::query_as("SELECT * FROM users WHERE id = $1").bind(id.0).fetch_optional(c) })?;
+    let row: Option<UserRow> = on!(conn, |c| {
+        sqlx::query_as(concat!("SELECT ", columns!(), " FROM users WHERE id = $1"))
+            .bind(id.0)
+            .fetch_optional(c)
+    })?;
     row.map(User::try_from).transpose()
 }
 
@@ -82,10 +98,12 @@ pub async fn page(
 ) -> Result<Vec<User>, StoreError> {
     let (created_at, id) = after.unwrap_or((DateTime::UNIX_EPOCH, UserId(Uuid::nil())));
     let rows: Vec<UserRow> = on!(conn, |c| {
-        sqlx::query_as(
-            "SELECT * FROM users WHERE created_at > $1 OR (created_at = $1 AND id > $2)
-             ORDER BY created_at, id LIMIT $3",
-        )
+        sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM users WHERE created_at > $1 OR (created_at = $1 AND id > $2)
+             ORDER BY created_at, id LIMIT $3"
+        ))
         .bind(created_at)
         .bind(id.0)
         .bind(limit)
@@ -138,23 +156,30 @@ pub async fn set_password(
     Ok(changed == 1)
 }
 
-/// Writes what an administrator may change. `false` when there is no such user.
+/// Writes what is given and leaves the rest, in one statement, so that two changes at once do not undo each other. `name` is
+/// `Some(None)` to remove it. Holds the row until the transaction ends. `None` when there is no such user.
 pub async fn update(
     tx: &mut Tx,
     id: UserId,
-    name: Option<&DisplayName>,
-    roles: &Roles,
-    status: UserStatus,
-) -> Result<bool, StoreError> {
-    let changed = execute!(
-        tx,
-        sqlx::query("UPDATE users SET name = $1, roles = $2, status = $3 WHERE id = $4")
-            .bind(name.map(DisplayName::as_str))
-            .bind(roles.to_string())
-            .bind(status.as_str())
-            .bind(id.0)
-    )?;
-    Ok(changed == 1)
+    name: Option<Option<&DisplayName>>,
+    roles: Option<&Roles>,
+    status: Option<UserStatus>,
+) -> Result<Option<User>, StoreError> {
+    let row: Option<UserRow> = on!(tx, |c| {
+        sqlx::query_as(concat!(
+            "UPDATE users SET name = CASE WHEN $1 THEN $2 ELSE name END, roles = COALESCE($3, roles),
+                              status = COALESCE($4, status)
+             WHERE id = $5 RETURNING ",
+            columns!()
+        ))
+        .bind(name.is_some())
+        .bind(name.flatten().map(DisplayName::as_str))
+        .bind(roles.map(Roles::to_string))
+        .bind(status.map(UserStatus::as_str))
+        .bind(id.0)
+        .fetch_optional(c)
+    })?;
+    row.map(User::try_from).transpose()
 }
 
 /// Removes a user and, with them, their sessions. `false` when there is no such user.

@@ -74,7 +74,7 @@ struct Header<'a> {
 
 /// Signs the claims: header `alg`, `typ: at+jwt`, `kid`, in JWS compact serialisation (RFC 7515 section 7.1).
 pub fn issue(signer: &Signer, claims: &AccessClaims) -> Result<AccessToken, SignerError> {
-    let header = Header { alg: signer.alg().as_str(), typ: super::verify::TYP, kid: signer.kid().as_str() };
+    let header = Header { alg: signer.alg().as_str(), typ: super::TYP, kid: signer.kid().as_str() };
     // Strings, integers and lists of them always serialise.
     let header = serde_json::to_vec(&header).unwrap_or_default();
     let payload = serde_json::to_vec(claims).unwrap_or_default();

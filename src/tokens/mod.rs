@@ -7,6 +7,9 @@ mod access;
 mod refresh;
 mod verify;
 
+/// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
+const TYP: &str = "at+jwt";
+
 pub use access::{AccessClaims, AccessToken, Audience, issue};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};
 pub use verify::{Expected, TokenError, verify};

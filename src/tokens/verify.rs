@@ -4,12 +4,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 
+use super::TYP;
 use super::access::AccessClaims;
 use crate::domain::SigningAlgorithm;
 use crate::keys::Keyring;
 
-/// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
-pub(super) const TYP: &str = "at+jwt";
 /// Ours are about 900 characters. What is far longer is not worth decoding.
 const MAX_LENGTH: usize = 8 * 1024;
 
@@ -66,15 +65,17 @@ pub fn verify(
         return Err(TokenError::Malformed);
     }
     let header = strict_header(token)?;
-    let (algorithm, key) = keyring.verifying(&header.kid, now).ok_or_else(|| {
-        if keyring.is_waiting(&header.kid) { TokenError::WaitingKey } else { TokenError::UnknownKey }
-    })?;
+    let (algorithm, key) = keyring.verifying(&header.kid, now).ok_or(TokenError::UnknownKey)?;
     if header.alg != algorithm.as_str() {
         return Err(TokenError::WrongAlgorithm);
     }
     let claims =
         jsonwebtoken::decode::<AccessClaims>(token, key, &signature_only(algorithm)).map_err(refusal)?.claims;
     check(&claims, expected, now)?;
+    // Last, so that only a token that is good in all else makes anyone look again.
+    if keyring.is_waiting(&header.kid) {
+        return Err(TokenError::WaitingKey);
+    }
     Ok(claims)
 }
 
@@ -176,7 +177,7 @@ mod tests {
         let mint = Mint::new(2048);
         let (current, next) = (mint.take().unwrap(), mint.take().unwrap());
         let set = KeySet::new(vec![key(&next, None), key(&current, Some(NOW))]).unwrap();
-        (Keyring::new(set, signer(&current).into(), &policy, at(NOW)).unwrap(), current, next)
+        (Keyring::new(set, signer(&current).into(), &policy, at(NOW), 1).unwrap(), current, next)
     }
 
     fn claims() -> AccessClaims {

@@ -75,6 +75,22 @@ on_both! {
         }
     }
 
+    async fn a_refused_preflight_is_a_problem_too(app: TestApp) {
+        for (origin, method) in [("https://evil.test", "POST"), ("https://auth.test", "BREW")] {
+            let asks = [("origin", origin), ("access-control-request-method", method)];
+            let refused = app.send(Method::OPTIONS, "/auth/login", &asks, None).await;
+            refused.expect_problem(403, "origin_not_allowed");
+        }
+    }
+
+    async fn words_that_are_no_methods_are_counted_as_one(app: TestApp) {
+        for word in ["BREW", "X-INVENTED"] {
+            app.send(word.parse().unwrap(), "/auth/login", &[], None).await.expect(405);
+        }
+        let metrics = app.get("/metrics").await.text;
+        assert!(metrics.contains("method=\"other\"") && !metrics.contains("INVENTED"));
+    }
+
     async fn strange_but_legal_text_goes_through(app: TestApp) {
         let name = "\u{202e}\u{1f469}\u{200d}\u{1f680} O'Brien; DROP TABLE users --";
         let body = json!({ "email": "o'brien+tag@x.test", "password": "\u{1f510}\u{1f511} ' OR 1=1 --", "name": name });
@@ -134,4 +150,18 @@ mod raw {
         }
         app.get("/health/live").await.expect(200);
     }
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_told_so_under_its_own_id() {
+    use crate::support::Kind;
+    let settings = [
+        ("CHANCERY_SERVER__REQUEST_TIMEOUT", "100ms"),
+        ("CHANCERY_PASSWORDS__MEMORY_KIB", "262144"),
+        ("CHANCERY_PASSWORDS__ITERATIONS", "8"),
+    ];
+    let app = TestApp::start_with(Kind::Sqlite, &settings).await;
+    let late = app.try_login("ada@x.test", PASSWORD).await.expect_problem(503, "timed_out");
+    assert_eq!(late.header("retry-after"), "2");
+    assert_eq!(late.header("x-content-type-options"), "nosniff");
 }

@@ -12,7 +12,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("keys", &["domain"], &["sqlx", "actix_web", "tokio"]),
     ("tokens", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
     ("throttle", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
-    ("settings", &["domain", "passwords"], &["sqlx", "actix_web"]),
+    ("settings", &["domain", "keys", "passwords"], &["sqlx", "actix_web"]),
     ("views", &["domain"], &["sqlx", "actix_web", "tokio"]),
     ("app", &["clock", "keys", "passwords", "settings", "store"], &["sqlx", "actix_web"]),
     (

@@ -62,7 +62,7 @@ async fn the_documented_scope_is_the_one_asked_for() {
 #[tokio::test]
 async fn the_api_page_is_served_from_within() {
     let app = TestApp::start(Kind::Sqlite).await;
-    let page = app.get("/docs/").await.expect(200);
+    let page = app.get("/docs").await.expect(200);
     assert!(page.header("content-type").starts_with("text/html"));
     assert!(page.header("content-security-policy").starts_with("default-src 'self'"));
     assert!(!page.text.contains("https://"), "nothing from elsewhere");

@@ -1,5 +1,5 @@
 use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::super::AppData;
@@ -7,8 +7,8 @@ use super::super::body::Body;
 use super::super::caller::{KeysRead, KeysRotate, Permit};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
-use crate::domain::Trigger;
-use crate::flows::{IdempotencyKey, RotateKeys, load_keyring, rotate_keys};
+use crate::domain::{Reason, Trigger};
+use crate::flows::{RotateKeys, load_keyring, rotate_keys};
 use crate::views::{KeyListView, RotationView};
 
 /// All signing keys, newest first, as the database holds them now.
@@ -19,7 +19,7 @@ pub async fn list(app: AppData, _: Permit<KeysRead>) -> Result<HttpResponse, Pro
     Ok(HttpResponse::Ok().json(KeyListView::of(keyring.set(), &app.settings.key_policy, app.clock.now())))
 }
 
-#[derive(Default, Deserialize, Serialize, ToSchema)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateRequest {
     /// Rotate although some verifier may not have the next key. Needs a reason.
@@ -52,11 +52,9 @@ pub async fn rotate(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: RotateRequest = body.json_or_default().await?;
-    let idempotency_key = idempotency_key(&http, &request)?;
-    let reason = request.reason.map(|reason| reason.trim().to_owned()).filter(|reason| !reason.is_empty());
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > 500) {
-        return Err(Problem::new(Code::InvalidParameter).detail("a reason has at most 500 characters"));
-    }
+    let idempotency_key = idempotency_key(&http)?;
+    let reason = request.reason.as_deref().filter(|reason| !reason.trim().is_empty()).map(Reason::parse);
+    let reason = reason.transpose().map_err(|error| Problem::new(Code::InvalidParameter).detail(error))?;
     let rotation = RotateKeys {
         trigger: if request.force { Trigger::Forced } else { Trigger::Operator },
         reason,
@@ -67,12 +65,10 @@ pub async fn rotate(
     Ok(HttpResponse::Ok().json(rotate_keys(&app, rotation).await?))
 }
 
-fn idempotency_key(http: &HttpRequest, request: &RotateRequest) -> Result<Option<IdempotencyKey>, Problem> {
+fn idempotency_key(http: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = http.headers().get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
         Problem::new(Code::InvalidParameter).detail("an Idempotency-Key has 1 to 255 printable characters")
     })?;
-    let body = serde_json::to_vec(request).unwrap_or_default();
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body);
-    Ok(Some(IdempotencyKey { key: key.to_owned(), request_digest: digest.as_ref().to_vec() }))
+    Ok(Some(key.to_owned()))
 }

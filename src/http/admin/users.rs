@@ -1,4 +1,4 @@
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::super::AppData;
 use super::super::body::Body;
 use super::super::caller::{Permit, UsersRead, UsersWrite};
+use super::super::parameters::{parse_id, parse_query};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
 use crate::domain::{DisplayName, Email, Roles, UserId, UserStatus};
@@ -38,11 +39,8 @@ pub struct UserList {
 /// Accounts, oldest first.
 #[utoipa::path(get, path = "/admin/users", tag = "admin", security(("bearer" = ["users:read"])), params(PageQuery),
     responses((status = 200, body = UserList)))]
-pub async fn list(
-    app: AppData,
-    _: Permit<UsersRead>,
-    query: web::Query<PageQuery>,
-) -> Result<HttpResponse, Problem> {
+pub async fn list(app: AppData, _: Permit<UsersRead>, http: HttpRequest) -> Result<HttpResponse, Problem> {
+    let query = parse_query::<PageQuery>(&http)?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
@@ -86,6 +84,7 @@ pub async fn create(
         password: &request.password,
         name: request.name.as_deref().map(parse_name).transpose()?,
         roles: parse_roles(&app, &request.roles)?,
+        authority: permit.authority(),
         origin: source.origin(permit.actor()),
     };
     let user = flows::create_user(&app, wanted).await?;
@@ -95,8 +94,13 @@ pub async fn create(
 /// One account.
 #[utoipa::path(get, path = "/admin/users/{id}", tag = "admin", security(("bearer" = ["users:read"])), params(("id" = Uuid, Path)),
     responses((status = 200, body = UserView), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
-pub async fn show(app: AppData, _: Permit<UsersRead>, id: web::Path<Uuid>) -> Result<HttpResponse, Problem> {
-    let user = flows::get_user(&app, UserId(*id)).await?;
+pub async fn show(
+    app: AppData,
+    _: Permit<UsersRead>,
+    id: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = UserId(parse_id(&id)?);
+    let user = flows::get_user(&app, id).await?;
     Ok(HttpResponse::Ok().json(UserView::from(&user)))
 }
 
@@ -125,9 +129,10 @@ pub async fn update(
     app: AppData,
     permit: Permit<UsersWrite>,
     source: Source,
-    id: web::Path<Uuid>,
+    id: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let id = UserId(parse_id(&id)?);
     let request: UserPatch = body.json().await?;
     let status = request.status.map(|status| {
         let refused = || Problem::new(Code::InvalidParameter).detail("status must be active or disabled");
@@ -138,7 +143,8 @@ pub async fn update(
         roles: request.roles.map(|roles| parse_roles(&app, &roles)).transpose()?,
         status: status.transpose()?,
     };
-    let user = flows::update_user(&app, UserId(*id), change, &source.origin(permit.actor())).await?;
+    let user =
+        flows::update_user(&app, id, change, &permit.authority(), &source.origin(permit.actor())).await?;
     Ok(HttpResponse::Ok().json(UserView::from(&user)))
 }
 
@@ -149,9 +155,10 @@ pub async fn delete(
     app: AppData,
     permit: Permit<UsersWrite>,
     source: Source,
-    id: web::Path<Uuid>,
+    id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    flows::delete_user(&app, UserId(*id), &source.origin(permit.actor())).await?;
+    let id = UserId(parse_id(&id)?);
+    flows::delete_user(&app, id, &permit.authority(), &source.origin(permit.actor())).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -170,12 +177,14 @@ pub async fn set_password(
     app: AppData,
     permit: Permit<UsersWrite>,
     source: Source,
-    id: web::Path<Uuid>,
+    id: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let id = UserId(parse_id(&id)?);
     let request: NewPasswordRequest = body.json().await?;
-    let user = flows::get_user(&app, UserId(*id)).await?;
-    flows::set_password(&app, &user, &request.password, &source.origin(permit.actor())).await?;
+    let user = flows::get_user(&app, id).await?;
+    flows::set_password(&app, &user, &request.password, &permit.authority(), &source.origin(permit.actor()))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

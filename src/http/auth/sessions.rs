@@ -1,10 +1,10 @@
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::super::AppData;
 use super::super::caller::Authenticated;
+use super::super::parameters::parse_id;
 use super::super::problem::{Code, Problem, ProblemView};
 use crate::domain::SessionId;
 use crate::flows::{end_session, list_sessions};
@@ -33,9 +33,9 @@ pub async fn list(app: AppData, Authenticated(caller): Authenticated) -> Result<
 pub async fn end(
     app: AppData,
     Authenticated(caller): Authenticated,
-    id: web::Path<Uuid>,
+    id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    match end_session(&app, &caller, SessionId(*id)).await? {
+    match end_session(&app, &caller, SessionId(parse_id(&id)?)).await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::new(Code::NotFound)),
     }

@@ -54,6 +54,53 @@ on_both! {
         app.try_login("ada@x.test", "quite another one").await.expect(200);
     }
 
+    async fn nobody_gives_or_takes_over_more_than_they_have(app: TestApp) {
+        let support = app.another_node(&[("CHANCERY_ROLES__SUPPORT", "users:read,users:write")]).await;
+        let admin = app.admin().await;
+        let helper = json!({ "email": "helper@x.test", "password": PASSWORD, "roles": ["support"] });
+        let helper = support.post_as(&admin, "/admin/users", helper).await.expect(201).json();
+        let token = support.login("helper@x.test").await.access_token();
+        let list = support.get_as(&token, "/admin/users").await.expect(200).json();
+        let is_admin = |user: &&Value| user["email"] == "admin@x.test";
+        let admins = list["users"].as_array().unwrap().iter().find(is_admin).unwrap();
+        let path = |id: &Value| format!("/admin/users/{}", id.as_str().unwrap());
+        let (own, admins) = (path(&helper["id"]), path(&admins["id"]));
+
+        let grab = json!({ "roles": ["admin"] });
+        support.request_as(&token, Method::PATCH, &own, grab).await.expect_problem(403, "insufficient_scope");
+        let accomplice = json!({ "email": "eve@x.test", "password": PASSWORD, "roles": ["admin"] });
+        support.post_as(&token, "/admin/users", accomplice).await.expect_problem(403, "insufficient_scope");
+        let take_over = json!({ "password": "a password of mine" });
+        support.post_as(&token, &format!("{admins}/password"), take_over).await.expect_problem(403, "insufficient_scope");
+        for change in [json!({ "status": "disabled" }), json!({ "roles": [] })] {
+            support.request_as(&token, Method::PATCH, &admins, change).await.expect_problem(403, "insufficient_scope");
+        }
+        support.delete_as(&token, &admins).await.expect_problem(403, "insufficient_scope");
+        assert_eq!(support.get_as(&admin, &admins).await.expect(200).json()["status"], "active");
+
+        let customer = json!({ "email": "bob@x.test", "password": PASSWORD, "roles": ["user"] });
+        support.post_as(&token, "/admin/users", customer).await.expect(201);
+    }
+
+    async fn two_changes_at_once_do_not_undo_each_other(app: TestApp) {
+        let admin = app.admin().await;
+        for round in 0..10 {
+            let id = app.register(&format!("user{round}@x.test")).await.json()["id"].clone();
+            let path = format!("/admin/users/{}", id.as_str().unwrap());
+            let change = |body: Value| app.request_as(&admin, Method::PATCH, &path, body);
+            tokio::join!(change(json!({ "status": "disabled" })), change(json!({ "name": "Renamed" })));
+            let user = app.get_as(&admin, &path).await.expect(200).json();
+            assert_eq!((&user["status"], &user["name"]), (&json!("disabled"), &json!("Renamed")));
+        }
+    }
+
+    async fn who_may_not_ask_hears_that_first(app: TestApp) {
+        let token = app.newcomer("ada@x.test").await.access_token();
+        app.get_as(&token, "/admin/users/nonsense").await.expect_problem(403, "insufficient_scope");
+        app.get_as(&token, "/admin/users?limit=x").await.expect_problem(403, "insufficient_scope");
+        app.get("/admin/users/nonsense").await.expect_problem(401, "token_required");
+    }
+
     async fn pages_hold_everyone_once(app: TestApp) {
         let admin = app.admin().await;
         for number in 0..7 {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use chancery::app::App;
 use chancery::clock::Clock;
-use chancery::domain::{Email, Origin, Role};
+use chancery::domain::{Authority, Email, Origin, Role};
 use chancery::flows::{CreateUser, create_user};
 use chancery::keys::{Mint, MintedKey};
 use chancery::server::Server;
@@ -252,6 +252,7 @@ impl TestApp {
             password: PASSWORD,
             name: None,
             roles: [Role::admin()].into_iter().collect(),
+            authority: Authority::Unlimited,
             origin: Origin::operator(),
         };
         create_user(&self.app, wanted).await.expect("an administrator");

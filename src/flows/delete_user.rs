@@ -1,0 +1,26 @@
+use super::find_user::UserError;
+use crate::app::App;
+use crate::domain::{AuditEvent, Authority, BeyondAuthority, Origin, UserId};
+use crate::store::{audit, users};
+
+/// Removes an account and its sessions. The audit lines stay; they name only its id.
+pub async fn delete_user(
+    app: &App,
+    id: UserId,
+    authority: &Authority,
+    origin: &Origin,
+) -> Result<(), UserError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let user = users::by_id(&mut tx, id).await?.ok_or(UserError::NotFound)?;
+    if !authority.covers(&app.settings.roles.scopes_of(&user.roles)) {
+        return Err(BeyondAuthority.into());
+    }
+    if !users::delete(&mut tx, id).await? {
+        return Err(UserError::NotFound);
+    }
+    audit::append(&mut tx, AuditEvent::UserDeleted, origin, &id.to_string(), None, now).await?;
+    tx.commit().await?;
+    tracing::info!(event = "user_deleted", user = %id, actor = %origin.actor);
+    Ok(())
+}

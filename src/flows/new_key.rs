@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::app::App;
+use crate::domain::SigningKey;
+use crate::keys::{MasterKeys, Mint, MintError, MintedKey, SealError, seal_private_key};
+use crate::store::signing_keys::{self, SealedPrivateKey};
+use crate::store::{StoreError, Tx};
+
+/// Why there is no new key.
+#[derive(Debug, thiserror::Error)]
+pub enum NewKeyError {
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("making a key was interrupted")]
+    Interrupted,
+}
+
+/// A new key, made on a thread that may be busy for a while.
+pub(super) async fn mint_key(mint: &Arc<Mint>) -> Result<MintedKey, NewKeyError> {
+    let mint = Arc::clone(mint);
+    let minted = tokio::task::spawn_blocking(move || mint.take()).await;
+    Ok(minted.map_err(|_| NewKeyError::Interrupted)??)
+}
+
+/// Seals a minted key and adds its row: published from `now`, signing from `activated_at` if given.
+pub(super) async fn insert_key(
+    tx: &mut Tx,
+    masters: &MasterKeys,
+    minted: &MintedKey,
+    app: &App,
+    activated_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) -> Result<(), NewKeyError> {
+    let sealed = seal_private_key(masters, &minted.kid, minted.alg, &minted.pkcs8)?;
+    let key = SigningKey {
+        kid: minted.kid.clone(),
+        alg: minted.alg,
+        public_jwk: minted.public_jwk.clone(),
+        longest_life: app.settings.tokens.access_life,
+        created_at: now,
+        published_at: now,
+        activated_at,
+        demoted_at: None,
+        retires_at: None,
+        revoked_at: None,
+    };
+    let sealed = SealedPrivateKey { master_key_id: sealed.master_key_id, ciphertext: sealed.ciphertext };
+    Ok(signing_keys::insert(tx, &key, &sealed).await?)
+}

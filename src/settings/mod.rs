@@ -1,0 +1,297 @@
+//! Settings: defaults < file < environment, checked once, typed afterwards.
+//!
+//! `config/default.toml` is both the documentation and the defaults; it is built in. Secrets never appear in `Debug` or in
+//! `config show`.
+
+mod written;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use config::ConfigError;
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::domain::{KeyPolicy, RolePolicy, SessionLimits, ThrottlePolicy};
+use crate::passwords::HasherOptions;
+use written::Raw;
+
+/// The documented defaults.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Environment variables by name.
+pub type Variables = HashMap<String, String>;
+
+/// Why the settings are refused. Names the key.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("{0}")]
+    Unreadable(ConfigError),
+    #[error("{key}: {problem}")]
+    Impossible { key: &'static str, problem: String },
+}
+
+impl SettingsError {
+    fn new(key: &'static str, problem: impl ToString) -> Self {
+        Self::Impossible { key, problem: problem.to_string() }
+    }
+}
+
+/// All settings, checked.
+#[derive(Debug)]
+pub struct Settings {
+    pub server: ServerSettings,
+    pub database: DatabaseSettings,
+    pub keys: KeySettings,
+    pub key_policy: KeyPolicy,
+    pub tokens: TokenSettings,
+    pub sessions: SessionLimits,
+    pub passwords: PasswordSettings,
+    pub registration: bool,
+    pub throttle: ThrottlePolicy,
+    pub roles: RolePolicy,
+    pub log: LogSettings,
+}
+
+#[derive(Debug)]
+pub struct ServerSettings {
+    pub listen: SocketAddr,
+    pub issuer: String,
+    pub workers: usize,
+    pub trusted_proxies: Vec<IpNet>,
+    /// The issuer's origin first.
+    pub origins: Vec<String>,
+    pub request_timeout: Duration,
+    pub shutdown_timeout: Duration,
+}
+
+#[derive(Debug)]
+pub struct DatabaseSettings {
+    pub url: SecretString,
+    pub pool_size: u32,
+    pub acquire_timeout: Duration,
+}
+
+#[derive(Debug)]
+pub struct KeySettings {
+    pub master: MasterKeySource,
+    pub rsa_bits: usize,
+}
+
+/// Where the master keys are.
+#[derive(Debug)]
+pub enum MasterKeySource {
+    File(PathBuf),
+    Given(Vec<SecretString>),
+}
+
+#[derive(Debug)]
+pub struct TokenSettings {
+    pub access_life: TimeDelta,
+    pub audience: Vec<String>,
+    pub leeway: TimeDelta,
+}
+
+#[derive(Debug)]
+pub struct PasswordSettings {
+    pub hasher: HasherOptions,
+    pub min_length: usize,
+}
+
+#[derive(Debug)]
+pub struct LogSettings {
+    pub level: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Auto,
+    Json,
+    Text,
+}
+
+impl Settings {
+    /// Reads defaults, the file if any, and the given environment.
+    pub fn load(file: Option<&Path>, environment: Variables) -> Result<Self, SettingsError> {
+        Raw::load(file, environment)?.check()
+    }
+
+    /// Reads defaults, the file if any, and this process's environment.
+    pub fn from_process(file: Option<&Path>) -> Result<Self, SettingsError> {
+        Self::load(file, process_environment())
+    }
+
+    /// The audience of tokens for this server itself.
+    pub fn own_audience(&self) -> &str {
+        self.tokens.audience.first().map_or("", String::as_str)
+    }
+}
+
+/// This process's environment, as far as it is text. What is no text is no setting.
+pub fn process_environment() -> Variables {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// What is in force, as TOML, with secrets left out.
+pub fn show(file: Option<&Path>, environment: Variables) -> Result<String, SettingsError> {
+    let raw = Raw::load(file, environment)?;
+    let mut shown: serde_json::Value = raw.merged.clone();
+    raw.check()?;
+    for (section, key) in [("database", "url"), ("keys", "master_keys")] {
+        let secret = &mut shown[section][key];
+        let is_plain = secret.as_str().is_some_and(|url| url.is_empty() || url.starts_with("sqlite:"));
+        if !is_plain && secret.as_array().is_none_or(|list| !list.is_empty()) {
+            *secret = "(secret)".into();
+        }
+    }
+    let mut text = String::new();
+    for (section, keys) in shown.as_object().into_iter().flatten() {
+        text += &format!("[{section}]\n");
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            text += &format!("{key} = {value}\n");
+        }
+        text += "\n";
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn load(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::load(None, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+    }
+
+    #[test]
+    fn the_defaults_are_good_and_are_the_contracts() {
+        let settings = load(&[]).unwrap();
+        assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.key_policy.lead(), TimeDelta::seconds(5 + 300 + 900));
+        assert_eq!(settings.tokens.access_life, TimeDelta::minutes(10));
+        assert_eq!(settings.own_audience(), "chancery");
+        assert_eq!(settings.server.origins, ["http://127.0.0.1:8080"]);
+    }
+
+    #[test]
+    fn the_environment_sets_numbers_lists_booleans_durations_and_roles() {
+        let settings = load(&[
+            ("CHANCERY_SERVER__WORKERS", "3"),
+            ("CHANCERY_TOKENS__AUDIENCE", "chancery, orders"),
+            ("CHANCERY_LOGIN__REGISTRATION", "false"),
+            ("CHANCERY_TOKENS__ACCESS_LIFE", "90s"),
+            ("CHANCERY_ROLES__CLERK", "orders:read,orders:write"),
+            ("CHANCERY_CONFIG", "is no setting"),
+            ("UNRELATED", "x"),
+            // What Kubernetes sets for a service of this name.
+            ("CHANCERY_PORT", "tcp://10.0.0.1:80"),
+            ("CHANCERY_PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("CHANCERY_SERVICE_HOST", "10.0.0.1"),
+            ("CHANCERY_SERVICE_PORT_HTTP", "80"),
+        ])
+        .unwrap();
+        assert_eq!(settings.server.workers, 3);
+        assert_eq!(settings.tokens.audience, ["chancery", "orders"]);
+        assert!(!settings.registration);
+        assert_eq!(settings.tokens.access_life, TimeDelta::seconds(90));
+        assert!(settings.roles.parse_roles(["clerk"]).is_ok());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (key, value, named) in [
+            ("CHANCERY_SERVER__LISTEN", "nowhere", "server.listen"),
+            ("CHANCERY_SERVER__LISTENN", "127.0.0.1:1", "listenn"),
+            ("CHANCERY_SERVR__LISTEN", "127.0.0.1:1", "servr"),
+            ("CHANCERY_LISTEN", "127.0.0.1:1", "listen"),
+            ("CHANCERY_SERVER__ISSUER", "https://a.test/", "server.issuer"),
+            ("CHANCERY_SERVER__ISSUER", "ftp://a.test", "server.issuer"),
+            ("CHANCERY_SERVER__ISSUER", "https://a.test?x=1", "server.issuer"),
+            ("CHANCERY_SERVER__CORS_ORIGINS", "https://a.test/path", "server.cors_origins"),
+            ("CHANCERY_SERVER__TRUSTED_PROXIES", "10.0.0.0/40", "server.trusted_proxies"),
+            ("CHANCERY_DATABASE__URL", "mysql://x", "database.url"),
+            ("DATABASE_URL", "mysql://x", "database.url"),
+            ("CHANCERY_DATABASE__URL_FILE", "/nonexistent", "database.url_file"),
+            ("CHANCERY_DATABASE__POOL_SIZE", "0", "database.pool_size"),
+            ("CHANCERY_DATABASE__URL", "sqlite", "database.url"),
+            ("CHANCERY_DATABASE__URL", "sqlite://", "database.url"),
+            ("CHANCERY_DATABASE__URL", "sqlite::memory:", "database.url"),
+            ("CHANCERY_DATABASE__URL", "sqlite://x.db?mode=ro", "database.url"),
+            ("CHANCERY_DATABASE__URL", "postgres:x", "database.url"),
+            ("CHANCERY_KEYS__MASTER_KEYS", "nonsense", "keys.master_keys"),
+            ("CHANCERY_SERVER__ISSUER", "https://a.test\n", "server.issuer"),
+            ("CHANCERY_SERVER__ISSUER", "https://A.test:443", "server.issuer"),
+            ("CHANCERY_PASSWORDS__ITERATIONS", "0", "passwords"),
+            ("CHANCERY_KEYS__RSA_BITS", "1024", "keys.rsa_bits"),
+            ("CHANCERY_KEYS__ALGORITHM", "HS256", "keys.algorithm"),
+            ("CHANCERY_KEYS__JWKS_MAX_AGE", "6m", "keys.jwks_max_age"),
+            ("CHANCERY_TOKENS__ACCESS_LIFE", "10 parsecs", "tokens.access_life"),
+            ("CHANCERY_TOKENS__LEEWAY", "61s", "tokens.leeway"),
+            ("CHANCERY_TOKENS__AUDIENCE", "", "tokens.audience"),
+            ("CHANCERY_SESSIONS__IDLE_LIFE", "31d", "sessions.idle_life"),
+            ("CHANCERY_SESSIONS__REFRESH_GRACE", "61s", "sessions.refresh_grace"),
+            ("CHANCERY_PASSWORDS__MEMORY_KIB", "1", "passwords.memory_kib"),
+            ("CHANCERY_PASSWORDS__MIN_LENGTH", "4", "passwords.min_length"),
+            ("CHANCERY_LOGIN__FREE_ATTEMPTS", "0", "login.free_attempts"),
+            ("CHANCERY_LOGIN__HARD_STOP", "4", "login.hard_stop"),
+            ("CHANCERY_LOG__FORMAT", "xml", "log.format"),
+            ("CHANCERY_ROLES__CLERK", "not a scope", "roles"),
+        ] {
+            let error = load(&[(key, value)]).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains(named), "{key}={value}: {error}");
+        }
+    }
+
+    #[test]
+    fn database_url_is_honoured_and_the_own_variable_wins() {
+        let url =
+            |environment: &[(&str, &str)]| load(environment).unwrap().database.url.expose_secret().to_owned();
+        assert_eq!(url(&[("DATABASE_URL", "postgres://a/b")]), "postgres://a/b");
+        let both = [("DATABASE_URL", "postgres://a/b"), ("CHANCERY_DATABASE__URL", "postgres://c/d")];
+        assert_eq!(url(&both), "postgres://c/d");
+    }
+
+    #[test]
+    fn a_secret_comes_by_value_or_by_file_and_is_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("url");
+        std::fs::write(&file, "postgres://u:s3cr3t@h/d\n").unwrap();
+        let by_file = ("CHANCERY_DATABASE__URL_FILE", file.to_str().unwrap());
+        let settings = load(&[by_file]).unwrap();
+        assert_eq!(settings.database.url.expose_secret(), "postgres://u:s3cr3t@h/d");
+        assert!(!format!("{settings:?}").contains("s3cr3t"));
+        assert!(load(&[by_file, ("CHANCERY_DATABASE__URL", "postgres://x/y")]).is_err());
+        let environment = HashMap::from([
+            ("DATABASE_URL".to_owned(), "postgres://u:s3cr3t@h/d".to_owned()),
+            ("CHANCERY_KEYS__MASTER_KEYS".to_owned(), format!("m:{}", "s3cr3t+/".repeat(5) + "s3c=")),
+        ]);
+        let shown = show(None, environment).unwrap();
+        assert!(!shown.contains("s3cr3t") && shown.contains("(secret)"), "{shown}");
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_and_its_unknown_keys_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.toml");
+        std::fs::write(&file, "[tokens]\naccess_life = \"1m\"\n").unwrap();
+        assert_eq!(
+            Settings::load(Some(&file), HashMap::new()).unwrap().tokens.access_life,
+            TimeDelta::minutes(1)
+        );
+        std::fs::write(&file, "[tokens]\nacces_life = \"1m\"\n").unwrap();
+        let error = Settings::load(Some(&file), HashMap::new()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("acces_life"), "{error}");
+        let missing = folder.path().join("missing.toml");
+        assert!(Settings::load(Some(&missing), HashMap::new()).is_err());
+    }
+}
