@@ -1,7 +1,7 @@
 //! Chancery: a standalone auth server. It checks passwords, issues RS256 access tokens that any service verifies offline,
 //! and rotates its signing keys without breaking anyone.
 //!
-//! # The rooms, lowest first; each imports only what stands above it in this list
+//! # The rooms, lowest first; `docs/ARCHITECTURE.md` says who may import whom, `tests/api/house.rs` holds them to it
 //!
 //! - [`clock`], [`domain`]: time, words and rules. No I/O.
 //! - [`store`]: the only room that knows sqlx. One text for Postgres and SQLite.
@@ -10,8 +10,8 @@
 //! - [`settings`], [`views`]: what operators write and what others read.
 //! - [`app`]: the one shared state of a node.
 //! - [`flows`]: one file, one verb, at most one write transaction.
-//! - [`http`], [`cli`]: two doors to the flows.
-//! - [`start`], [`background`], [`server`], [`telemetry`]: what puts it together and keeps it running.
+//! - [`start`], [`telemetry`], [`background`]: from settings to a working node, and what it does unasked.
+//! - [`http`], [`server`], [`cli`]: the doors to the flows, and what runs them.
 //!
 //! # Two paths
 //!
