@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::load_keyring::load_keyring;
 use super::new_key::{NewKeyError, insert_key, mint_key};
@@ -7,6 +7,9 @@ use crate::domain::{AuditEvent, KeySet, KeySetBroken, Kid, Origin, Reason, Rotat
 use crate::keys::MintedKey;
 use crate::store::{self, Conn, StoreError, Tx, audit, idempotency_keys, signing_keys};
 use crate::views::RotationView;
+
+/// The bounds have seconds to spare for a commit that takes less.
+const SLOW_COMMIT: TimeDelta = TimeDelta::seconds(1);
 
 /// A wish to rotate.
 pub struct RotateKeys {
@@ -80,8 +83,11 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     if let Some(answered) = remembered(&mut tx, &request).await? {
         return Ok(answered);
     }
-    let answer = promote_next(&mut tx, app, &request, &minted, &seen.next().kid).await?;
+    let mut answer = promote_next(&mut tx, app, &request, &minted, &seen.next().kid).await?;
     tx.commit().await?;
+    if let Some(mended) = mend_after_slow_commit(app, &answer).await? {
+        answer = mended;
+    }
     tracing::info!(
         event = "keys_rotated",
         trigger = ?request.trigger,
@@ -95,6 +101,32 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
         tracing::warn!(event = "keyring_not_loaded", %error);
     }
     Ok(answer)
+}
+
+/// Both bounds of a key's life count from the moment other nodes can see the rotation, and the rows say the moment before
+/// the commit. Where the commit took long, the new next key's lead and the old key's retirement are moved by as much.
+async fn mend_after_slow_commit(
+    app: &App,
+    answer: &RotationView,
+) -> Result<Option<RotationView>, RotateKeysError> {
+    let (policy, now) = (&app.settings.key_policy, app.clock.now());
+    let stamped_at = answer.current.activated_at.unwrap_or(now);
+    if now - stamped_at <= SLOW_COMMIT {
+        return Ok(None);
+    }
+    let mut tx = app.db.begin().await?;
+    store::lock_signing_keys(&mut tx).await?;
+    if let Some(next) = &answer.next {
+        signing_keys::postpone_publication(&mut tx, &Kid::new(next.kid.clone()), now).await?;
+    }
+    for demoted in answer.previous.iter().filter(|key| key.demoted_at == Some(stamped_at)) {
+        let retires_at = demoted.retires_at.unwrap_or(now) + (now - stamped_at);
+        signing_keys::postpone_retirement(&mut tx, &Kid::new(demoted.kid.clone()), retires_at).await?;
+    }
+    let mended = RotationView::of(&read_set(&mut tx).await?, policy, now);
+    tx.commit().await?;
+    tracing::warn!(event = "slow_commit", ms = (now - stamped_at).num_milliseconds());
+    Ok(Some(mended))
 }
 
 /// The pure decision as a result.

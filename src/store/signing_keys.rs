@@ -170,6 +170,36 @@ pub async fn promote(
     Ok(changed == 1)
 }
 
+/// Says that a key was published later than its row tells. Never earlier.
+pub async fn postpone_publication(
+    tx: &mut Tx,
+    kid: &Kid,
+    published_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE signing_keys SET published_at = $1 WHERE kid = $2 AND published_at < $1")
+            .bind(published_at)
+            .bind(kid.as_str())
+    )?;
+    Ok(())
+}
+
+/// Keeps a demoted key published for longer. Never for less.
+pub async fn postpone_retirement(
+    tx: &mut Tx,
+    kid: &Kid,
+    retires_at: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE signing_keys SET retires_at = $1 WHERE kid = $2 AND retires_at < $1")
+            .bind(retires_at)
+            .bind(kid.as_str())
+    )?;
+    Ok(())
+}
+
 /// Records that the current key may sign tokens living this long. Never lowers what is recorded. `false` when the
 /// key no longer signs, so whoever asked must look again.
 pub async fn raise_longest_life(conn: &mut Conn, kid: &Kid, life: TimeDelta) -> Result<bool, StoreError> {

@@ -157,3 +157,32 @@ async fn a_session_survives_a_restart() {
         app.try_login("ada@x.test", PASSWORD).await.expect(200);
     }
 }
+
+/// With the real clock, and a commit that a trigger makes take a second and a half.
+#[tokio::test]
+async fn after_a_slow_commit_the_bounds_count_from_when_it_could_be_seen() {
+    let database = Arc::new(Database::create(Kind::Postgres).await);
+    let app = TestApp::start_on(database, chancery::clock::Clock::system(), &[]).await;
+    let admin = app.admin().await;
+    app.database
+        .execute(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER dawdle AFTER INSERT ON signing_keys
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle()",
+        )
+        .await;
+    let rotation = json!({ "force": true, "reason": "test" });
+    let rotated = app.post_as(&admin, "/admin/keys/rotate", rotation).await.expect(200).json();
+    let moment =
+        |value: &serde_json::Value| value.as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let stamped = moment(&rotated["current"]["activated_at"]);
+    let slow = TimeDelta::milliseconds(1500);
+    assert!(moment(&rotated["next"]["published_at"]) - stamped >= slow);
+    let previous = &rotated["previous"][0];
+    assert!(
+        moment(&previous["retires_at"]) - moment(&previous["demoted_at"]) >= TimeDelta::seconds(665) + slow
+    );
+    let list = app.get_as(&admin, "/admin/keys").await.expect(200).json();
+    assert_eq!(list["keys"][0]["published_at"], rotated["next"]["published_at"]);
+}

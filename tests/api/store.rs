@@ -231,7 +231,7 @@ on_both! {
         assert!(signing_keys::raise_longest_life(&mut tx, &current.kid, TimeDelta::minutes(1)).await.unwrap());
         assert!(signing_keys::demote(&mut tx, &current.kid, at(1), at(2)).await.unwrap());
         assert!(!signing_keys::raise_longest_life(&mut tx, &current.kid, TimeDelta::hours(9)).await.unwrap());
-        assert!(signing_keys::promote(&mut tx, &next.kid, at(1), TimeDelta::minutes(7)).await.unwrap());
+        assert!(signing_keys::promote(&mut tx, &next.kid, at(1), TimeDelta::hours(7)).await.unwrap());
         let new = SigningKey {
             kid: Kid::new("new".to_owned()),
             alg: SigningAlgorithm::Rs256,
@@ -246,17 +246,22 @@ on_both! {
         };
         let sealed = SealedPrivateKey { master_key_id: "m".to_owned(), ciphertext: vec![0, 1, 255] };
         signing_keys::insert(&mut tx, &new, &sealed).await.unwrap();
+        signing_keys::postpone_publication(&mut tx, &next.kid, at(-9)).await.unwrap();
+        signing_keys::postpone_publication(&mut tx, &new.kid, at(4)).await.unwrap();
+        signing_keys::postpone_publication(&mut tx, &new.kid, at(3)).await.unwrap();
+        signing_keys::postpone_retirement(&mut tx, &current.kid, at(9)).await.unwrap();
+        signing_keys::postpone_retirement(&mut tx, &current.kid, at(8)).await.unwrap();
         store::announce_keys(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
 
         let stored = signing_keys::all(&mut db.read().await.unwrap()).await.unwrap();
         let of = |kid: &Kid| stored.iter().find(|stored| stored.key.kid == *kid).unwrap();
         let (old, now, read) = (of(&current.kid), of(&next.kid), of(&new.kid));
-        assert_eq!((old.key.demoted_at, old.key.retires_at, old.sealed.is_none()), (Some(at(1)), Some(at(2)), true));
+        assert_eq!((old.key.demoted_at, old.key.retires_at, old.sealed.is_none()), (Some(at(1)), Some(at(9)), true));
         assert_eq!(old.key.longest_life, TimeDelta::hours(1));
-        assert_eq!((now.key.activated_at, now.key.longest_life), (Some(at(1)), TimeDelta::minutes(7)));
+        assert_eq!((now.key.activated_at, now.key.longest_life), (Some(at(1)), TimeDelta::hours(7)));
         assert!(read.sealed.as_ref().is_some_and(|read| *read == sealed));
-        assert_eq!(read.key.public_jwk, new.public_jwk);
+        assert_eq!((&read.key.public_jwk, read.key.published_at), (&new.public_jwk, at(4)));
     }
 
     async fn an_idempotency_key_is_its_actors_own(app: TestApp) {
