@@ -1,6 +1,6 @@
 //! Table `login_attempts`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::ThrottlePolicy;
@@ -11,6 +11,10 @@ row! {
         blocked_until: DateTime<Utc>,
     }
 }
+
+/// Not simply "until now": parallel requests look at the clock a moment apart, and the one that looked first is not blocked
+/// by the one that wrote first.
+const NOT_BLOCKED: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// What became of the wish to check a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub async fn charge(
         conn,
         sqlx::query(
             "INSERT INTO login_attempts (subject, failures, in_flight, in_flight_until, blocked_until, updated_at)
-             VALUES ($1, 0, 1, $2, $3, $3)
+             VALUES ($1, 0, 1, $2, $6, $3)
              ON CONFLICT (subject) DO UPDATE SET
                  in_flight = CASE WHEN login_attempts.in_flight_until <= $3 THEN 1
                                   ELSE login_attempts.in_flight + 1 END,
@@ -50,6 +54,7 @@ pub async fn charge(
         .bind(now)
         .bind(policy.hard_stop)
         .bind(policy.free_attempts)
+        .bind(NOT_BLOCKED)
     )?;
     if charged == 1 {
         return Ok(Charge::Charged);
@@ -76,7 +81,7 @@ pub async fn settle_failure(
     let failures: i64 = on!(tx, |c| {
         sqlx::query_scalar(
             "INSERT INTO login_attempts (subject, failures, in_flight, in_flight_until, blocked_until, updated_at)
-             VALUES ($1, 1, 0, $2, $2, $2)
+             VALUES ($1, 1, 0, $2, $3, $2)
              ON CONFLICT (subject) DO UPDATE SET
                  failures = login_attempts.failures + 1, updated_at = $2,
                  in_flight = CASE WHEN login_attempts.in_flight > 0 THEN login_attempts.in_flight - 1 ELSE 0 END
@@ -84,14 +89,18 @@ pub async fn settle_failure(
         )
         .bind(subject)
         .bind(now)
+        .bind(NOT_BLOCKED)
         .fetch_one(c)
     })?;
-    execute!(
-        tx,
-        sqlx::query("UPDATE login_attempts SET blocked_until = $1 WHERE subject = $2")
-            .bind(now + policy.backoff(failures))
-            .bind(subject)
-    )?;
+    let backoff = policy.backoff(failures);
+    if backoff > TimeDelta::zero() {
+        execute!(
+            tx,
+            sqlx::query("UPDATE login_attempts SET blocked_until = $1 WHERE subject = $2")
+                .bind(now + backoff)
+                .bind(subject)
+        )?;
+    }
     Ok(failures)
 }
 

@@ -1,9 +1,12 @@
+use std::sync::Arc;
+
+use chancery::clock::Clock;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{Kind, PASSWORD, TestApp, kids, on_both, part};
+use crate::support::{Database, Kind, PASSWORD, TestApp, kids, on_both, part};
 
 on_both! {
     async fn a_login_is_a_token_response_and_the_user(app: TestApp) {
@@ -155,4 +158,27 @@ async fn when_every_hashing_thread_is_busy_the_answer_is_to_come_back() {
         answer.expect_problem(503, "busy");
     }
     app.try_login("ada@x.test", PASSWORD).await.expect(401);
+}
+
+/// With the real clock, which parallel requests read a moment apart, and the budget of five.
+async fn parallel_logins_by_the_real_clock(kind: Kind) {
+    let database = Arc::new(Database::create(kind).await);
+    let app = TestApp::start_on(Arc::clone(&database), Clock::system(), &[]).await;
+    let other = TestApp::start_on(database, Clock::system(), &[]).await;
+    app.register("ada@x.test").await;
+    for _ in 0..10 {
+        let nodes = [&app, &other];
+        join_all((0..16).map(|at| nodes[at % 2].login("ada@x.test"))).await;
+    }
+    assert_eq!(app.database.count("SELECT count(*) FROM sessions").await, 160);
+}
+
+#[tokio::test]
+async fn parallel_logins_by_the_real_clock_sqlite() {
+    parallel_logins_by_the_real_clock(Kind::Sqlite).await;
+}
+
+#[tokio::test]
+async fn parallel_logins_by_the_real_clock_postgres() {
+    parallel_logins_by_the_real_clock(Kind::Postgres).await;
 }
