@@ -83,7 +83,9 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     if let Some(answered) = remembered(&mut tx, &request).await? {
         return Ok(answered);
     }
-    let mut answer = promote_next(&mut tx, app, &request, &minted, &seen.next().kid).await?;
+    let promoted = promote_next(&mut tx, app, &request, &minted, &seen.next().kid).await;
+    // Whoever lost the race leaves the key for the next one: no database has seen it.
+    let mut answer = promoted.inspect_err(|_| app.mint.give_back(minted))?;
     tx.commit().await?;
     if let Some(mended) = mend_after_slow_commit(app, &answer).await? {
         answer = mended;

@@ -31,6 +31,9 @@ pub enum MintError {
     Encoding,
 }
 
+/// Keys kept in stock at most.
+const KEPT: usize = 4;
+
 /// Makes signing keys, and keeps one ready so that a rotation need not wait for primes.
 pub struct Mint {
     rsa_bits: usize,
@@ -51,6 +54,14 @@ impl Mint {
     pub fn take(&self) -> Result<MintedKey, MintError> {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop();
         ready.map_or_else(|| self.make(), Ok)
+    }
+
+    /// Takes back a key that no database has seen, for whoever asks next. A few are kept, the rest forgotten.
+    pub fn give_back(&self, key: MintedKey) {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if ready.len() < KEPT {
+            ready.push(key);
+        }
     }
 
     /// Makes a key for later if none is ready. Same cost as [`Mint::take`].
@@ -168,7 +179,10 @@ mod tests {
         mint.restock().unwrap();
         assert_eq!(mint.ready.lock().unwrap().len(), 1);
         let kid = mint.ready.lock().unwrap()[0].kid.clone();
-        assert_eq!(mint.take().unwrap().kid, kid);
+        let key = mint.take().unwrap();
+        assert_eq!(key.kid, kid);
         assert!(mint.ready.lock().unwrap().is_empty());
+        mint.give_back(key);
+        assert_eq!(mint.take().unwrap().kid, kid);
     }
 }
