@@ -94,14 +94,16 @@ fn length(text: &str) -> usize {
 }
 
 /// Whether the whole password is one entry of the built-in lists (30 000 passwords, and common words and names), or
-/// nothing but a repeat, a sequence or a walk over the keyboard.
+/// nothing but a sequence, a walk over the keyboard or one or two characters over and over, as such lists are full of.
 fn is_common(password: &str) -> bool {
     if password.len() > LONGEST_COMMON {
         return false;
     }
     let estimate = zxcvbn::zxcvbn(password, &[]);
-    match estimate.sequence() {
-        [whole] => !matches!(whole.pattern, MatchPattern::BruteForce | MatchPattern::Date(_)),
+    let [whole] = estimate.sequence() else { return false };
+    match &whole.pattern {
+        MatchPattern::Dictionary(_) | MatchPattern::Sequence(_) | MatchPattern::Spatial(_) => true,
+        MatchPattern::Repeat(repeat) => repeat.base_token.chars().count() <= 2,
         _ => false,
     }
 }
@@ -184,8 +186,18 @@ mod tests {
 
     #[test]
     fn there_are_no_composition_rules() {
-        for fine in ["correct horse battery staple", "lower case only here", "Password123!", "93481726405918"]
-        {
+        for fine in [
+            "correct horse battery staple",
+            "lower case only here",
+            "Password123!",
+            "93481726405918",
+            "hunter2hunter2",
+            "correct-horse-battery-staple",
+            "S3cure!Passw0rd",
+            "Sup3rS3cret!",
+            "Tr0ub4dor&3",
+            "TestPassword123!",
+        ] {
             assert!(check(fine).is_ok(), "{fine}");
         }
     }

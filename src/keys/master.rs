@@ -2,7 +2,9 @@ use std::fmt;
 
 use aws_lc_rs::hkdf;
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use zeroize::Zeroizing;
 
 /// A 256-bit secret under which everything else at rest is sealed or derived. It never encrypts by itself: each purpose
@@ -71,10 +73,17 @@ impl MasterKey {
         if id.is_empty() || id.len() > 64 || !id.bytes().all(id_allowed) {
             return Err(MasterKeyError::NoId);
         }
-        let bytes = Zeroizing::new(STANDARD.decode(encoded).unwrap_or_default());
+        let bytes = Zeroizing::new(decode(encoded).unwrap_or_default());
         let secret = <[u8; 32]>::try_from(&bytes[..]).map_err(|_| MasterKeyError::NotAKey(id.to_owned()))?;
         Ok(Self { id: id.to_owned(), secret: Zeroizing::new(secret) })
     }
+}
+
+/// Base64 in either alphabet, padded or not: people make keys with many tools.
+fn decode(encoded: &str) -> Option<Vec<u8>> {
+    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let alphabets = [alphabet::STANDARD, alphabet::URL_SAFE];
+    alphabets.iter().find_map(|alphabet| GeneralPurpose::new(alphabet, lenient).decode(encoded).ok())
 }
 
 impl fmt::Debug for MasterKey {
@@ -145,6 +154,15 @@ mod tests {
         assert_eq!(read.first().id(), key.id());
         let derived = |key: &MasterKey| key.derive(Purpose::RefreshTokens, b"salt").to_vec();
         assert_eq!(derived(read.first()), derived(&key));
+    }
+
+    #[test]
+    fn either_alphabet_and_missing_padding_make_the_same_key() {
+        let parse = |text: &str| {
+            MasterKeys::parse([text]).unwrap().first().derive(Purpose::RefreshTokens, b"").to_vec()
+        };
+        let padded = parse("m:+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/8=");
+        assert_eq!(padded, parse("m:-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8"));
     }
 
     #[test]
