@@ -16,6 +16,10 @@ impl Chancery {
             ("CHANCERY_PASSWORDS__MEMORY_KIB", "64"),
             ("CHANCERY_PASSWORDS__ITERATIONS", "1"),
             ("CHANCERY_LOG__FORMAT", "json"),
+            // Many tests share two cores; none of them is about being slow.
+            ("CHANCERY_PASSWORDS__WAIT", "30s"),
+            ("CHANCERY_DATABASE__ACQUIRE_TIMEOUT", "30s"),
+            ("CHANCERY_SERVER__REQUEST_TIMEOUT", "60s"),
         ];
         let environment = cheap.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         Self { folder: folder.to_owned(), environment }
