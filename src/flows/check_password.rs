@@ -7,6 +7,9 @@ use crate::store::StoreError;
 use crate::store::login_attempts::{self, Charge};
 use crate::throttle::Subject;
 
+/// The timer wakes at whole milliseconds, the next one.
+const TIMER_GRAIN: Duration = Duration::from_millis(1);
+
 /// Why nothing was found out about a password.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckPasswordError {
@@ -36,7 +39,8 @@ pub(super) async fn check_password(
     {
         drop(slot);
         metrics::counter!("chancery_password_checks_throttled_total").increment(1);
-        tokio::time::sleep(app.hasher.typical_wrong().saturating_sub(started.elapsed())).await;
+        let already = started.elapsed() + TIMER_GRAIN;
+        tokio::time::sleep(app.hasher.typical_wrong().saturating_sub(already)).await;
         return Ok(Checked::Wrong);
     }
     let stored = user.map(|user| user.password_hash.clone());
