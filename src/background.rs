@@ -15,6 +15,9 @@ use crate::flows::{RotateKeys, RotateKeysError, clean_up, load_keyring, rotate_k
 use crate::store::{KeysListener, StoreError};
 use crate::telemetry;
 
+/// Long enough to make a large key first, when none is in stock.
+const ROTATES_WITHIN: Duration = Duration::from_secs(30);
+const RESTOCK_EVERY: Duration = Duration::from_secs(5);
 const CLEAN_UP_EVERY: Duration = Duration::from_mins(10);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -30,6 +33,7 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> JoinSet<()> {
     };
     tasks.spawn(until_stopped(boxed(follow_keys(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(listen_for_keys(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(keep_stock(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_clean(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_metrics())));
     tasks
@@ -49,10 +53,9 @@ async fn follow_keys(app: Arc<App>) {
     let mut was_well = true;
     loop {
         ticks.tick().await;
-        // A database host that vanished keeps a connection waiting for many minutes.
-        let outcome = match tokio::time::timeout(staleness, follow_once(&app)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err("the database does not answer".into()),
+        let outcome = match within(staleness, load(&app)).await {
+            Ok(()) => within(ROTATES_WITHIN, rotate_if_due(&app)).await,
+            failed => failed,
         };
         // Said once when it begins and once when it ends, not at every tick.
         match (&outcome, was_well) {
@@ -64,35 +67,56 @@ async fn follow_keys(app: Arc<App>) {
     }
 }
 
-async fn follow_once(app: &App) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+type Outcome = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// A database host that vanished keeps a connection waiting for many minutes.
+async fn within(limit: Duration, step: impl Future<Output = Outcome>) -> Outcome {
+    tokio::time::timeout(limit, step).await.unwrap_or_else(|_| Err("the database does not answer".into()))
+}
+
+async fn load(app: &App) -> Outcome {
     sync_clock(app).await?;
-    let keyring = load_keyring(app).await?;
+    load_keyring(app).await?;
+    Ok(())
+}
+
+async fn rotate_if_due(app: &App) -> Outcome {
+    let Some(keyring) = app.keyring.load_full() else { return Ok(()) };
     let now = app.clock.now();
-    if matches!(
-        keyring.set().decide(&app.settings.key_policy, Trigger::Schedule, now),
-        Rotation::Proceed { .. }
-    ) {
-        let request = RotateKeys {
-            trigger: Trigger::Schedule,
-            reason: None,
-            dry_run: false,
-            idempotency_key: None,
-            origin: Origin::schedule(),
-        };
-        match rotate_keys(app, request).await {
-            // Another node was faster; that is how it should be.
-            Ok(_)
-            | Err(
-                RotateKeysError::NotDue(_)
-                | RotateKeysError::NotEligible { .. }
-                | RotateKeysError::Superseded,
-            ) => {}
-            Err(error) => return Err(error.into()),
+    let decision = keyring.set().decide(&app.settings.key_policy, Trigger::Schedule, now);
+    if !matches!(decision, Rotation::Proceed { .. }) {
+        return Ok(());
+    }
+    let request = RotateKeys {
+        trigger: Trigger::Schedule,
+        reason: None,
+        dry_run: false,
+        idempotency_key: None,
+        origin: Origin::schedule(),
+    };
+    match rotate_keys(app, request).await {
+        // Another node was faster; that is how it should be.
+        Ok(_)
+        | Err(
+            RotateKeysError::NotDue(_) | RotateKeysError::NotEligible { .. } | RotateKeysError::Superseded,
+        ) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Keeps a key ready, on a thread that may be busy with primes for a while.
+async fn keep_stock(app: Arc<App>) {
+    let mut ticks = interval(RESTOCK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let mint = Arc::clone(&app.mint);
+        match tokio::task::spawn_blocking(move || mint.restock()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(event = "no_key_in_stock", %error),
+            Err(error) => tracing::error!(event = "no_key_in_stock", %error),
         }
     }
-    let mint = Arc::clone(&app.mint);
-    tokio::task::spawn_blocking(move || mint.restock()).await??;
-    Ok(())
 }
 
 async fn listen_for_keys(app: Arc<App>) {

@@ -85,8 +85,7 @@ pub async fn start_server_app(
             report.master_key_made = Some(path.clone());
             make_master_key(path)?
         }
-        (None, MasterKeySource::File(path)) => return Err(StartError::MasterKeyFileMissing(path.clone())),
-        (None, MasterKeySource::Given(_)) => return Err(StartError::MasterKeys(MasterKeyError::None)),
+        (None, source) => return Err(missing(source)),
     };
     report.migrations = migrate(&db).await?;
     let app = App::new(settings, clock, db, masters, mint)?;
@@ -99,11 +98,7 @@ pub async fn start_server_app(
 
 /// Opens what a command works on: a database that exists and is up to date.
 pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
-    let masters = match (read_master_keys(&settings)?, &settings.keys.master) {
-        (Some(masters), _) => masters,
-        (None, MasterKeySource::File(path)) => return Err(StartError::MasterKeyFileMissing(path.clone())),
-        (None, MasterKeySource::Given(_)) => return Err(StartError::MasterKeys(MasterKeyError::None)),
-    };
+    let masters = read_master_keys(&settings)?.ok_or_else(|| missing(&settings.keys.master))?;
     let db = connect(&settings, false).await?;
     if !is_migrated(&db).await? {
         return Err(StartError::NotMigrated);
@@ -138,6 +133,13 @@ fn is_embedded(settings: &Settings) -> bool {
 
 fn is_first_start(settings: &Settings) -> bool {
     Db::sqlite_path(settings.database.url.expose_secret()).is_some_and(|path| !path.exists())
+}
+
+fn missing(source: &MasterKeySource) -> StartError {
+    match source {
+        MasterKeySource::File(path) => StartError::MasterKeyFileMissing(path.clone()),
+        MasterKeySource::Given(_) => StartError::MasterKeys(MasterKeyError::None),
+    }
 }
 
 /// `None` when the configured file is not there.
