@@ -1,14 +1,15 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use indicatif::ProgressBar;
 
 use super::{Failure, Output, failed, open, print_json};
 use crate::domain::{Kid, Origin, Reason, Trigger};
-use crate::flows::{RevokeKey, RotateKeys, list_keys, revoke_key, rotate_keys};
+use crate::flows::{RevokeKey, RotateKeys, list_keys, revoke_key, rewrap_keys, rotate_keys};
 use crate::keys::MasterKey;
 use crate::settings::{Settings, SettingsError};
 use crate::start::write_master_key;
-use crate::views::{KeyView, RevocationView, rfc3339};
+use crate::views::{KeyView, MasterKeyView, RevocationView, rfc3339};
 
 #[derive(Subcommand)]
 pub enum KeysCommand {
@@ -18,6 +19,12 @@ pub enum KeysCommand {
     Rotate(RotateArgs),
     /// Take a stolen key out at once; another one, never published before, signs on.
     Revoke(RevokeArgs),
+    /// Seal all private keys anew under the first master key, so that an older one can be dropped.
+    Rewrap {
+        /// Only tell what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Make a master key. Prints it, or writes it to a new file with mode 0600.
     NewMaster {
         #[arg(long, value_name = "FILE")]
@@ -65,6 +72,7 @@ pub async fn run(
         KeysCommand::List => list(settings()?, output).await,
         KeysCommand::Rotate(args) => rotate(args, settings()?, output).await,
         KeysCommand::Revoke(args) => revoke(args, settings()?, output).await,
+        KeysCommand::Rewrap { dry_run } => rewrap(dry_run, settings()?, output).await,
         KeysCommand::NewMaster { out } => new_master(out),
     }
 }
@@ -134,6 +142,46 @@ fn tell_revocation(view: &RevocationView) {
              then or until they fetch the set anew.",
             rfc3339(last)
         ),
+    }
+}
+
+async fn rewrap(dry_run: bool, settings: Settings, output: Output) -> Result<(), Failure> {
+    let app = open(settings).await?;
+    let bar = ProgressBar::no_length();
+    let progress = |done: usize, all: usize| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    };
+    let view = rewrap_keys(&app, &Origin::operator(), dry_run, &progress).await;
+    bar.finish_and_clear();
+    let view = view.map_err(failed)?;
+    if output == Output::Json {
+        return print_json(&view);
+    }
+    let (count, first) = (view.moved.len(), &view.sealed_under);
+    match dry_run {
+        true => println!(
+            "Nothing was changed. {count} private keys would be sealed anew under master key {first}."
+        ),
+        false => println!("{count} private keys were sealed anew under master key {first}."),
+    }
+    println!("\n{:<24}  {:>12}  {:>13}  ", "MASTER KEY", "SIGNING KEYS", "LIVE SESSIONS");
+    for master in &view.master_keys {
+        let MasterKeyView { id, signing_keys, live_sessions, .. } = master;
+        println!("{id:<24}  {signing_keys:>12}  {live_sessions:>13}  {}", need(master));
+    }
+    Ok(())
+}
+
+/// Whether a master key can be dropped, in words.
+fn need(master: &MasterKeyView) -> String {
+    match master.last_session_ends_at {
+        _ if master.first => "first: seals and signs".to_owned(),
+        _ if master.can_be_dropped() => "can be dropped".to_owned(),
+        Some(end) if master.signing_keys == 0 => {
+            format!("needed until these sessions have refreshed, at most until {}", rfc3339(end))
+        }
+        _ => "needed".to_owned(),
     }
 }
 
