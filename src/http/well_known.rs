@@ -37,8 +37,8 @@ pub struct Jwk {
     (status = 503, description = "`keys_unavailable`", body = ProblemView, content_type = "application/problem+json"),
 ))]
 pub async fn jwks(app: AppData, source: Source, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let keyring = app.keyring.load_full().ok_or_else(|| Problem::new(Code::KeysUnavailable))?;
-    let (document, now) = (keyring.jwks(), app.clock.now());
+    let document = app.jwks().ok_or_else(|| Problem::new(Code::KeysUnavailable))?;
+    let now = app.clock.now();
     if *request.method() == Method::GET {
         app.ledger
             .fetched(source.consumer(), Sighting { at: now, published_until: document.published_until });

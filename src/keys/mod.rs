@@ -5,6 +5,7 @@
 
 mod jwks;
 mod keyring;
+mod last_good;
 mod master;
 mod mint;
 mod seal;
@@ -12,6 +13,7 @@ mod signer;
 
 pub use jwks::JwksDocument;
 pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
+pub use last_good::{keep, recall};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
 pub use mint::{Mint, MintError, MintedKey};
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};

@@ -80,6 +80,8 @@ pub struct DatabaseSettings {
 pub struct KeySettings {
     pub master: MasterKeySource,
     pub rsa_bits: usize,
+    /// Where the last good key set is kept over a restart.
+    pub last_good_file: Option<PathBuf>,
 }
 
 /// Where the master keys are.

@@ -74,6 +74,7 @@ struct WrittenKeys {
     jwks_max_age: Span,
     verifier_cache: Span,
     poll: Span,
+    last_good_file: String,
 }
 
 #[derive(Deserialize)]
@@ -382,7 +383,8 @@ impl WrittenKeys {
                 MasterKeySource::Given(keys.into_iter().map(SecretString::from).collect())
             }
         };
-        Ok(KeySettings { master, rsa_bits: self.rsa_bits })
+        let last_good_file = Some(self.last_good_file).filter(|path| !path.is_empty()).map(Into::into);
+        Ok(KeySettings { master, rsa_bits: self.rsa_bits, last_good_file })
     }
 }
 

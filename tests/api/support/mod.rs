@@ -2,6 +2,7 @@
 
 mod database;
 mod process;
+mod proxy;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use database::{Database, Kind};
-pub use process::Chancery;
+pub use process::{Chancery, Serving};
+pub use proxy::Wire;
 
 /// The master key of every test.
 pub const MASTER_KEY: &str = "test:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
@@ -175,6 +177,18 @@ impl TestApp {
         tokio::task::spawn_blocking(move || thread.join().expect("ended well")).await.expect("joined");
     }
 
+    /// The node ends and its database stays.
+    pub async fn stop_serving(&self) {
+        self.stop.cancel();
+        for _ in 0..400 {
+            if self.http.get(format!("{}/health/live", self.address)).send().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        panic!("the node goes on");
+    }
+
     pub fn advance(&self, by: TimeDelta) {
         self.clock.advance(by);
     }
@@ -307,6 +321,7 @@ fn test_settings(database: &Database, own: &[(&str, &str)]) -> Settings {
         ("CHANCERY_SERVER__REQUEST_TIMEOUT", "60s"),
         ("CHANCERY_PASSWORDS__WAIT", "30s"),
         ("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY),
+        ("CHANCERY_KEYS__LAST_GOOD_FILE", ""),
         ("CHANCERY_PASSWORDS__MEMORY_KIB", "64"),
         ("CHANCERY_PASSWORDS__ITERATIONS", "1"),
         ("CHANCERY_PASSWORDS__THREADS", "1"),
