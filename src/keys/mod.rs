@@ -1,4 +1,4 @@
-//! Key material: making RSA keys, sealing them under a master key, signing, and the JWK Set.
+//! Key material: making and reading keys, sealing them under a master key, signing, and the JWK Set.
 //!
 //! Owns the bytes of keys and never the rows: no SQL and no HTTP here. The keyring is one snapshot of all keys, replaced
 //! whole when the database has changed. Called by the flows; tokens sign and verify with what the keyring holds.
@@ -7,12 +7,13 @@ mod jwks;
 mod keyring;
 mod master;
 mod mint;
+mod public;
 mod seal;
 mod signer;
 
 pub use jwks::JwksDocument;
 pub use keyring::{Keyring, KeyringError};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
-pub use mint::{Mint, MintError, MintedKey};
+pub use mint::{KeyPlan, Mint, MintError, MintedKey};
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};
 pub use signer::{Signer, SignerError};
