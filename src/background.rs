@@ -138,18 +138,19 @@ async fn rotate_if_due(app: &App) -> Outcome {
     }
 }
 
-/// Keeps a key ready, on a thread that may be busy with primes for a while.
+/// Keeps keys ready, on a thread that may be busy with primes for a while.
 async fn keep_stock(app: Arc<App>) {
     let mut ticks = interval(RESTOCK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
         let mint = Arc::clone(&app.mint);
         match tokio::task::spawn_blocking(move || mint.restock()).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => continue,
             Ok(Err(error)) => tracing::error!(event = "no_key_in_stock", %error),
             Err(error) => tracing::error!(event = "no_key_in_stock", %error),
         }
+        ticks.tick().await;
     }
 }
 

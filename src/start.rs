@@ -160,7 +160,7 @@ pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
     if !is_migrated(&db).await? {
         return Err(StartError::NotMigrated);
     }
-    let mint = Mint::new(settings.keys.rsa_bits);
+    let mint = Mint::new(settings.keys.plan);
     let app = App::new(settings, Clock::system(), db, masters, mint)?;
     sync_clock(&app).await?;
     Ok(app)

@@ -11,7 +11,7 @@ use crate::views::rfc3339;
 
 pub async fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logging(&settings.log);
-    let mint = Mint::new(settings.keys.rsa_bits);
+    let mint = Mint::new(settings.keys.plan);
     let server = Server::build(settings, Clock::system(), mint).await.map_err(failed)?;
     let stop = CancellationToken::new();
     // Before anyone can read that it serves, and stop it for that.

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use chancery::app::App;
 use chancery::clock::Clock;
-use chancery::domain::{Authority, Email, Origin, Role};
+use chancery::domain::{Authority, Email, Origin, Role, SigningAlgorithm};
 use chancery::flows::{CreateUser, create_user};
 use chancery::keys::{Mint, MintedKey};
 use chancery::server::Server;
@@ -138,16 +138,17 @@ impl TestApp {
         settings: &[(&str, &str)],
     ) -> Result<Self, String> {
         // Keys of its own: two nodes never make the same.
-        Self::build(database, clock, settings, Mint::new(2048)).await
+        Self::build(database, clock, settings, Vec::new()).await
     }
 
     async fn build(
         database: Arc<Database>,
         clock: Clock,
         settings: &[(&str, &str)],
-        mint: Mint,
+        ready: Vec<MintedKey>,
     ) -> Result<Self, String> {
         let settings = test_settings(&database, settings);
+        let mint = Mint::with_ready(settings.keys.plan, ready);
         let (started, starting) = tokio::sync::oneshot::channel();
         let stop = CancellationToken::new();
         let (thread_stop, thread_clock) = (stop.clone(), clock.clone());
@@ -334,7 +335,7 @@ fn test_settings(database: &Database, own: &[(&str, &str)]) -> Settings {
 }
 
 /// Keys made beforehand: primes take longer than the rest of a test.
-fn fixed_keys() -> Mint {
+fn fixed_keys() -> Vec<MintedKey> {
     let ready: [&[u8]; 6] = [
         include_bytes!("rsa-1.der"),
         include_bytes!("rsa-2.der"),
@@ -343,5 +344,6 @@ fn fixed_keys() -> Mint {
         include_bytes!("rsa-5.der"),
         include_bytes!("rsa-6.der"),
     ];
-    Mint::with_ready(2048, ready.into_iter().map(|der| MintedKey::from_pkcs8(der).expect("a key")).collect())
+    let key = |der| MintedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
+    ready.into_iter().map(key).collect()
 }
