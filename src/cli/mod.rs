@@ -9,7 +9,6 @@ mod migrate;
 mod openapi;
 mod password;
 mod serve;
-mod timeline;
 mod users;
 
 use std::path::PathBuf;
@@ -42,7 +41,7 @@ enum Command {
     Serve,
     /// Bring the database's schema up to date, without serving.
     Migrate,
-    /// Look at signing keys, rotate them, make a master key.
+    /// Look at signing keys; rotate, revoke, import and export them; change the master key.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Make and manage accounts.
