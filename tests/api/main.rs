@@ -11,6 +11,7 @@ mod auth;
 mod bodies;
 mod cli;
 mod house;
+mod key_import;
 mod nodes;
 mod openapi;
 mod operations;
