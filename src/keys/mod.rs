@@ -3,6 +3,7 @@
 //! Owns the bytes of keys and never the rows: no SQL and no HTTP here. The keyring is one snapshot of all keys, replaced
 //! whole when the database has changed. Called by the flows; tokens sign and verify with what the keyring holds.
 
+mod import;
 mod jwks;
 mod keyring;
 mod last_good;
@@ -12,6 +13,7 @@ mod public;
 mod seal;
 mod signer;
 
+pub use import::{ImportError, ImportOptions, ImportedKey, import_key};
 pub use jwks::JwksDocument;
 pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 pub use last_good::{keep, recall};
