@@ -21,7 +21,7 @@ use crate::app::App;
 use crate::settings::{Settings, SettingsError};
 use crate::start::start_command_app;
 
-/// A standalone auth server: RS256 tokens any service verifies offline, and keys that rotate without breaking anyone.
+/// A standalone auth server: signed tokens any service verifies offline, and keys that rotate without breaking anyone.
 #[derive(Parser)]
 #[command(name = "chancery", version)]
 pub struct Cli {

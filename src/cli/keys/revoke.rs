@@ -49,12 +49,12 @@ fn tell(view: &RevocationView) {
     if *dry_run && view.current.is_none() {
         println!("A current and a next key that were never published are made when it is done.");
     }
-    println!("\n{} sessions are live; they go on and refresh.", impact.live_sessions);
+    println!("\nLive sessions: {}. They go on and refresh.", impact.live_sessions);
     match (impact.valid_tokens, impact.last_expires_at) {
         (0, _) | (_, None) => println!("No access token under this key is known to be valid."),
         (tokens, Some(last)) => println!(
-            "{tokens} access tokens under this key are not expired; the last expires at {}. Services accept them until \
-             then or until they fetch the set anew.",
+            "Access tokens under this key that are not expired: {tokens}; the last expires at {}. Services accept them \
+             until then, or until they fetch the set anew.",
             rfc3339(last)
         ),
     }
