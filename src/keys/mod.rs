@@ -7,6 +7,7 @@ mod jwks;
 mod keyring;
 mod master;
 mod mint;
+mod public_pem;
 mod seal;
 mod signer;
 
@@ -14,5 +15,6 @@ pub use jwks::JwksDocument;
 pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
 pub use mint::{Mint, MintError, MintedKey};
+pub use public_pem::public_key_pem;
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};
 pub use signer::{Signer, SignerError};

@@ -134,7 +134,7 @@ mod tests {
     use super::*;
     use crate::domain::{KeyPolicy, KeySet, SigningKey};
     use crate::keys::{Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
-    use crate::tokens::{Audience, issue};
+    use crate::tokens::{Audience, Forgery, Halves, forge, issue};
     use serde_json::{Value, json};
     use uuid::Uuid;
 
@@ -291,6 +291,33 @@ mod tests {
         }
         let twice = good.to_string().replacen('{', r#"{"exp":9999999999,"#, 1);
         assert!(!accepted(&twice), "duplicate member");
+    }
+
+    #[test]
+    fn every_forgery_is_refused_for_what_is_wrong_with_it() {
+        let (ring, current, _) = keyring();
+        let (ours, theirs) = (signer(&current), Mint::new(2048).take().unwrap());
+        let refusal = |forgery| {
+            let ours = Halves { signer: &ours, public_jwk: &current.public_jwk };
+            let theirs = Halves { signer: &signer(&theirs), public_jwk: &theirs.public_jwk };
+            let token = forge(forgery, claims(), ours, theirs).unwrap();
+            verify(token.expose(), &ring, &EXPECTED, at(NOW)).unwrap_err()
+        };
+        for forgery in Forgery::ALL {
+            let wrong = match forgery {
+                Forgery::UnknownKey => TokenError::UnknownKey,
+                Forgery::NoAlgorithm | Forgery::PublicKeyAsSecret | Forgery::OtherAlgorithm => {
+                    TokenError::WrongAlgorithm
+                }
+                Forgery::ForeignKeyUnderOurKid | Forgery::AlteredSignature => TokenError::BadSignature,
+                Forgery::Expired => TokenError::Expired,
+                Forgery::NotYetValid => TokenError::NotYetValid,
+                Forgery::OtherAudience => TokenError::WrongAudience,
+                Forgery::OtherIssuer => TokenError::WrongIssuer,
+                Forgery::OtherType | Forgery::EmbeddedKey | Forgery::UnknownCritical => TokenError::Malformed,
+            };
+            assert_eq!(refusal(forgery), wrong, "{}", forgery.name());
+        }
     }
 
     #[test]
