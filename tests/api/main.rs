@@ -14,6 +14,7 @@ mod house;
 mod nodes;
 mod openapi;
 mod operations;
+mod probe;
 mod processes;
 mod store;
 mod well_known;
