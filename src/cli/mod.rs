@@ -45,7 +45,7 @@ enum Command {
     Serve,
     /// Bring the database's schema up to date, without serving.
     Migrate,
-    /// Look at signing keys, rotate them, make a master key.
+    /// Look at signing keys; rotate, revoke, import and export them; change the master key.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Make and manage accounts.

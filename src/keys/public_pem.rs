@@ -1,5 +1,6 @@
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::Value;
 
 // AlgorithmIdentifiers and what precedes the point of a key of fixed size, in DER.
@@ -24,14 +25,9 @@ pub fn public_key_pem(jwk: &Value) -> Option<String> {
     };
     // No bit of the last byte is unused.
     let bits = tagged(BIT_STRING, &[&[0], &key[..]].concat());
-    let text = STANDARD.encode(tagged(SEQUENCE, &[algorithm, &bits[..]].concat()));
-    let mut pem = "-----BEGIN PUBLIC KEY-----\n".to_owned();
-    for line in text.as_bytes().chunks(64) {
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END PUBLIC KEY-----\n");
-    Some(pem)
+    let whole = tagged(SEQUENCE, &[algorithm, &bits[..]].concat());
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    Some(pem::encode_config(&Pem::new("PUBLIC KEY", whole), config))
 }
 
 /// An INTEGER is signed: a number whose first bit is set needs a zero before it.
@@ -59,6 +55,8 @@ fn tagged(tag: u8, content: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::SigningAlgorithm;
+    use crate::keys::{KeyPlan, Mint, Signer};
     use serde_json::json;
 
     #[test]
@@ -75,12 +73,24 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_key_reads_back() {
-        use rsa::pkcs8::DecodePublicKey;
-        use rsa::traits::PublicKeyParts;
-        let jwk = crate::keys::Mint::new(2048).take().unwrap().public_jwk;
-        let key = rsa::PublicKey::from_public_key_pem(&public_key_pem(&jwk).unwrap()).unwrap();
-        assert_eq!(jwk["n"], URL_SAFE_NO_PAD.encode(key.n_bytes()));
-        assert_eq!(jwk["e"], URL_SAFE_NO_PAD.encode(key.e_bytes()));
+    fn every_kind_of_key_reads_back() {
+        use aws_lc_rs::signature::{
+            ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
+            UnparsedPublicKey, VerificationAlgorithm,
+        };
+        for alg in SigningAlgorithm::ALL {
+            let verification: &'static dyn VerificationAlgorithm = match alg {
+                SigningAlgorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+                SigningAlgorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+                SigningAlgorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
+                SigningAlgorithm::EdDsa => &ED25519,
+            };
+            let minted = Mint::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+            let signer = Signer::from_pkcs8(minted.kid.clone(), alg, &minted.pkcs8).unwrap();
+            let pem = public_key_pem(&minted.public_jwk).unwrap();
+            // aws-lc reads the whole structure where it is given one.
+            let key = UnparsedPublicKey::new(verification, pem::parse(pem).unwrap().into_contents());
+            assert!(key.verify(b"text", &signer.sign(b"text").unwrap()).is_ok(), "{alg}");
+        }
     }
 }

@@ -142,7 +142,7 @@ impl<'a> Drill<'a> {
         }
         if self.pace.quick {
             let mut case = judge(SENT, Expected::Accepted, &first);
-            (case.verdict, case.note) = (Verdict::Warning, Some(STALE.to_owned()));
+            (case.verdict, case.note) = (Verdict::Warning, Some(self.why_not_next()));
             self.write_down(case);
             return Ok(());
         }
@@ -157,11 +157,20 @@ impl<'a> Drill<'a> {
             (Some(after), _) => {
                 Some(format!("It had not fetched the next key, and did after {} s.", seconds(after)))
             }
-            (None, Reaction::Refused) => Some(STALE.to_owned()),
+            (None, Reaction::Refused) => Some(self.why_not_next()),
             (None, _) => case.note,
         };
         self.write_down(case);
         Ok(())
+    }
+
+    fn why_not_next(&self) -> String {
+        match self.tokens.other_algorithm() {
+            Some(alg) => {
+                format!("The next key is for {alg}, which the service has to allow too. Or: {STALE}")
+            }
+            None => STALE.to_owned(),
+        }
     }
 
     /// A key that is published and taken back again: how fast the service follows.

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::super::{Failure, failed};
 use crate::app::App;
+use crate::domain::SigningAlgorithm;
 use crate::flows::load_keyring;
 use crate::keys::{Keyring, Mint, MintedKey, Signer};
 use crate::tokens::{AccessClaims, AccessToken, Audience, Forgery, Halves, forge, issue};
@@ -70,6 +71,12 @@ impl TokenMaker {
     pub fn next(&self, app: &App) -> Result<Option<AccessToken>, Failure> {
         let opened = self.keyring.opened(&self.keyring.set().next().kid);
         opened.map(|opened| self.signed_by(&opened.signer, app)).transpose()
+    }
+
+    /// The next key's algorithm, where it is not the current one's.
+    pub fn other_algorithm(&self) -> Option<SigningAlgorithm> {
+        let set = self.keyring.set();
+        Some(set.next().alg).filter(|alg| *alg != set.current().alg)
     }
 
     pub fn signed_by(&self, signer: &Signer, app: &App) -> Result<AccessToken, Failure> {
