@@ -8,13 +8,17 @@ mod keys;
 mod migrate;
 mod openapi;
 mod password;
+mod probe;
 mod serve;
 mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use reqwest::ClientBuilder;
+use reqwest::redirect::Policy;
 use serde::Serialize;
 
 use crate::app::App;
@@ -50,6 +54,8 @@ enum Command {
     /// Check or show the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Send a live service good and forged tokens, and tell which it gets wrong and how fast it follows a change of keys.
+    Probe(probe::ProbeArgs),
     /// Ask the server on this machine whether it is ready.
     Healthcheck,
     /// Print the API's description (OpenAPI).
@@ -63,6 +69,7 @@ enum Output {
 }
 
 /// Why a command did not do what it was asked.
+#[derive(Debug)]
 enum Failure {
     /// Wrong usage or configuration: exit code 2.
     Usage(String),
@@ -101,9 +108,17 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(command, settings, output).await,
         Command::Users(command) => users::run(command, settings()?, output).await,
         Command::Config(command) => config::run(&command, config.as_deref()),
+        Command::Probe(args) => probe::run(args, settings()?, output).await,
         Command::Healthcheck => healthcheck::run(&settings()?).await,
         Command::Openapi => openapi::run(),
     }
+}
+
+/// A client for one kind of address. TLS needs the machine's certificates and fails where there are none, as in a bare
+/// container; plain HTTP must work there too.
+fn http_client(scheme: &str, timeout: Duration) -> ClientBuilder {
+    let builder = ClientBuilder::new().timeout(timeout).redirect(Policy::none());
+    if scheme == "https" { builder } else { builder.tls_certs_only([]) }
 }
 
 /// What a command that works on the database needs.

@@ -19,6 +19,7 @@ mod nodes;
 mod openapi;
 mod operations;
 mod outage;
+mod probe;
 mod processes;
 mod store;
 mod well_known;

@@ -367,10 +367,10 @@ on_both! {
         assert!(signing_keys::withdraw(&mut tx, kid, at(1)).await.unwrap());
         assert!(!signing_keys::withdraw(&mut tx, kid, at(1)).await.unwrap());
         assert!(signing_keys::demote(&mut tx, &current.kid, at(1), at(100)).await.unwrap());
-        assert_eq!(signing_keys::note_retirements(&mut tx, at(2)).await.unwrap(), [kid.clone()]);
+        assert_eq!(signing_keys::note_retirements(&mut tx, at(2)).await.unwrap(), std::slice::from_ref(kid));
         assert!(!signing_keys::retire(&mut tx, kid, at(2)).await.unwrap(), "it is retired");
         assert!(signing_keys::retire(&mut tx, &current.kid, at(3)).await.unwrap());
-        assert_eq!(signing_keys::note_retirements(&mut tx, at(4)).await.unwrap(), [current.kid.clone()]);
+        assert_eq!(signing_keys::note_retirements(&mut tx, at(4)).await.unwrap(), std::slice::from_ref(&current.kid));
         assert!(signing_keys::note_retirements(&mut tx, at(5)).await.unwrap().is_empty());
         assert!(signing_keys::revoke(&mut tx, &current.kid, at(6)).await.unwrap());
         assert!(!signing_keys::revoke(&mut tx, &current.kid, at(7)).await.unwrap());
