@@ -10,7 +10,6 @@ mod last_good;
 mod master;
 mod mint;
 mod public;
-mod public_pem;
 mod seal;
 mod signer;
 
@@ -20,6 +19,5 @@ pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 pub use last_good::{keep, recall};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
 pub use mint::{KeyPlan, Mint, MintError, MintedKey};
-pub use public_pem::public_key_pem;
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};
 pub use signer::{Signer, SignerError};

@@ -1,11 +1,13 @@
 use std::fmt;
 
+use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
     RsaEncoding, RsaKeyPair,
 };
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::Value;
 
 use super::public::PublicHalf;
@@ -51,6 +53,12 @@ impl Signer {
     /// Whether this is the private half of that JWK.
     pub fn matches(&self, public_jwk: &Value) -> bool {
         self.pair.public().is_some_and(|public| public.is_in(public_jwk))
+    }
+
+    /// The public half as the PEM file most tools make of it (SubjectPublicKeyInfo).
+    pub fn public_key_pem(&self) -> Option<String> {
+        let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+        Some(pem::encode_config(&Pem::new("PUBLIC KEY", self.pair.public_der()?), config))
     }
 
     /// The signature of a JWS (RFC 7518 sections 3.3 to 3.5, RFC 8037 section 3.1).
@@ -101,6 +109,16 @@ impl Pair {
         }
     }
 
+    fn public_der(&self) -> Option<Vec<u8>> {
+        let der: PublicKeyX509Der<'_> = match self {
+            Self::Rsa(pair, _) => pair.public_key().as_der(),
+            Self::P256(pair) => pair.public_key().as_der(),
+            Self::Ed25519(pair) => pair.public_key().as_der(),
+        }
+        .ok()?;
+        Some(der.as_ref().to_vec())
+    }
+
     fn sign(&self, random: &SystemRandom, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
         match self {
             Self::Rsa(pair, encoding) => {
@@ -140,6 +158,22 @@ mod tests {
         }
         let error = signer(Es256, &mint(EdDsa)).unwrap_err().to_string();
         assert!(error.ends_with("is not a usable PKCS#8 key for ES256"), "{error}");
+    }
+
+    #[test]
+    fn the_public_half_is_written_as_every_tool_reads_it() {
+        use jsonwebtoken::DecodingKey;
+        for alg in SigningAlgorithm::ALL {
+            let pem = signer(alg, &mint(alg)).unwrap().public_key_pem().unwrap();
+            let reads = match alg {
+                SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => {
+                    DecodingKey::from_rsa_pem(pem.as_bytes())
+                }
+                SigningAlgorithm::Es256 => DecodingKey::from_ec_pem(pem.as_bytes()),
+                SigningAlgorithm::EdDsa => DecodingKey::from_ed_pem(pem.as_bytes()),
+            };
+            assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\n") && reads.is_ok(), "{pem}");
+        }
     }
 
     #[test]

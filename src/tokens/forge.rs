@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::TYP;
 use super::access::{AccessClaims, AccessToken, Audience};
-use crate::keys::{Signer, SignerError, public_key_pem};
+use crate::keys::{Signer, SignerError};
 
 /// One way to make a token that is no good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ pub fn forge(
         }
         Forgery::PublicKeyAsSecret => {
             header["alg"] = json!("HS256");
-            let secret = public_key_pem(ours.public_jwk).unwrap_or_else(|| ours.public_jwk.to_string());
+            let secret = ours.signer.public_key_pem().unwrap_or_else(|| ours.public_jwk.to_string());
             let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
             return compose(&header, &claims, |message| Ok(hmac::sign(&key, message).as_ref().to_vec()));
         }
