@@ -94,7 +94,12 @@ impl<'a> Drill<'a> {
         let stopped = match reply.reaction {
             Reaction::Refused => None,
             Reaction::Silent => Some(format!("The service cannot be asked: {} {}", reply.said, reply.body)),
-            _ => Some(format!("This address is not protected: without a token it answers {}.", reply.said)),
+            Reaction::Broke => {
+                Some(format!("Without a token the service answers {} and not 401.", reply.said))
+            }
+            Reaction::Accepted => {
+                Some(format!("This address is not protected: without a token it answers {}.", reply.said))
+            }
         };
         self.write_down(judge("no token", Expected::Refused, &reply));
         stopped
