@@ -9,7 +9,10 @@
 
 mod support;
 
+mod kill;
 mod race;
+mod restore;
+mod skew;
 mod verify;
 
 use std::path::PathBuf;
@@ -54,6 +57,24 @@ const DRILLS: &[Drill] = &[
         what: "three nodes told to rotate at the same instant",
         limit: 8,
         run: |brief| Box::pin(race::race(brief)),
+    },
+    Drill {
+        name: "kill",
+        what: "kill -9 at a random moment of an operation on the keys",
+        limit: 15,
+        run: |brief| Box::pin(kill::kill(brief)),
+    },
+    Drill {
+        name: "skew",
+        what: "one node's clock 30 s off",
+        limit: 5,
+        run: |brief| Box::pin(skew::skew(brief)),
+    },
+    Drill {
+        name: "restore",
+        what: "a database restored from before a rotation",
+        limit: 5,
+        run: |brief| Box::pin(restore::restore(brief)),
     },
 ];
 

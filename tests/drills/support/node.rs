@@ -123,12 +123,15 @@ impl Running {
         Err(Failure::new(format!("did not end within {limit:?}: {}", self.tail())))
     }
 
-    /// kill -9. Whether it was still there to be killed.
-    pub fn kill(mut self) -> Outcome<bool> {
-        let was_running = self.child.try_wait()?.is_none();
+    pub fn is_running(&mut self) -> Outcome<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// kill -9.
+    pub fn kill(mut self) -> Outcome {
         self.child.kill()?;
         self.child.wait()?;
-        Ok(was_running)
+        Ok(())
     }
 
     /// The last lines of its log.
@@ -163,8 +166,7 @@ pub struct Node {
 impl Node {
     /// kill -9.
     pub fn kill(self) -> Outcome {
-        self.running.kill()?;
-        Ok(())
+        self.running.kill()
     }
 
     /// Asks it to stop, and waits until it has.
