@@ -9,6 +9,8 @@
 
 mod support;
 
+mod interop;
+mod interrupt;
 mod kill;
 mod race;
 mod restore;
@@ -53,6 +55,12 @@ const DRILLS: &[Drill] = &[
         run: |brief| Box::pin(verify::verify(brief)),
     },
     Drill {
+        name: "interop",
+        what: "the libraries of three languages through rotation after rotation",
+        limit: 8,
+        run: |brief| Box::pin(interop::interop(brief)),
+    },
+    Drill {
         name: "race",
         what: "three nodes told to rotate at the same instant",
         limit: 8,
@@ -63,6 +71,12 @@ const DRILLS: &[Drill] = &[
         what: "kill -9 at a random moment of an operation on the keys",
         limit: 15,
         run: |brief| Box::pin(kill::kill(brief)),
+    },
+    Drill {
+        name: "interrupt",
+        what: "Postgres restarted, frozen, and its notifications cut",
+        limit: 6,
+        run: |brief| Box::pin(interrupt::interrupt(brief)),
     },
     Drill {
         name: "skew",

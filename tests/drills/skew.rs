@@ -76,7 +76,7 @@ async fn run(brief: &Brief, cluster: &mut Cluster, library: &str, off: i64) -> O
     let mut teller = Teller::new(&cluster.api, &cluster.newcomer("teller").await?);
     let mut chance = brief.chance("skew");
     let rounds = brief.pick(12, 3);
-    let (mut furthest, mut of_skewed) = (0, 0);
+    let (mut furthest, mut of_skewed) = (0_i64, 0);
     for round in 0..rounds {
         // Every node rotates in turn, the skewed one first.
         let node = &nodes[(SKEWED + round) % nodes.len()];
@@ -119,11 +119,11 @@ async fn run(brief: &Brief, cluster: &mut Cluster, library: &str, off: i64) -> O
 }
 
 fn kinds() -> Vec<Kind> {
-    let whole = Habit::Library { keeps: Keeps::For(ms(MAX_AGE + CACHE)), on_unknown: OnUnknown::Refuse };
-    let fresh = Habit::Library { keeps: Keeps::Nothing, on_unknown: OnUnknown::Refuse };
-    [("keeps the whole promised time", whole), ("keeps nothing", fresh), ("Chancery's /auth/me", Habit::Chancery)]
-        .map(|(name, habit)| Kind { name: name.to_owned(), habit, control: false })
-        .into()
+    vec![
+        Kind::library("keeps the whole promised time", Keeps::For(ms(MAX_AGE + CACHE)), OnUnknown::Refuse),
+        Kind::library("keeps nothing", Keeps::Nothing, OnUnknown::Refuse),
+        Kind::new("Chancery's /auth/me", Habit::Chancery),
+    ]
 }
 
 /// By its own clock, 30 s ahead, the skewed node would let it through.

@@ -97,10 +97,12 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
 
 /// All who keep the contract, and two controls who do not.
 fn kinds() -> Vec<Kind> {
-    let mut kinds = Vec::new();
-    let mut add = |name: String, habit, control| kinds.push(Kind { name, habit, control });
+    let mut kinds = vec![
+        Kind::library("keeps nothing", Keeps::Nothing, OnUnknown::Refuse),
+        Kind::new("Chancery's /auth/me", Habit::Chancery),
+        Kind { control: true, ..Kind::new("believes anything", Habit::Gullible) },
+    ];
     let keeps = [
-        ("nothing", Keeps::Nothing),
         ("5 min", Keeps::For(ms(1000))),
         ("10 min", Keeps::For(ms(2000))),
         ("15 min", Keeps::For(ms(CACHE))),
@@ -114,15 +116,18 @@ fn kinds() -> Vec<Kind> {
     ];
     for (kept, keeps) in keeps {
         for (then, on_unknown) in on_unknown {
-            let outside = matches!((keeps, on_unknown), (Keeps::Forever, OnUnknown::Refuse));
-            let pointless = matches!(keeps, Keeps::Nothing) && !matches!(on_unknown, OnUnknown::Refuse);
-            if !pointless {
-                add(format!("keeps {kept}, {then}"), Habit::Library { keeps, on_unknown }, outside);
-            }
+            let control = matches!((keeps, on_unknown), (Keeps::Forever, OnUnknown::Refuse));
+            let kind = Kind::library(format!("keeps {kept}, {then}"), keeps, on_unknown);
+            kinds.push(Kind { control, ..kind });
         }
     }
-    add("Chancery's /auth/me".to_owned(), Habit::Chancery, false);
-    add("believes anything".to_owned(), Habit::Gullible, true);
+    // Whoever keeps its set for the whole of what is promised depends on every bit of the lead, and on its phase: some
+    // fetch just before a key is published.
+    for eighth in 1..8 {
+        let name = format!("keeps max-age + 15 min, never refetches, {eighth}/8 later");
+        let kind = Kind::library(name, Keeps::For(ms(MAX_AGE + CACHE)), OnUnknown::Refuse);
+        kinds.push(Kind { phase: ms((MAX_AGE + CACHE) * eighth / 8), ..kind });
+    }
     kinds
 }
 
@@ -166,7 +171,7 @@ async fn attack(
 ) -> Outcome {
     let patient: Vec<usize> = (0..fleet.kinds.len())
         .filter(|number| {
-            let habit = fleet.kinds[*number].habit;
+            let habit = &fleet.kinds[*number].habit;
             matches!(habit, Habit::Library { on_unknown: OnUnknown::RefetchAfter(_), .. })
         })
         .collect();
@@ -218,11 +223,12 @@ async fn rotate_repeatedly(
     let (mut scheduled, mut manual, mut refused) = (0, 0, 0);
     let wanted = brief.pick(100_000, 10_000);
     // What is under way when this ends still adds a few.
-    while history.open().checks.len() < wanted * 21 / 20 || scheduled + manual < brief.pick(20, 2) {
+    while history.open().checks.len() < wanted * 21 / 20 || scheduled + manual < brief.pick(20, 3) {
         let current = admin.key(&nodes[0], "current").await?;
         let next = admin.key(&nodes[0], "next").await?;
         let eligible_at = moment(&next["eligible_at"])?;
-        if chance.coin() {
+        // The first key of all was there before any verifier; a rotation at the gate shows whether the lead is long enough.
+        if scheduled + manual < 2 || chance.coin() {
             // Too early first: nobody may be let through.
             tokio::time::sleep(chance.up_to(ms(3000))).await;
             if now_ms() + 200 < eligible_at {

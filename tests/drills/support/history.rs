@@ -42,7 +42,9 @@ pub enum Verdict {
     NotYetValid,
     /// It could not get any key set.
     NoKeys,
-    /// Chancery's own answer was neither yes nor no.
+    /// A server refused it, and does not say why.
+    Answered401,
+    /// A server's answer was neither yes nor no.
     Strange(u16),
 }
 

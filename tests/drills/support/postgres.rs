@@ -149,6 +149,24 @@ impl Postgres {
         database.number(cut.to_owned()).await
     }
 
+    /// A node that loses its listener has another within milliseconds. This cuts every one of them as it comes, for half a
+    /// second.
+    pub async fn keep_cutting_listeners(&self, database: &Database) -> Outcome {
+        let mut conn = PgConnection::connect(&database.url()).await?;
+        conn.execute(
+            "DO $$ BEGIN
+                 FOR i IN 1..500 LOOP
+                     PERFORM pg_stat_clear_snapshot();
+                     PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+                         WHERE datname = current_database() AND query LIKE 'LISTEN %';
+                     PERFORM pg_sleep(0.001);
+                 END LOOP;
+             END $$",
+        )
+        .await?;
+        Ok(())
+    }
+
     /// Writes the database as statements that put it back.
     pub async fn dump(&self, database: &Database, to: &Path) -> Outcome {
         let mut dump = Command::new(self.program("pg_dump"));

@@ -35,11 +35,13 @@ pub enum OnUnknown {
     Refuse,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Habit {
     Library { keeps: Keeps, on_unknown: OnUnknown },
     /// Asks Chancery's own /auth/me.
     Chancery,
+    /// Asks a service at this address, which verifies with the library of its own language.
+    Service(String),
     /// Believes any token. A control: the checker must see what it lets in.
     Gullible,
 }
@@ -48,8 +50,20 @@ pub enum Habit {
 pub struct Kind {
     pub name: String,
     pub habit: Habit,
+    /// How much of the time it keeps a set for is over when it gets its first one, so that not all of them refetch at once.
+    pub phase: Duration,
     /// Outside of the contract; must be seen to break.
     pub control: bool,
+}
+
+impl Kind {
+    pub fn new(name: impl Into<String>, habit: Habit) -> Self {
+        Self { name: name.into(), habit, phase: Duration::ZERO, control: false }
+    }
+
+    pub fn library(name: impl Into<String>, keeps: Keeps, on_unknown: OnUnknown) -> Self {
+        Self::new(name, Habit::Library { keeps, on_unknown })
+    }
 }
 
 /// Everything a fleet of verifiers needs to know.
@@ -83,7 +97,8 @@ impl Fleet {
             orders.push(send);
             let verifier = Verifier {
                 number,
-                habit: kind.habit,
+                habit: kind.habit.clone(),
+                phase: kind.phase,
                 world: world.clone(),
                 chance: chance(&kind.name),
                 held: None,
@@ -117,6 +132,7 @@ impl Fleet {
 struct Verifier {
     number: usize,
     habit: Habit,
+    phase: Duration,
     world: World,
     chance: Chance,
     held: Option<Held>,
@@ -161,30 +177,31 @@ impl Verifier {
     }
 
     async fn check(&mut self, token: Arc<Token>) {
-        let mut asked_at = now_ms();
-        let verdict = match self.habit {
-            Habit::Gullible => Verdict::Accepted,
-            Habit::Chancery => self.ask_chancery(&token.text).await,
-            Habit::Library { keeps, on_unknown } => {
-                let (decided_at, verdict) = self.verify(&token.text, keeps, on_unknown).await;
-                asked_at = decided_at;
-                verdict
+        let asked_at = now_ms();
+        let (at, verdict) = match self.habit.clone() {
+            Habit::Gullible => (now_ms(), Verdict::Accepted),
+            Habit::Chancery => {
+                let node = self.chance.pick(&self.world.nodes).clone();
+                self.ask(&node, "/auth/me", &token.text).await
             }
+            Habit::Service(address) => self.ask(&address, "/orders", &token.text).await,
+            Habit::Library { keeps, on_unknown } => self.verify(&token.text, keeps, on_unknown).await,
         };
-        let at = if matches!(self.habit, Habit::Library { .. }) { asked_at } else { now_ms() };
+        // A library decides at one moment; who is asked over the network decides somewhere between.
+        let asked_at = if matches!(self.habit, Habit::Library { .. }) { at } else { asked_at };
         let held = self.held.as_ref().map(|held| held.seen);
         let check = Check { token, verifier: self.number, asked_at, at, verdict, held };
         self.world.history.open().checks.push(check);
     }
 
-    async fn ask_chancery(&mut self, token: &str) -> Verdict {
-        let node = self.chance.pick(&self.world.nodes).clone();
-        match self.world.api.get_as(token, &node, "/auth/me").await {
+    async fn ask(&self, address: &str, path: &str, token: &str) -> (i64, Verdict) {
+        let verdict = match self.world.api.get_as(token, address, path).await {
             Ok(answer) if answer.status == 200 => Verdict::Accepted,
-            Ok(answer) if answer.status == 401 => Verdict::BadSignature,
+            Ok(answer) if answer.status == 401 => Verdict::Answered401,
             Ok(answer) => Verdict::Strange(answer.status),
             Err(_) => Verdict::Strange(0),
-        }
+        };
+        (now_ms(), verdict)
     }
 
     /// As a careful library does it: one algorithm, the key by its kid, then issuer, audience, type and times.
@@ -227,9 +244,12 @@ impl Verifier {
     /// What cannot be fetched leaves the old set in place, as `stale-if-error` allows.
     async fn fetch(&mut self) {
         let node = self.chance.pick(&self.world.nodes).clone();
-        let (asked, asked_at) = (Instant::now(), now_ms());
+        let (mut asked, asked_at) = (Instant::now(), now_ms());
         let answer = self.world.api.jwks(&node).await.and_then(|answer| answer.expect(200));
         self.last_fetch = Some(asked);
+        if self.held.is_none() {
+            asked = asked.checked_sub(self.phase).unwrap_or(asked);
+        }
         let mut records = self.world.history.open();
         match answer {
             Ok(set) => {
