@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::clock::Clock;
 use crate::keys::{Keyring, MasterKeys, Mint};
+use crate::ledger::Ledger;
 use crate::passwords::Hasher;
 use crate::settings::Settings;
 use crate::store::Db;
@@ -21,6 +22,8 @@ pub struct App {
     pub keyring: ArcSwapOption<Keyring>,
     pub mint: Arc<Mint>,
     pub hasher: Hasher,
+    /// What this node has seen and not yet told the database.
+    pub ledger: Ledger,
     keyring_tickets: AtomicU64,
     draining: AtomicBool,
 }
@@ -42,6 +45,8 @@ impl App {
             keyring: ArcSwapOption::empty(),
             mint: Arc::new(mint),
             hasher,
+            ledger: Ledger::default(),
+
             keyring_tickets: AtomicU64::new(0),
             draining: AtomicBool::new(false),
         })

@@ -10,13 +10,16 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::{Origin, Rotation, Trigger};
-use crate::flows::{RotateKeys, RotateKeysError, clean_up, load_keyring, rotate_keys, sync_clock};
+use crate::domain::{KeyStatus, Origin, Rotation, Trigger};
+use crate::flows::{
+    RotateKeys, RotateKeysError, clean_up, flush_ledger, load_keyring, measure_propagation, note_retirements,
+    repair_keys, rotate_keys, sync_clock,
+};
 use crate::store::{KeysListener, StoreError};
 use crate::telemetry;
 
 /// Long enough to make a large key first, when none is in stock.
-const ROTATES_WITHIN: Duration = Duration::from_secs(30);
+const CHANGES_WITHIN: Duration = Duration::from_secs(30);
 const RESTOCK_EVERY: Duration = Duration::from_secs(5);
 const CLEAN_UP_EVERY: Duration = Duration::from_mins(10);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -34,6 +37,7 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(until_stopped(boxed(follow_keys(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(listen_for_keys(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_stock(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(keep_ledger(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_clean(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_metrics())));
     tasks
@@ -50,11 +54,11 @@ async fn follow_keys(app: Arc<App>) {
     let staleness = app.settings.key_policy.staleness.to_std().unwrap_or_default();
     let mut ticks = interval(staleness.mul_f64(0.8).max(Duration::from_millis(50)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut was_well = true;
+    let (mut was_well, mut retired) = (true, usize::MAX);
     loop {
         ticks.tick().await;
         let outcome = match within(staleness, load(&app)).await {
-            Ok(()) => within(ROTATES_WITHIN, rotate_if_due(&app)).await,
+            Ok(()) => within(CHANGES_WITHIN, change_if_needed(&app, &mut retired)).await,
             failed => failed,
         };
         // Said once when it begins and once when it ends, not at every tick.
@@ -77,6 +81,20 @@ async fn within(limit: Duration, step: impl Future<Output = Outcome>) -> Outcome
 async fn load(app: &App) -> Outcome {
     sync_clock(app).await?;
     load_keyring(app).await?;
+    Ok(())
+}
+
+/// What is to be done about the keys as they are now.
+async fn change_if_needed(app: &App, retired: &mut usize) -> Outcome {
+    rotate_if_due(app).await?;
+    repair_keys(app).await?;
+    let Some(keyring) = app.keyring.load_full() else { return Ok(()) };
+    let now = app.clock.now();
+    let gone = keyring.set().all().iter().filter(|key| key.status(now) == KeyStatus::Retired).count();
+    if gone != *retired {
+        note_retirements(app).await?;
+        *retired = gone;
+    }
     Ok(())
 }
 
@@ -136,6 +154,21 @@ async fn listen_once(app: &App) -> Result<(), StoreError> {
         listener.heard().await?;
         if let Err(error) = load_keyring(app).await {
             tracing::debug!(event = "keyring_not_loaded", %error);
+        }
+    }
+}
+
+/// Writes down at every poll what this node has seen.
+async fn keep_ledger(app: Arc<App>) {
+    let mut ticks = interval(app.settings.key_policy.staleness.to_std().unwrap_or_default());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = flush_ledger(&app).await {
+            tracing::debug!(event = "ledger_kept", %error);
+        }
+        if let Err(error) = measure_propagation(&app).await {
+            tracing::debug!(event = "propagation_not_measured", %error);
         }
     }
 }

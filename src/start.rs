@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::flows::{
     CheckMasterKeysError, LoadKeyringError, NewKeyError, check_master_keys, create_first_keys, load_keyring,
-    sync_clock,
+    sync_clock, warn_of_lost_sessions,
 };
 use crate::keys::{MasterKey, MasterKeyError, MasterKeys, Mint};
 use crate::settings::{MasterKeySource, Settings};
@@ -90,6 +90,7 @@ pub async fn start_server_app(
     report.migrations = migrate(&db).await?;
     let app = App::new(settings, clock, db, masters, mint)?;
     sync_clock(&app).await?;
+    warn_of_lost_sessions(&app).await?;
     report.keys_made = create_first_keys(&app).await?;
     load_keyring(&app).await?;
     app.hasher.warm_up().await;

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{DisplayName, KeyPolicy, KeySet, KeyStatus, Session, SessionId, SigningKey, User};
+use crate::domain::{
+    DisplayName, Impact, KeyPolicy, KeySet, KeyStatus, Kid, KnownConsumer, Revocation, Session, SessionId,
+    SigningKey, User,
+};
 
 /// A signing key. Its private half is in no answer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -27,6 +30,12 @@ pub struct KeyView {
     /// When the key leaves the JWKS.
     pub retires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+    /// How many known consumers have fetched a set with this key. On published keys of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<ReachView>,
+    /// Why the key is in quarantine, when it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl KeyView {
@@ -42,6 +51,8 @@ impl KeyView {
             demoted_at: key.demoted_at,
             retires_at: key.retires_at,
             revoked_at: key.revoked_at,
+            propagation: None,
+            problem: key.damage.map(|column| format!("column {column} cannot be read")),
         }
     }
 }
@@ -55,11 +66,103 @@ pub struct KeyListView {
 }
 
 impl KeyListView {
-    pub fn of(set: &KeySet, policy: &KeyPolicy, now: DateTime<Utc>) -> Self {
+    /// `problems` are those of keys in quarantine, by kid.
+    pub fn of(
+        set: &KeySet,
+        known: &[KnownConsumer],
+        problems: &[(Kid, String)],
+        policy: &KeyPolicy,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let view = |key: &SigningKey| KeyView {
+            propagation: key.is_published(now).then(|| ReachView::of(known, key.published_at)),
+            problem: problems.iter().find(|(kid, _)| *kid == key.kid).map(|(_, problem)| problem.clone()),
+            ..KeyView::of(key, policy, now)
+        };
+        Self { keys: set.all().iter().map(view).collect(), next_rotation_at: set.scheduled_at(policy) }
+    }
+}
+
+/// How far a key has come: of the consumers known, how many have fetched a set that holds it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReachView {
+    pub known: usize,
+    pub fetched: usize,
+}
+
+impl ReachView {
+    fn of(known: &[KnownConsumer], published_at: DateTime<Utc>) -> Self {
+        let fetched = known.iter().filter(|consumer| consumer.has_fetched(published_at)).count();
+        Self { known: known.len(), fetched }
+    }
+}
+
+/// Who fetches the JWK Set: a user agent in a network. Full addresses are not kept.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ConsumerView {
+    pub user_agent: String,
+    #[schema(example = "203.0.113.0/24")]
+    pub network: String,
+    pub first_seen_at: DateTime<Utc>,
+    pub last_seen_at: DateTime<Utc>,
+    /// Whether it has fetched the set since the key was published.
+    pub fetched: bool,
+}
+
+/// Which consumers have a key, those without it first and of them the one longest not seen first.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PropagationView {
+    pub kid: String,
+    pub published_at: DateTime<Utc>,
+    pub known: usize,
+    pub fetched: usize,
+    /// For people.
+    #[schema(example = "3 of 41 known consumers have not fetched this key")]
+    pub summary: String,
+    pub consumers: Vec<ConsumerView>,
+}
+
+impl PropagationView {
+    /// Consumers named in a dry run; the list of the key has them all.
+    const NAMED: usize = 20;
+
+    /// `known` by the time they were last seen.
+    pub fn of(key: &SigningKey, known: &[KnownConsumer]) -> Self {
+        let view = |known: &KnownConsumer| ConsumerView {
+            user_agent: known.consumer.user_agent.clone(),
+            network: known.consumer.network.clone(),
+            first_seen_at: known.first_seen_at,
+            last_seen_at: known.last_seen_at,
+            fetched: known.has_fetched(key.published_at),
+        };
+        let mut consumers: Vec<ConsumerView> = known.iter().map(view).collect();
+        consumers.sort_by_key(|consumer| consumer.fetched);
+        let reach = ReachView::of(known, key.published_at);
+        let missing: Vec<&ConsumerView> = consumers.iter().filter(|consumer| !consumer.fetched).collect();
+        let summary = match missing.iter().map(|consumer| consumer.last_seen_at).max() {
+            None => format!("all {} known consumers have fetched this key", reach.known),
+            Some(last) => format!(
+                "{} of {} known consumers have not fetched this key, last seen {}",
+                missing.len(),
+                reach.known,
+                rfc3339(last)
+            ),
+        };
         Self {
-            keys: set.all().iter().map(|key| KeyView::of(key, policy, now)).collect(),
-            next_rotation_at: set.scheduled_at(policy),
+            kid: key.kid.to_string(),
+            published_at: key.published_at,
+            known: reach.known,
+            fetched: reach.fetched,
+            summary,
+            consumers,
         }
+    }
+
+    /// Only who is missing, and not all of them.
+    fn missing_only(mut self) -> Self {
+        self.consumers.retain(|consumer| !consumer.fetched);
+        self.consumers.truncate(Self::NAMED);
+        self
     }
 }
 
@@ -72,6 +175,9 @@ pub struct RotationView {
     pub previous: Vec<KeyView>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// In a dry run: who has not fetched the key that would sign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<PropagationView>,
 }
 
 impl RotationView {
@@ -82,11 +188,12 @@ impl RotationView {
             next: Some(view(set.next())),
             previous: set.previous(now).map(view).collect(),
             dry_run: false,
+            propagation: None,
         }
     }
 
     /// What a rotation at `now` would leave behind.
-    pub fn foreseen(set: &KeySet, policy: &KeyPolicy, now: DateTime<Utc>) -> Self {
+    pub fn foreseen(set: &KeySet, known: &[KnownConsumer], policy: &KeyPolicy, now: DateTime<Utc>) -> Self {
         let view = |key: &SigningKey| KeyView::of(key, policy, now);
         let promoted = SigningKey { activated_at: Some(now), ..set.next().clone() };
         let current = set.current();
@@ -97,7 +204,133 @@ impl RotationView {
         };
         debug_assert_eq!(demoted.status(now), KeyStatus::Previous);
         let previous = std::iter::once(view(&demoted)).chain(set.previous(now).map(view)).collect();
-        Self { current: view(&promoted), next: None, previous, dry_run: true }
+        let propagation = Some(PropagationView::of(&promoted, known).missing_only());
+        Self { current: view(&promoted), next: None, previous, dry_run: true, propagation }
+    }
+}
+
+/// What revoking a key costs.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImpactView {
+    /// Sessions that go on; each gets a token under another key at its next refresh.
+    pub live_sessions: i64,
+    /// Access tokens under the key that are not expired, to the minute; what other nodes signed since their last poll is
+    /// not counted yet.
+    pub valid_tokens: i64,
+    pub last_expires_at: Option<DateTime<Utc>>,
+    pub seconds_until_last_expires: Option<i64>,
+}
+
+impl ImpactView {
+    pub fn of(impact: &Impact, now: DateTime<Utc>) -> Self {
+        Self {
+            live_sessions: impact.live_sessions,
+            valid_tokens: impact.valid_tokens,
+            last_expires_at: impact.last_expires_at,
+            seconds_until_last_expires: impact.last_expires_at.map(|at| (at - now).num_seconds().max(0)),
+        }
+    }
+}
+
+/// The keys as a revocation left them, or, for a dry run, as it would leave them.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RevocationView {
+    pub revoked: KeyView,
+    /// The waiting key that went with it.
+    pub dropped: Option<KeyView>,
+    /// What signs now; `null` in a dry run where that key is not made yet.
+    pub current: Option<KeyView>,
+    /// `null` in a dry run where that key is not made yet.
+    pub next: Option<KeyView>,
+    pub previous: Vec<KeyView>,
+    pub impact: ImpactView,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+impl RevocationView {
+    /// `None` when `kid` is not in the set.
+    pub fn of(
+        set: &KeySet,
+        kid: &Kid,
+        impact: ImpactView,
+        policy: &KeyPolicy,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let view = |key: &SigningKey| KeyView::of(key, policy, now);
+        let revoked = set.find(kid)?;
+        let went_along = |key: &&SigningKey| {
+            key.kid != *kid && key.revoked_at == revoked.revoked_at && key.activated_at.is_none()
+        };
+        Some(Self {
+            revoked: view(revoked),
+            dropped: set.all().iter().find(went_along).map(view),
+            current: Some(view(set.current())),
+            next: Some(view(set.next())),
+            previous: set.previous(now).map(view).collect(),
+            impact,
+            dry_run: false,
+        })
+    }
+
+    /// What revoking `kid` at `now` would leave behind.
+    pub fn foreseen(
+        set: &KeySet,
+        kid: &Kid,
+        wanted: Revocation,
+        impact: ImpactView,
+        policy: &KeyPolicy,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let view = |key: &SigningKey| KeyView::of(key, policy, now);
+        let gone = |key: &SigningKey| {
+            let revoked_at = key.revoked_at.or(Some(now));
+            view(&SigningKey { revoked_at, ..key.clone() })
+        };
+        let takes_all = wanted == Revocation::CurrentAndNext;
+        let takes_next = takes_all || wanted == Revocation::Next;
+        Some(Self {
+            revoked: gone(set.find(kid)?),
+            dropped: takes_all.then(|| gone(set.next())),
+            current: (!takes_all).then(|| view(set.current())),
+            next: (!takes_next).then(|| view(set.next())),
+            previous: set.previous(now).filter(|key| key.kid != *kid).map(view).collect(),
+            impact,
+            dry_run: true,
+        })
+    }
+}
+
+/// The private keys at rest after they were sealed anew, or, for a dry run, as they would be.
+#[derive(Clone, Debug, Serialize)]
+pub struct RewrapView {
+    /// The first master key's id.
+    pub sealed_under: String,
+    /// The kids that were sealed anew.
+    pub moved: Vec<String>,
+    pub master_keys: Vec<MasterKeyView>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What a configured master key is still needed for.
+#[derive(Clone, Debug, Serialize)]
+pub struct MasterKeyView {
+    pub id: String,
+    /// It seals and signs from now on.
+    pub first: bool,
+    /// Private keys sealed under it.
+    pub signing_keys: usize,
+    /// Live sessions whose refresh token was made under it.
+    pub live_sessions: i64,
+    /// When the last of those sessions ends at the latest.
+    pub last_session_ends_at: Option<DateTime<Utc>>,
+}
+
+impl MasterKeyView {
+    /// Whether nothing and nobody is lost when it is no longer configured.
+    pub fn can_be_dropped(&self) -> bool {
+        !self.first && self.signing_keys == 0 && self.live_sessions == 0
     }
 }
 

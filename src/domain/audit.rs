@@ -79,6 +79,18 @@ pub enum AuditEvent {
     KeysCreated,
     KeysRotated,
     KeysRotationForced,
+    /// A key was taken out at once.
+    KeyRevoked,
+    /// A key made elsewhere was taken in.
+    KeyImported,
+    /// A waiting key was taken back before it signed anything.
+    KeyWithdrawn,
+    /// A previous key has left the JWK Set, its last token being dead.
+    KeyRetired,
+    /// Private keys were sealed anew under the first master key.
+    KeysRewrapped,
+    /// A key was published for a drill with a service, or taken back after it.
+    ProbeKey,
     UserCreated,
     /// Somebody registered with an address that has an account.
     SignUpRepeated,
@@ -102,6 +114,12 @@ impl AuditEvent {
             Self::KeysCreated => "keys_created",
             Self::KeysRotated => "keys_rotated",
             Self::KeysRotationForced => "keys_rotation_forced",
+            Self::KeyRevoked => "key_revoked",
+            Self::KeyImported => "key_imported",
+            Self::KeyWithdrawn => "key_withdrawn",
+            Self::KeyRetired => "key_retired",
+            Self::KeysRewrapped => "keys_rewrapped",
+            Self::ProbeKey => "probe_key",
             Self::UserCreated => "user_created",
             Self::SignUpRepeated => "sign_up_repeated",
             Self::UserUpdated => "user_updated",

@@ -4,7 +4,9 @@
 
 mod audit;
 mod client;
+mod consumer;
 mod email;
+mod impact;
 mod password;
 mod roles;
 mod session;
@@ -14,15 +16,17 @@ mod user;
 
 pub use audit::{Actor, AuditEvent, InvalidReason, Origin, Reason};
 pub use client::ClientId;
+pub use consumer::{Consumer, KnownConsumer, Sighting};
 pub use email::{Email, InvalidEmail};
+pub use impact::{Impact, IssuedTokens};
 pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
 pub use roles::{
     Authority, BeyondAuthority, InvalidRole, InvalidScope, Role, RolePolicy, Roles, Scope, Scopes, scope,
 };
 pub use session::{Session, SessionId, SessionLimits, Verdict, time_ordered_id};
 pub use signing_key::{
-    Eligibility, KeyPolicy, KeySet, KeySetBroken, KeyStatus, Kid, Rotation, SigningAlgorithm, SigningKey,
-    Trigger,
+    Eligibility, KeyPolicy, KeySet, KeySetBroken, KeyStatus, Kid, Revocation, Rotation, SigningAlgorithm,
+    SigningKey, Trigger,
 };
 pub use throttle::ThrottlePolicy;
 pub use user::{DisplayName, InvalidName, User, UserId, UserStatus};

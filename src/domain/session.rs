@@ -50,6 +50,8 @@ pub struct Session {
     pub revoked_at: Option<DateTime<Utc>>,
     pub ip: Option<IpAddr>,
     pub user_agent: Option<String>,
+    /// The master key its present refresh token was made under, where that is recorded.
+    pub master_key_id: Option<String>,
 }
 
 /// How long sessions live and how forgiving refresh is.
@@ -151,6 +153,7 @@ mod tests {
             revoked_at: None,
             ip: None,
             user_agent: None,
+            master_key_id: None,
         }
     }
 

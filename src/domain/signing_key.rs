@@ -49,6 +49,9 @@ pub struct SigningKey {
     pub public_jwk: serde_json::Value,
     /// The longest life of any token this key may have signed.
     pub longest_life: TimeDelta,
+    /// The column of the stored row that cannot be read. Such a key is in quarantine: it is not published and nothing of
+    /// it is used; `alg` and `public_jwk` mean nothing.
+    pub damage: Option<&'static str>,
     pub created_at: DateTime<Utc>,
     pub published_at: DateTime<Utc>,
     pub activated_at: Option<DateTime<Utc>>,
@@ -85,13 +88,17 @@ impl KeyStatus {
         }
     }
 
-    /// In the JWKS, and accepted by our own endpoints.
-    pub fn is_published(self) -> bool {
+    fn is_published(self) -> bool {
         matches!(self, Self::Next | Self::Current | Self::Previous)
     }
 }
 
 impl SigningKey {
+    /// In the JWKS, and accepted by our own endpoints.
+    pub fn is_published(&self, now: DateTime<Utc>) -> bool {
+        self.damage.is_none() && self.status(now).is_published()
+    }
+
     pub fn status(&self, now: DateTime<Utc>) -> KeyStatus {
         match self {
             Self { revoked_at: Some(_), .. } => KeyStatus::Revoked,
@@ -172,6 +179,21 @@ pub enum Trigger {
     Operator,
     /// An operator who overrides the gate.
     Forced,
+    /// The current key cannot sign any more: as soon as the gate allows it.
+    Repair,
+}
+
+/// What the revocation of a key takes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The key signs. The waiting key lay in the same place and goes too; two keys that were never published come.
+    CurrentAndNext,
+    /// The key waits. Another comes in its place, and its lead begins anew.
+    Next,
+    /// The key signs no more and has no successor to make.
+    Alone,
+    /// It was revoked before.
+    Done,
 }
 
 /// What to do about a wish to rotate.
@@ -210,6 +232,17 @@ impl KeySet {
         &self.keys[self.next]
     }
 
+    pub fn find(&self, kid: &Kid) -> Option<&SigningKey> {
+        self.keys.iter().find(|key| key.kid == *kid)
+    }
+
+    /// Marks what is found to be damaged; `find` is asked of every key that is not yet known to be, and names the column.
+    pub fn quarantine(&mut self, mut find: impl FnMut(&SigningKey) -> Option<&'static str>) {
+        for key in self.keys.iter_mut().filter(|key| key.damage.is_none()) {
+            key.damage = find(key);
+        }
+    }
+
     /// Every key ever, newest first.
     pub fn all(&self) -> &[SigningKey] {
         &self.keys
@@ -217,7 +250,7 @@ impl KeySet {
 
     /// The keys the JWKS holds at `now`, newest first.
     pub fn published(&self, now: DateTime<Utc>) -> impl Iterator<Item = &SigningKey> {
-        self.keys.iter().filter(move |key| key.status(now).is_published())
+        self.keys.iter().filter(move |key| key.is_published(now))
     }
 
     pub fn previous(&self, now: DateTime<Utc>) -> impl Iterator<Item = &SigningKey> {
@@ -237,6 +270,16 @@ impl KeySet {
         policy
             .due_at(current.activated_at.unwrap_or(current.created_at))
             .max(policy.eligible_at(self.next().published_at))
+    }
+
+    /// What revoking `kid` takes with it. `None` when there is no such key.
+    pub fn revocation(&self, kid: &Kid, now: DateTime<Utc>) -> Option<Revocation> {
+        Some(match self.find(kid)?.status(now) {
+            KeyStatus::Current => Revocation::CurrentAndNext,
+            KeyStatus::Next => Revocation::Next,
+            KeyStatus::Previous | KeyStatus::Retired => Revocation::Alone,
+            KeyStatus::Revoked => Revocation::Done,
+        })
     }
 
     /// The one place that says whether to rotate. Pure, so it is asked twice: before and inside the transaction.
@@ -273,6 +316,7 @@ mod tests {
             alg: SigningAlgorithm::Rs256,
             public_jwk: serde_json::Value::Null,
             longest_life: TimeDelta::minutes(10),
+            damage: None,
             created_at: at(0),
             published_at: at(0),
             activated_at: None,

@@ -1,4 +1,4 @@
-use super::new_key::{NewKeyError, insert_key, mint_key};
+use super::new_key::{NewKeyError, insert_key, mint_two};
 use crate::app::App;
 use crate::domain::{AuditEvent, Origin};
 use crate::store::{self, audit, signing_keys};
@@ -9,15 +9,15 @@ pub async fn create_first_keys(app: &App) -> Result<bool, NewKeyError> {
     if !signing_keys::all(&mut app.db.read().await?).await?.is_empty() {
         return Ok(false);
     }
-    let (current, next) = (mint_key(&app.mint).await?, mint_key(&app.mint).await?);
+    let (current, next) = mint_two(&app.mint).await?;
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     if !signing_keys::all(&mut tx).await?.is_empty() {
         return Ok(false);
     }
     let now = app.clock.now();
-    insert_key(&mut tx, &app.masters, &next, app, None, now).await?;
-    insert_key(&mut tx, &app.masters, &current, app, Some(now), now).await?;
+    insert_key(&mut tx, app, &next, None, now).await?;
+    insert_key(&mut tx, app, &current, Some(now), now).await?;
     let subject = current.kid.to_string();
     audit::append(&mut tx, AuditEvent::KeysCreated, &Origin::schedule(), &subject, None, now).await?;
     store::announce_keys(&mut tx).await?;

@@ -43,10 +43,18 @@ pub(super) fn issue_tokens(
         roles: user.roles.names(),
         amr: session.amr.split_ascii_whitespace().map(str::to_owned).collect(),
     };
+    let signer = keyring.signer()?;
+    let access_token = issue(signer, &claims)?;
+    app.ledger.issued(signer.kid(), expires_at);
     Ok(IssuedTokens {
-        access_token: issue(keyring.signer(), &claims)?,
+        access_token,
         expires_in: claims.exp - claims.iat,
-        refresh_token: RefreshKeys(&app.masters).token(session.id, session.generation, &session.client_id),
+        refresh_token: RefreshKeys(&app.masters).token(
+            session.id,
+            session.generation,
+            &session.client_id,
+            session.master_key_id.as_deref(),
+        ),
         refresh_expires_in: (session.refresh_expires_at(&settings.sessions, now) - now).num_seconds(),
         scope,
     })

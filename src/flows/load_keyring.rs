@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use super::open_key::{OpenKeyError, open_key};
 use crate::app::App;
-use crate::domain::{KeySet, KeySetBroken};
-use crate::keys::{Keyring, KeyringError, SealError, Signer, SignerError, open_private_key};
+use crate::domain::{KeySet, KeySetBroken, SigningKey};
+use crate::keys::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 use crate::store::signing_keys::{self, StoredKey};
 use crate::store::{self, StoreError};
 
@@ -13,14 +14,6 @@ pub enum LoadKeyringError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Set(#[from] KeySetBroken),
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    #[error(transparent)]
-    Signer(#[from] SignerError),
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
-    #[error("the current key has no private half")]
-    NoPrivateHalf,
     #[error("the signing keys kept changing while they were read")]
     Unsettled,
 }
@@ -38,14 +31,26 @@ pub async fn fresh_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> 
 pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
     // A key that is demoted between reading it and recording our token life on it sends us round again.
     for _ in 0..3 {
-        let (read_at, ticket) = (app.clock.now(), app.next_keyring_ticket());
-        let stored = signing_keys::all(&mut app.db.read().await?).await?;
+        let (at, ticket) = (app.clock.now(), app.next_keyring_ticket());
+        let mut conn = app.db.read().await?;
+        // The epoch first: what is read after it is at least as new.
+        let epoch = signing_keys::epoch(&mut conn).await?;
+        let mut stored = signing_keys::all(&mut conn).await?;
+        drop(conn);
+        let held = app.keyring.load_full();
+        let mut faults = recall_damaged(&mut stored, held.as_deref());
         let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect())?;
         if !record_token_life(app, &set).await? {
             continue;
         }
-        let signer = signer_of(app, &set, &stored)?;
-        let keyring = Arc::new(Keyring::new(set, signer, &app.settings.key_policy, read_at, ticket)?);
+
+        let private = PrivateHalves {
+            current: private_half(app, set.current(), &stored, held.as_deref(), &mut faults),
+            next: private_half(app, set.next(), &stored, held.as_deref(), &mut faults),
+        };
+        let reading = Reading { at, ticket, epoch };
+        let keyring = Arc::new(Keyring::new(set, private, faults, &app.settings.key_policy, reading));
+        tell_changes(held.as_deref(), &keyring);
         // Two readers may finish out of order; the later look stays.
         app.keyring.rcu(|held| match held {
             Some(held) if held.is_later_than(&keyring) => Arc::clone(held),
@@ -54,6 +59,21 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         return Ok(keyring);
     }
     Err(LoadKeyringError::Unsettled)
+}
+
+/// A row that has become unreadable while this node runs: what the node remembers of the key is still true, and tokens it
+/// signed go on to verify.
+fn recall_damaged(stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFault> {
+    let mut faults = Vec::new();
+    for key in stored.iter_mut().map(|stored| &mut stored.key).filter(|key| key.damage.is_some()) {
+        let remembered = held.and_then(|held| held.set().find(&key.kid)).filter(|key| key.damage.is_none());
+        if let Some((remembered, column)) = remembered.zip(key.damage) {
+            let problem = format!("column {column} cannot be read; this node remembers it");
+            faults.push(KeyFault { kid: key.kid.clone(), problem });
+            *key = remembered.clone();
+        }
+    }
+    faults
 }
 
 /// Retirement is computed from the longest life a key ever signed, so a life longer than recorded is recorded before the
@@ -71,15 +91,47 @@ async fn record_token_life(app: &App, set: &KeySet) -> Result<bool, StoreError> 
     Ok(recorded)
 }
 
-/// The current key, opened and parsed only when it is another one than before.
-fn signer_of(app: &App, set: &KeySet, stored: &[StoredKey]) -> Result<Arc<Signer>, LoadKeyringError> {
-    let kid = &set.current().kid;
-    if let Some(keyring) = app.keyring.load_full().filter(|keyring| keyring.signer().kid() == kid) {
-        return Ok(Arc::clone(keyring.signer()));
+/// The private half of a key, opened and parsed only when its row is another one than before. One that has been opened
+/// outlives damage to its row. What cannot be opened is noted and missed.
+fn private_half(
+    app: &App,
+    key: &SigningKey,
+    stored: &[StoredKey],
+    held: Option<&Keyring>,
+    faults: &mut Vec<KeyFault>,
+) -> Option<Arc<Opened>> {
+    let row = stored.iter().find(|stored| stored.key.kid == key.kid)?;
+    let known = held.and_then(|held| held.opened(&key.kid)).cloned();
+    let is_unchanged = |opened: &Arc<Opened>| {
+        row.sealed.as_ref().is_some_and(|sealed| sealed.ciphertext == opened.ciphertext)
+    };
+    if known.as_ref().is_some_and(is_unchanged) {
+        return known;
     }
-    let current = stored.iter().find(|stored| stored.key.kid == *kid);
-    let sealed = current.and_then(|stored| stored.sealed.as_ref()).ok_or(LoadKeyringError::NoPrivateHalf)?;
-    let alg = set.current().alg;
-    let pkcs8 = open_private_key(&app.masters, kid, alg, &sealed.master_key_id, &sealed.ciphertext)?;
-    Ok(Arc::new(Signer::from_pkcs8(kid.clone(), alg, &pkcs8)?))
+    match open_key(&app.masters, row) {
+        Ok(opened) => Some(Arc::new(opened)),
+        // Told with the public half's faults.
+        Err(OpenKeyError::Damaged { .. }) => known,
+        Err(error) => {
+            faults.push(KeyFault { kid: key.kid.clone(), problem: error.to_string() });
+            known
+        }
+    }
+}
+
+/// Alarms, once each: keys that have come into quarantine, and a database that was set back.
+fn tell_changes(held: Option<&Keyring>, keyring: &Keyring) {
+    let known = held.map(Keyring::faults).unwrap_or_default();
+    for fault in keyring.faults().iter().filter(|fault| !known.contains(fault)) {
+        tracing::error!(event = "signing_key_quarantined", kid = %fault.kid, problem = fault.problem);
+    }
+    if let Some(held) = held.filter(|held| !held.is_later_than(keyring) && held.epoch() > keyring.epoch()) {
+        metrics::counter!("chancery_signing_keys_set_back_total").increment(1);
+        tracing::error!(
+            event = "signing_keys_set_back",
+            before = held.epoch(),
+            now = keyring.epoch(),
+            "the database holds older signing keys than before; was a backup restored?"
+        );
+    }
 }

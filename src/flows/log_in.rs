@@ -93,6 +93,7 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
         revoked_at: None,
         ip: request.device.ip,
         user_agent: request.device.user_agent,
+        master_key_id: Some(app.masters.first().id().to_owned()),
     };
     let tokens = issue_tokens(app, &keyring, &user, &session, now)?;
 

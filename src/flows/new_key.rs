@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::domain::SigningKey;
-use crate::keys::{MasterKeys, Mint, MintError, MintedKey, SealError, seal_private_key};
+use crate::keys::{Mint, MintError, MintedKey, SealError, seal_private_key};
 use crate::store::signing_keys::{self, SealedPrivateKey};
 use crate::store::{StoreError, Tx};
 
@@ -28,21 +28,33 @@ pub(super) async fn mint_key(mint: &Arc<Mint>) -> Result<MintedKey, NewKeyError>
     Ok(minted.map_err(|_| NewKeyError::Interrupted)??)
 }
 
+/// Two new keys.
+pub(super) async fn mint_two(mint: &Arc<Mint>) -> Result<(MintedKey, MintedKey), NewKeyError> {
+    let one = mint_key(mint).await?;
+    match mint_key(mint).await {
+        Ok(two) => Ok((one, two)),
+        Err(error) => {
+            mint.give_back(one);
+            Err(error)
+        }
+    }
+}
+
 /// Seals a minted key and adds its row: published from `now`, signing from `activated_at` if given.
 pub(super) async fn insert_key(
     tx: &mut Tx,
-    masters: &MasterKeys,
-    minted: &MintedKey,
     app: &App,
+    minted: &MintedKey,
     activated_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<(), NewKeyError> {
-    let sealed = seal_private_key(masters, &minted.kid, minted.alg, &minted.pkcs8)?;
+    let sealed = seal_private_key(&app.masters, &minted.kid, minted.alg, &minted.pkcs8)?;
     let key = SigningKey {
         kid: minted.kid.clone(),
         alg: minted.alg,
         public_jwk: minted.public_jwk.clone(),
         longest_life: app.settings.tokens.access_life,
+        damage: None,
         created_at: now,
         published_at: now,
         activated_at,
@@ -51,5 +63,5 @@ pub(super) async fn insert_key(
         revoked_at: None,
     };
     let sealed = SealedPrivateKey { master_key_id: sealed.master_key_id, ciphertext: sealed.ciphertext };
-    Ok(signing_keys::insert(tx, &key, &sealed).await?)
+    Ok(signing_keys::insert(tx, &key, Some(&sealed)).await?)
 }

@@ -53,12 +53,13 @@ async fn use_up(
     origin: &Origin,
     now: DateTime<Utc>,
 ) -> Result<Session, RefreshError> {
-    let limits = &app.settings.sessions;
+    let (limits, master) = (&app.settings.sessions, app.masters.first().id());
     // Between the attempt and the look another request may move the session; then the picture is drawn anew.
     for _ in 0..5 {
         let mut conn = app.db.write().await?;
         let advanced =
-            sessions::advance(&mut conn, token.session, token.generation, client, limits, now).await?;
+            sessions::advance(&mut conn, token.session, token.generation, client, master, limits, now)
+                .await?;
         if let Some(session) = advanced {
             return Ok(session);
         }

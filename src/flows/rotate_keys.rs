@@ -1,15 +1,15 @@
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-use super::load_keyring::load_keyring;
+use super::idempotency::{Idempotency, IdempotencyError};
+use super::key_change::{ReadKeysError, read_set, settle};
 use super::new_key::{NewKeyError, insert_key, mint_key};
+use super::open_key::{OpenKeyError, open_key};
+use super::read_propagation::read_propagation;
 use crate::app::App;
-use crate::domain::{AuditEvent, KeySet, KeySetBroken, Kid, Origin, Reason, Rotation, Trigger};
+use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, Rotation, Trigger};
 use crate::keys::MintedKey;
-use crate::store::{self, Conn, StoreError, Tx, audit, idempotency_keys, signing_keys};
+use crate::store::{self, StoreError, Tx, audit, signing_keys};
 use crate::views::RotationView;
-
-/// The bounds have seconds to spare for a commit that takes less.
-const SLOW_COMMIT: TimeDelta = TimeDelta::seconds(1);
 
 /// A wish to rotate.
 pub struct RotateKeys {
@@ -37,10 +37,13 @@ pub enum RotateKeysError {
     Superseded,
     #[error("forcing a rotation needs a reason")]
     ReasonMissing,
-    #[error("this Idempotency-Key was used for another request")]
-    IdempotencyKeyReused,
+    /// What waits cannot sign; it is being replaced.
+    #[error("the next key is in quarantine: {0}")]
+    NextUnusable(#[source] OpenKeyError),
     #[error(transparent)]
-    Set(#[from] KeySetBroken),
+    Idempotency(#[from] IdempotencyError),
+    #[error(transparent)]
+    Read(#[from] ReadKeysError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -48,10 +51,9 @@ pub enum RotateKeysError {
 }
 
 impl RotateKeys {
-    /// What tells this request from another under the same Idempotency-Key.
-    fn digest(&self) -> Vec<u8> {
-        let wish = format!("{:?} {:?} {}", self.trigger, self.reason, self.dry_run);
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, wish.as_bytes()).as_ref().to_vec()
+    fn idempotency(&self) -> Idempotency<'_> {
+        let wish = format!("rotate {:?} {:?} {}", self.trigger, self.reason, self.dry_run);
+        Idempotency::new(self.origin.actor, self.idempotency_key.as_deref(), &wish)
     }
 }
 
@@ -62,9 +64,10 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
         return Err(RotateKeysError::ReasonMissing);
     }
     let policy = &app.settings.key_policy;
+    let idempotency = request.idempotency();
     let seen = {
         let mut conn = app.db.read().await?;
-        if let Some(answered) = remembered(&mut conn, &request).await? {
+        if let Some(answered) = idempotency.answered(&mut conn).await? {
             return Ok(answered);
         }
         read_set(&mut conn).await?
@@ -72,7 +75,8 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     let now = app.clock.now();
     permit(&seen, app, request.trigger, now)?;
     if request.dry_run {
-        return Ok(RotationView::foreseen(&seen, policy, now));
+        let known = read_propagation(app).await?;
+        return Ok(RotationView::foreseen(&seen, &known, policy, now));
     }
 
     // Primes take their time; no lock is held meanwhile.
@@ -80,20 +84,17 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
 
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
-    if let Some(answered) = remembered(&mut tx, &request).await? {
+    if let Some(answered) = idempotency.answered(&mut tx).await? {
         app.mint.give_back(minted);
         return Ok(answered);
     }
-    let promoted = promote_next(&mut tx, app, &request, &minted, &seen.next().kid).await;
+    let now = app.clock.now();
+    let promoted = promote_next(&mut tx, app, &request, &minted, &seen.next().kid, now).await;
     // Whoever lost the race leaves the key for the next one: no database has seen it.
     let mut answer = promoted.inspect_err(|_| app.mint.give_back(minted))?;
+    idempotency.remember(&mut tx, &answer, now).await?;
+    store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    // From here on the rotation is a fact; what fails now is an alarm and not the caller's failure.
-    match mend_after_slow_commit(app, &answer).await {
-        Ok(None) => {}
-        Ok(Some(mended)) => answer = mended,
-        Err(error) => tracing::error!(event = "slow_commit_not_mended", %error),
-    }
     tracing::info!(
         event = "keys_rotated",
         trigger = ?request.trigger,
@@ -101,38 +102,10 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
         actor = %request.origin.actor,
         reason = request.reason.as_ref().map(Reason::as_str),
     );
-
-    if let Err(error) = load_keyring(app).await {
-        // The poll will read it.
-        tracing::warn!(event = "keyring_not_loaded", %error);
+    if let Some(mended) = settle(app, now).await {
+        answer = RotationView::of(&mended, policy, app.clock.now());
     }
     Ok(answer)
-}
-
-/// Both bounds of a key's life count from the moment other nodes can see the rotation, and the rows say the moment before
-/// the commit. Where the commit took long, the new next key's lead and the old key's retirement are moved by as much.
-async fn mend_after_slow_commit(
-    app: &App,
-    answer: &RotationView,
-) -> Result<Option<RotationView>, RotateKeysError> {
-    let (policy, now) = (&app.settings.key_policy, app.clock.now());
-    let stamped_at = answer.current.activated_at.unwrap_or(now);
-    if now - stamped_at <= SLOW_COMMIT {
-        return Ok(None);
-    }
-    let mut tx = app.db.begin().await?;
-    store::lock_signing_keys(&mut tx).await?;
-    if let Some(next) = &answer.next {
-        signing_keys::postpone_publication(&mut tx, &Kid::new(next.kid.clone()), now).await?;
-    }
-    for demoted in answer.previous.iter().filter(|key| key.demoted_at == Some(stamped_at)) {
-        let retires_at = demoted.retires_at.unwrap_or(now) + (now - stamped_at);
-        signing_keys::postpone_retirement(&mut tx, &Kid::new(demoted.kid.clone()), retires_at).await?;
-    }
-    let mended = RotationView::of(&read_set(&mut tx).await?, policy, now);
-    tx.commit().await?;
-    tracing::warn!(event = "slow_commit", ms = (now - stamped_at).num_milliseconds());
-    Ok(Some(mended))
 }
 
 /// The pure decision as a result.
@@ -154,14 +127,19 @@ async fn promote_next(
     request: &RotateKeys,
     minted: &MintedKey,
     expected_next: &Kid,
+    now: DateTime<Utc>,
 ) -> Result<RotationView, RotateKeysError> {
     let policy = &app.settings.key_policy;
-    let set = read_set(tx).await?;
-    let now = app.clock.now();
+    let stored = signing_keys::all(tx).await?;
+    let set =
+        KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect()).map_err(ReadKeysError::from)?;
     let early = permit(&set, app, request.trigger, now)?;
     let (demoted, promoted) = (set.current(), set.next());
     if promoted.kid != *expected_next {
         return Err(RotateKeysError::Superseded);
+    }
+    if let Some(row) = stored.iter().find(|stored| stored.key.kid == promoted.kid) {
+        open_key(&app.masters, row).map_err(RotateKeysError::NextUnusable)?;
     }
     let retires_at = policy.retires_at(now, demoted.longest_life);
     let swapped = signing_keys::demote(tx, &demoted.kid, now, retires_at).await?
@@ -169,7 +147,7 @@ async fn promote_next(
     if !swapped {
         return Err(RotateKeysError::Superseded);
     }
-    insert_key(tx, &app.masters, minted, app, None, now).await?;
+    insert_key(tx, app, minted, None, now).await?;
 
     let event = if early { AuditEvent::KeysRotationForced } else { AuditEvent::KeysRotated };
     let detail = serde_json::json!({
@@ -178,27 +156,5 @@ async fn promote_next(
         "reason": request.reason.as_ref().map(Reason::as_str),
     });
     audit::append(tx, event, &request.origin, promoted.kid.as_str(), Some(&detail.to_string()), now).await?;
-    let answer = RotationView::of(&read_set(tx).await?, policy, now);
-    if let Some(key) = &request.idempotency_key {
-        let response = serde_json::to_string(&answer).unwrap_or_default();
-        idempotency_keys::insert(tx, request.origin.actor, key, &request.digest(), &response, now).await?;
-    }
-    store::announce_keys(tx).await?;
-    Ok(answer)
-}
-
-/// The answer this Idempotency-Key got before, if it came with the same request.
-async fn remembered(conn: &mut Conn, request: &RotateKeys) -> Result<Option<RotationView>, RotateKeysError> {
-    let Some(key) = &request.idempotency_key else { return Ok(None) };
-    let found = idempotency_keys::find(conn, request.origin.actor, key).await?;
-    let Some(found) = found else { return Ok(None) };
-    if found.request_digest != request.digest() {
-        return Err(RotateKeysError::IdempotencyKeyReused);
-    }
-    let corrupt = |_| StoreError::Corrupt { table: "idempotency_keys", column: "response", row: key.clone() };
-    Ok(Some(serde_json::from_str(&found.response).map_err(corrupt)?))
-}
-
-async fn read_set(conn: &mut Conn) -> Result<KeySet, RotateKeysError> {
-    Ok(KeySet::new(signing_keys::all(conn).await?.into_iter().map(|stored| stored.key).collect())?)
+    Ok(RotationView::of(&read_set(tx).await?, policy, now))
 }

@@ -27,6 +27,8 @@ use super::{admin, auth, ops, well_known};
         auth::password::change,
         admin::keys::list,
         admin::keys::rotate,
+        admin::keys::propagation,
+        admin::keys::revoke,
         admin::users::list,
         admin::users::create,
         admin::users::show,

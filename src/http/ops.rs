@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -63,17 +64,30 @@ fn measure_keys(app: &AppData) {
     let (policy, now) = (&app.settings.key_policy, app.clock.now());
     #[expect(clippy::cast_precision_loss, reason = "seconds fit a gauge")]
     let seconds = |delta: chrono::TimeDelta| delta.num_milliseconds() as f64 / 1000.0;
+    let since_1970 = |at: DateTime<Utc>| seconds(at - DateTime::UNIX_EPOCH);
     let set = keyring.set();
     for status in KeyStatus::ALL {
         let count = set.all().iter().filter(|key| key.status(now) == status).count();
         metrics::gauge!("chancery_signing_keys", "status" => status.as_str())
             .set(u32::try_from(count).unwrap_or(0));
     }
+    // One series per status and not per kid, so that their number never grows.
     let activated_at = set.current().activated_at.unwrap_or(now);
     metrics::gauge!("chancery_signing_key_age_seconds").set(seconds(now - activated_at));
+    metrics::gauge!("chancery_signing_key_next_age_seconds").set(seconds(now - set.next().published_at));
     metrics::gauge!("chancery_signing_key_next_eligible_in_seconds")
         .set(seconds(policy.eligible_at(set.next().published_at) - now).max(0.0));
     metrics::gauge!("chancery_signing_key_next_rotation_in_seconds")
         .set(seconds(set.scheduled_at(policy) - now));
+    let retires_at = set.previous(now).filter_map(|key| key.retires_at).max();
+    metrics::gauge!("chancery_signing_key_last_retirement_timestamp_seconds")
+        .set(retires_at.map_or(0.0, since_1970));
+    let revoked_at = set.all().iter().filter_map(|key| key.revoked_at).max();
+    metrics::gauge!("chancery_signing_key_last_revocation_timestamp_seconds")
+        .set(revoked_at.map_or(0.0, since_1970));
+    metrics::gauge!("chancery_signing_keys_quarantined")
+        .set(u32::try_from(keyring.faults().len()).unwrap_or(0));
+    #[expect(clippy::cast_precision_loss, reason = "changes of keys are few")]
+    metrics::gauge!("chancery_signing_keys_epoch").set(keyring.epoch() as f64);
     metrics::gauge!("chancery_signing_keys_read_age_seconds").set(seconds(now - keyring.read_at()));
 }

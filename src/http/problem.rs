@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::context::request_id;
 use crate::domain::{BeyondAuthority, PasswordRejected};
 use crate::flows::{
-    AuthenticateError, ChangePasswordError, CreateUserError, LoadKeyringError, LogInError, NewKeyError,
-    NewPasswordError, RefreshError, RotateKeysError, SetPasswordError, SignUpError, UserError,
+    AuthenticateError, ChangePasswordError, CreateUserError, IdempotencyError, LoadKeyringError, LogInError,
+    NewKeyError, NewPasswordError, ReadKeysError, RefreshError, RevokeKeyError, RotateKeysError,
+    SetPasswordError, SignUpError, UserError,
 };
 use crate::keys::SignerError;
 use crate::passwords::Busy;
@@ -73,7 +74,7 @@ codes! {
     PasswordTooLong "password_too_long" UNPROCESSABLE_ENTITY "The password is too long",
     PasswordCommon "password_common" UNPROCESSABLE_ENTITY "The password is a common one",
     PasswordPersonal "password_personal" UNPROCESSABLE_ENTITY "The password is your own name or address",
-    ReasonRequired "reason_required" UNPROCESSABLE_ENTITY "Forcing a rotation needs a reason",
+    ReasonRequired "reason_required" UNPROCESSABLE_ENTITY "This needs a reason",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key belongs to another request",
     Internal "internal_error" INTERNAL_SERVER_ERROR "Something went wrong here",
     Busy "busy" SERVICE_UNAVAILABLE "Too many passwords are being checked",
@@ -363,13 +364,51 @@ impl From<RotateKeysError> for Problem {
                 Self::new(Code::RotationSuperseded)
             }
             RotateKeysError::ReasonMissing => Self::new(Code::ReasonRequired),
-            RotateKeysError::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused),
-            RotateKeysError::Set(error) => Self::new(Code::KeysUnavailable).cause(error),
+            RotateKeysError::NextUnusable(_) => Self::new(Code::KeysUnavailable)
+                .detail("the next key is in quarantine; it is being replaced")
+                .cause(error),
+            RotateKeysError::Idempotency(error) => error.into(),
+            RotateKeysError::Read(error) => error.into(),
             RotateKeysError::Store(StoreError::Duplicate) => Self::new(Code::RotationSuperseded),
             RotateKeysError::Store(error) | RotateKeysError::NewKey(NewKeyError::Store(error)) => {
                 error.into()
             }
             RotateKeysError::NewKey(error) => Self::new(Code::KeysUnavailable).cause(error),
+        }
+    }
+}
+
+impl From<RevokeKeyError> for Problem {
+    fn from(error: RevokeKeyError) -> Self {
+        match error {
+            RevokeKeyError::NotFound => Self::new(Code::NotFound),
+            RevokeKeyError::Superseded
+            | RevokeKeyError::Store(StoreError::Duplicate)
+            | RevokeKeyError::NewKey(NewKeyError::Store(StoreError::Duplicate)) => {
+                Self::new(Code::RotationSuperseded)
+            }
+            RevokeKeyError::Idempotency(error) => error.into(),
+            RevokeKeyError::Read(error) => error.into(),
+            RevokeKeyError::Store(error) | RevokeKeyError::NewKey(NewKeyError::Store(error)) => error.into(),
+            RevokeKeyError::NewKey(error) => Self::new(Code::KeysUnavailable).cause(error),
+        }
+    }
+}
+
+impl From<IdempotencyError> for Problem {
+    fn from(error: IdempotencyError) -> Self {
+        match error {
+            IdempotencyError::Reused => Self::new(Code::IdempotencyKeyReused),
+            IdempotencyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReadKeysError> for Problem {
+    fn from(error: ReadKeysError) -> Self {
+        match error {
+            ReadKeysError::Set(error) => Self::new(Code::KeysUnavailable).cause(error),
+            ReadKeysError::Store(error) => error.into(),
         }
     }
 }

@@ -29,6 +29,8 @@ pub fn url_table() -> Vec<Endpoint> {
         // Operators.
         at("/admin/keys").get(admin::keys::list),
         at("/admin/keys/rotate").post(admin::keys::rotate),
+        at("/admin/keys/{kid}/propagation").get(admin::keys::propagation),
+        at("/admin/keys/{kid}/revoke").post(admin::keys::revoke),
         at("/admin/users").get(admin::users::list).post(admin::users::create),
         at("/admin/users/{id}")
             .get(admin::users::show)

@@ -7,7 +7,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use ipnet::IpNet;
 
 use super::context::{ClientIp, request_id};
-use crate::domain::{Actor, Origin};
+use crate::domain::{Actor, Consumer, Origin};
 use crate::flows::Device;
 
 /// Longest part of a `User-Agent` that is kept.
@@ -22,6 +22,11 @@ pub struct Source {
 impl Source {
     pub fn origin(&self, actor: Actor) -> Origin {
         Origin { actor, ip: self.ip, request_id: Some(request_id()) }
+    }
+
+    /// Who fetches the keys, as far as that is remembered.
+    pub fn consumer(&self) -> Consumer {
+        Consumer::new(self.ip, self.user_agent.as_deref())
     }
 
     pub fn device(self) -> Device {

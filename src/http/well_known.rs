@@ -1,6 +1,7 @@
 //! `/.well-known`: what services need to verify tokens. Served from memory, also while the database is away, to any
 //! origin.
 
+use actix_web::http::Method;
 use actix_web::http::header::{self, CacheControl, CacheDirective, EntityTag, IfNoneMatch};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -8,7 +9,8 @@ use utoipa::ToSchema;
 
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
-use crate::domain::SigningAlgorithm;
+use super::source::Source;
+use crate::domain::{Sighting, SigningAlgorithm};
 
 /// The public keys as a JWK Set (RFC 7517).
 #[derive(ToSchema)]
@@ -34,17 +36,20 @@ pub struct Jwk {
     (status = 304, description = "unchanged since If-None-Match"),
     (status = 503, description = "`keys_unavailable`", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub async fn jwks(app: AppData, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn jwks(app: AppData, source: Source, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let keyring = app.keyring.load_full().ok_or_else(|| Problem::new(Code::KeysUnavailable))?;
-    let document = keyring.jwks();
+    let (document, now) = (keyring.jwks(), app.clock.now());
+    if *request.method() == Method::GET {
+        app.ledger
+            .fetched(source.consumer(), Sighting { at: now, published_until: document.published_until });
+    }
     let unchanged = matches_etag(&request, &document.etag);
     let status = if unchanged { "304" } else { "200" };
     metrics::counter!("chancery_jwks_requests_total", "status" => status).increment(1);
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((header::ETAG, document.etag.as_str())).insert_header((
-        header::CACHE_CONTROL,
-        format!("public, max-age={}, stale-if-error=86400", document.max_age(app.clock.now())),
-    ));
+    response
+        .insert_header((header::ETAG, document.etag.as_str()))
+        .insert_header((header::CACHE_CONTROL, document.cache_control(now)));
     open_to_all(&mut response);
     Ok(if unchanged {
         response.finish()

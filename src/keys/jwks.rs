@@ -11,9 +11,16 @@ pub struct JwksDocument {
     pub body: String,
     /// A strong validator, quotes included: a digest of the body, so all nodes give the same one.
     pub etag: String,
+    /// The newest `published_at` of its keys: whoever has this document has every key published until then.
+    pub published_until: DateTime<Utc>,
     max_age: TimeDelta,
     next_change: DateTime<Utc>,
+    /// Set for a while after a revocation.
+    no_cache_until: Option<DateTime<Utc>>,
 }
+
+/// How long after a revocation no cache may answer without asking first.
+const CAREFUL_FOR: TimeDelta = TimeDelta::hours(1);
 
 impl JwksDocument {
     /// Every key published at `now`, the signing one first.
@@ -24,12 +31,32 @@ impl JwksDocument {
         let body = json!({ "keys": jwks }).to_string();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body.as_bytes());
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest.as_ref()[..16]));
-        Self { body, etag, max_age: policy.jwks_max_age, next_change: keys.scheduled_at(policy) }
+        Self {
+            body,
+            etag,
+            published_until: published.iter().map(|key| key.published_at).max().unwrap_or(now),
+            max_age: policy.jwks_max_age,
+            next_change: keys.scheduled_at(policy),
+            no_cache_until: keys
+                .all()
+                .iter()
+                .filter_map(|key| key.revoked_at)
+                .max()
+                .map(|at| at + CAREFUL_FOR),
+        }
+    }
+
+    /// The `Cache-Control` to serve it with (RFC 9111, RFC 5861).
+    pub fn cache_control(&self, now: DateTime<Utc>) -> String {
+        match self.no_cache_until {
+            Some(end) if now < end => "no-cache".to_owned(),
+            _ => format!("public, max-age={}, stale-if-error=86400", self.max_age(now)),
+        }
     }
 
     /// Seconds a cache may keep the document: the configured longest, or less when a scheduled rotation is nearer, so
     /// caches come back soon after it.
-    pub fn max_age(&self, now: DateTime<Utc>) -> i64 {
+    fn max_age(&self, now: DateTime<Utc>) -> i64 {
         let until_change = self.next_change - now;
         let longest = self.max_age;
         if until_change > TimeDelta::zero() { longest.min(until_change) } else { longest }
@@ -53,6 +80,7 @@ mod tests {
             alg: SigningAlgorithm::Rs256,
             public_jwk: json!({ "kid": kid }),
             longest_life: TimeDelta::zero(),
+            damage: None,
             created_at: at(0),
             published_at: at(0),
             activated_at: activated_at.map(at),

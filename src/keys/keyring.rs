@@ -7,58 +7,100 @@ use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::Jwk;
 
 use super::jwks::JwksDocument;
-use super::signer::Signer;
+use super::signer::{Signer, SignerError};
 use crate::domain::{KeyPolicy, KeySet, Kid, SigningAlgorithm};
 
 /// One node's view of the signing keys: what signs, what verifies, and the document that says so. Immutable; when the
 /// database changes a new one takes its place.
 pub struct Keyring {
     set: KeySet,
-    signer: Arc<Signer>,
+    private: PrivateHalves,
     verifying: HashMap<Kid, DecodingKey>,
+    faults: Vec<KeyFault>,
     jwks: JwksDocument,
-    /// When the rows behind it were read.
-    read_at: DateTime<Utc>,
-    /// Which reading it was; clocks may step back, tickets do not.
-    ticket: u64,
+    reading: Reading,
 }
 
-/// Why stored keys make no keyring.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyringError {
-    #[error("the public half of signing key {0} cannot be read")]
-    BadPublicKey(Kid),
-    #[error("the signer is not the current key")]
-    WrongSigner,
+/// A private key opened and parsed, and what it was opened from.
+pub struct Opened {
+    pub signer: Signer,
+    pub ciphertext: Vec<u8>,
+}
+
+/// The private halves this node could open. The next key's is opened beforehand, so that it is known to work when its
+/// time comes.
+#[derive(Clone, Default)]
+pub struct PrivateHalves {
+    pub current: Option<Arc<Opened>>,
+    pub next: Option<Arc<Opened>>,
+}
+
+/// A key in quarantine: something of it cannot be used, and the rest works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyFault {
+    pub kid: Kid,
+    pub problem: String,
+}
+
+/// One look at the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// When the rows were read.
+    pub at: DateTime<Utc>,
+    /// Which reading it was; clocks may step back, tickets do not.
+    pub ticket: u64,
+    /// How often the keys had changed by then.
+    pub epoch: i64,
 }
 
 impl Keyring {
-    /// `signer` must be the set's current key.
+    /// A published key whose public half is no key is a fault and not published.
     pub fn new(
-        set: KeySet,
-        signer: Arc<Signer>,
+        mut set: KeySet,
+        private: PrivateHalves,
+        mut faults: Vec<KeyFault>,
         policy: &KeyPolicy,
-        read_at: DateTime<Utc>,
-        ticket: u64,
-    ) -> Result<Self, KeyringError> {
-        if signer.kid() != &set.current().kid {
-            return Err(KeyringError::WrongSigner);
-        }
-        let verifying = set
-            .published(read_at)
-            .map(|key| {
-                let bad = |_| KeyringError::BadPublicKey(key.kid.clone());
-                let jwk: Jwk = serde_json::from_value(key.public_jwk.clone())
-                    .map_err(|_| KeyringError::BadPublicKey(key.kid.clone()))?;
-                Ok((key.kid.clone(), DecodingKey::from_jwk(&jwk).map_err(bad)?))
-            })
-            .collect::<Result<_, _>>()?;
-        let jwks = JwksDocument::build(&set, policy, read_at);
-        Ok(Self { set, signer, verifying, jwks, read_at, ticket })
+        reading: Reading,
+    ) -> Self {
+        let mut verifying = HashMap::new();
+        set.quarantine(|key| match decoding_key(&key.public_jwk) {
+            _ if !key.is_published(reading.at) => None,
+            Some(decoding) => {
+                verifying.insert(key.kid.clone(), decoding);
+                None
+            }
+            None => Some("public_jwk"),
+        });
+        faults.extend(set.all().iter().filter_map(|key| {
+            let column = key.damage?;
+            Some(KeyFault { kid: key.kid.clone(), problem: format!("column {column} cannot be read") })
+        }));
+        let jwks = JwksDocument::build(&set, policy, reading.at);
+        Self { set, private, verifying, faults, jwks, reading }
     }
 
-    pub fn signer(&self) -> &Arc<Signer> {
-        &self.signer
+    /// What signs. Fails while the current key is in quarantine.
+    pub fn signer(&self) -> Result<&Signer, SignerError> {
+        let quarantined = || SignerError::Quarantined(self.set.current().kid.clone());
+        self.private.current.as_ref().map(|opened| &opened.signer).ok_or_else(quarantined)
+    }
+
+    /// A private half this node has opened before.
+    pub fn opened(&self, kid: &Kid) -> Option<&Arc<Opened>> {
+        [&self.private.current, &self.private.next]
+            .into_iter()
+            .flatten()
+            .find(|half| half.signer.kid() == kid)
+    }
+
+    /// The keys in quarantine and why.
+    pub fn faults(&self) -> &[KeyFault] {
+        &self.faults
+    }
+
+    /// Whether nothing is wrong with a key's row, public half and private half.
+    pub fn is_sound(&self, kid: &Kid) -> bool {
+        self.faults.iter().all(|fault| fault.kid != *kid)
     }
 
     pub fn set(&self) -> &KeySet {
@@ -83,17 +125,22 @@ impl Keyring {
 
     /// When the rows behind this view were read.
     pub fn read_at(&self) -> DateTime<Utc> {
-        self.read_at
+        self.reading.at
+    }
+
+    /// How often the keys had changed when they were read.
+    pub fn epoch(&self) -> i64 {
+        self.reading.epoch
     }
 
     /// Whether this reading began after the other.
     pub fn is_later_than(&self, other: &Self) -> bool {
-        self.ticket > other.ticket
+        self.reading.ticket > other.reading.ticket
     }
 
     /// Whether the view is too old to sign by, or the clock has stepped back so that nobody can tell.
     pub fn is_stale(&self, policy: &KeyPolicy, now: DateTime<Utc>) -> bool {
-        !(TimeDelta::zero()..=policy.staleness).contains(&(now - self.read_at))
+        !(TimeDelta::zero()..=policy.staleness).contains(&(now - self.reading.at))
     }
 }
 
@@ -101,7 +148,12 @@ impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyring")
             .field("current", &self.set.current().kid)
-            .field("read_at", &self.read_at)
+            .field("read_at", &self.reading.at)
             .finish_non_exhaustive()
     }
+}
+
+fn decoding_key(public_jwk: &serde_json::Value) -> Option<DecodingKey> {
+    let jwk: Jwk = serde_json::from_value(public_jwk.clone()).ok()?;
+    DecodingKey::from_jwk(&jwk).ok()
 }

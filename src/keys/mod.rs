@@ -11,7 +11,7 @@ mod seal;
 mod signer;
 
 pub use jwks::JwksDocument;
-pub use keyring::{Keyring, KeyringError};
+pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
 pub use mint::{Mint, MintError, MintedKey};
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};

@@ -21,6 +21,8 @@ pub enum SignerError {
     NotAKey(Kid),
     #[error("signing with key {0} failed")]
     Failed(Kid),
+    #[error("signing key {0} is in quarantine and nothing can be signed")]
+    Quarantined(Kid),
 }
 
 impl Signer {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgListener;
 
-use super::{Backend, Conn, Db, StoreError, Tx};
+use super::{Backend, Conn, Db, StoreError, Tx, signing_keys};
 
 /// Any 64-bit numbers that nothing else in the database takes advisory locks on.
 const SIGNING_KEYS_LOCK: i64 = 0x6368_616e_6365_7279;
@@ -32,8 +32,11 @@ async fn lock(tx: &mut Tx, number: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells the other nodes, when this transaction commits, that the signing keys have changed. Only a hint.
+/// Counts a change of the signing keys, and tells the other nodes of it when this transaction commits. The telling is only
+/// a hint.
 pub async fn announce_keys(tx: &mut Tx) -> Result<(), StoreError> {
+    signing_keys::count_change(tx).await?;
+
     match tx.backend() {
         Backend::Postgres(conn) => {
             sqlx::query("SELECT pg_notify($1, '')").bind(KEYS_CHANNEL).execute(conn).await?;

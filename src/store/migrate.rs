@@ -27,13 +27,14 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 6] = migrations![
+const MIGRATIONS: [Twin; 7] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
     "0004" "idempotency_keys",
     "0005" "audit",
     "0006" "login_attempts",
+    "0007" "key_lifecycle",
 ];
 
 /// Why the schema could not be brought up to date.

@@ -11,6 +11,8 @@ mod row;
 
 pub mod audit;
 pub mod idempotency_keys;
+pub mod issued_tokens;
+pub mod jwks_consumers;
 pub mod login_attempts;
 pub mod sessions;
 pub mod signing_keys;

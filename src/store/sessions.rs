@@ -12,7 +12,7 @@ use crate::domain::{ClientId, Session, SessionId, SessionLimits, UserId};
 macro_rules! columns {
     () => {
         "id, user_id, client_id, generation, replays, auth_time, amr, created_at, last_used_at, \
-         expires_at, revoked_at, ip, user_agent"
+         expires_at, revoked_at, ip, user_agent, master_key_id"
     };
 }
 
@@ -30,7 +30,8 @@ row! {
         expires_at: DateTime<Utc>,
         revoked_at: Option<DateTime<Utc>>,
         ip: Option<String>,
-        user_agent: Option<String>,
+                user_agent: Option<String>,
+        master_key_id: Option<String>,
     }
 }
 
@@ -54,6 +55,7 @@ impl TryFrom<SessionRow> for Session {
             revoked_at: row.revoked_at,
             ip,
             user_agent: row.user_agent,
+            master_key_id: row.master_key_id,
         })
     }
 }
@@ -66,8 +68,8 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
         tx,
         sqlx::query(
             "INSERT INTO sessions (id, user_id, client_id, generation, replays, auth_time, amr, created_at,
-                                   last_used_at, expires_at, revoked_at, ip, user_agent)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                                   last_used_at, expires_at, revoked_at, ip, user_agent, master_key_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         )
         .bind(session.id.0)
         .bind(session.user_id.0)
@@ -82,6 +84,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
         .bind(session.revoked_at)
         .bind(session.ip.map(|ip| ip.to_string()))
         .bind(session.user_agent.as_deref())
+        .bind(session.master_key_id.as_deref())
     )?;
     Ok(())
 }
@@ -120,12 +123,14 @@ pub async fn live_of_user(
 }
 
 /// Moves a session to the next generation if `generation` is still its current one, of this client, live. The one
-/// gate through which a refresh token is used up: of any number of parallel callers one gets the session back.
+/// gate through which a refresh token is used up: of any number of parallel callers one gets the session back. The next
+/// token is made under the named master key.
 pub async fn advance(
     conn: &mut Conn,
     id: SessionId,
     generation: i64,
     client: &ClientId,
+    master_key_id: &str,
     limits: &SessionLimits,
     now: DateTime<Utc>,
 ) -> Result<Option<Session>, StoreError> {
@@ -133,7 +138,8 @@ pub async fn advance(
     // to its end tells whether that succeeded.
     let rows: Vec<SessionRow> = on!(conn, |c| {
         sqlx::query_as(concat!(
-            "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1
+            "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1, master_key_id = $6
+
              WHERE id = $2 AND generation = $3 AND client_id = $4
                AND revoked_at IS NULL AND expires_at > $1 AND last_used_at > $5
              RETURNING ",
@@ -144,6 +150,7 @@ pub async fn advance(
         .bind(generation)
         .bind(client.as_str())
         .bind(limits.idle_since(now))
+        .bind(master_key_id)
         .fetch_all(c)
     })?;
     rows.into_iter().next().map(Session::try_from).transpose()
@@ -194,6 +201,64 @@ pub async fn revoke_of_user(
         .bind(user.0)
         .bind(kept)
     )?)
+}
+
+/// How many sessions go on.
+pub async fn count_live(
+    conn: &mut Conn,
+    limits: &SessionLimits,
+    now: DateTime<Utc>,
+) -> Result<i64, StoreError> {
+    Ok(on!(conn, |c| {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM sessions WHERE revoked_at IS NULL AND expires_at > $1 AND last_used_at > $2",
+        )
+        .bind(now)
+        .bind(limits.idle_since(now))
+        .fetch_one(c)
+    })?)
+}
+
+row! {
+    struct MasterKeyUseRow {
+        master_key_id: Option<String>,
+        sessions: i64,
+        last_expires_at: DateTime<Utc>,
+    }
+}
+
+/// Live sessions whose refresh token was made under one master key.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MasterKeyUse {
+    /// `None` for sessions from before this was recorded.
+    pub master_key_id: Option<String>,
+    pub sessions: i64,
+    /// When the last of them ends at the latest.
+    pub last_expires_at: DateTime<Utc>,
+}
+
+/// How many live sessions depend on each master key.
+pub async fn live_by_master_key(
+    conn: &mut Conn,
+    limits: &SessionLimits,
+    now: DateTime<Utc>,
+) -> Result<Vec<MasterKeyUse>, StoreError> {
+    let rows: Vec<MasterKeyUseRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "SELECT master_key_id, count(*) AS sessions, max(expires_at) AS last_expires_at FROM sessions
+             WHERE revoked_at IS NULL AND expires_at > $1 AND last_used_at > $2
+             GROUP BY master_key_id ORDER BY master_key_id",
+        )
+        .bind(now)
+        .bind(limits.idle_since(now))
+        .fetch_all(c)
+    })?;
+    let used = |row: MasterKeyUseRow| MasterKeyUse {
+        master_key_id: row.master_key_id,
+        sessions: row.sessions,
+        last_expires_at: row.last_expires_at,
+    };
+    Ok(rows.into_iter().map(used).collect())
 }
 
 /// Removes up to `limit` sessions that ended by age before `before`. Returns how many.

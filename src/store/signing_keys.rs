@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use sqlx::Row as _;
+
 use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::{Kid, SigningAlgorithm, SigningKey};
 
@@ -11,23 +13,6 @@ macro_rules! columns {
         "kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s, \
          created_at, published_at, activated_at, demoted_at, retires_at, revoked_at"
     };
-}
-
-row! {
-    struct SigningKeyRow {
-        kid: String,
-        alg: String,
-        public_jwk: String,
-        sealed_private: Option<Vec<u8>>,
-        master_key_id: Option<String>,
-        longest_life_s: i64,
-        created_at: DateTime<Utc>,
-        published_at: DateTime<Utc>,
-        activated_at: Option<DateTime<Utc>>,
-        demoted_at: Option<DateTime<Utc>>,
-        retires_at: Option<DateTime<Utc>>,
-        revoked_at: Option<DateTime<Utc>>,
-    }
 }
 
 /// A private key as the database holds it: sealed under the named master key.
@@ -43,37 +28,102 @@ pub struct StoredKey {
     pub sealed: Option<SealedPrivateKey>,
 }
 
-impl TryFrom<SigningKeyRow> for StoredKey {
-    type Error = StoreError;
+/// One row, cell by cell: a damaged cell must not keep anybody from the rest. `None` is a cell that cannot be read; the
+/// times that may be absent are still told apart from it, so the key's status is known whatever they say.
+struct Cells {
+    kid: Option<String>,
+    alg: Option<String>,
+    public_jwk: Option<String>,
+    sealed_private: Option<Option<Vec<u8>>>,
+    master_key_id: Option<Option<String>>,
+    longest_life_s: Option<i64>,
+    created_at: Option<DateTime<Utc>>,
+    published_at: Option<DateTime<Utc>>,
+    activated_at: Option<Option<DateTime<Utc>>>,
+    demoted_at: Option<Option<DateTime<Utc>>>,
+    retires_at: Option<Option<DateTime<Utc>>>,
+    revoked_at: Option<Option<DateTime<Utc>>>,
+}
 
-    fn try_from(row: SigningKeyRow) -> Result<Self, StoreError> {
-        let corrupt = |column| StoreError::Corrupt { table: "signing_keys", column, row: row.kid.clone() };
-        let sealed = row
+/// Longer than any token may live; what a damaged cell says beyond it is not believed.
+const LONGEST_LIFE_S: i64 = 366 * 86_400;
+
+impl From<Cells> for StoredKey {
+    fn from(cells: Cells) -> Self {
+        let mut damage = None;
+        let mut mark = |column| damage = damage.or(Some(column));
+        let time = |cell: Option<DateTime<Utc>>| cell.unwrap_or(DateTime::UNIX_EPOCH);
+        let alg = cells.alg.as_deref().and_then(SigningAlgorithm::parse);
+        let public_jwk = cells.public_jwk.as_deref().and_then(|jwk| serde_json::from_str(jwk).ok());
+        let cell_is_read = [
+            ("kid", cells.kid.is_some()),
+            ("alg", alg.is_some()),
+            ("public_jwk", public_jwk.is_some()),
+            ("longest_life_s", cells.longest_life_s.is_some_and(|life| (0..=LONGEST_LIFE_S).contains(&life))),
+            ("created_at", cells.created_at.is_some()),
+            ("published_at", cells.published_at.is_some()),
+            ("activated_at", cells.activated_at.is_some()),
+            ("demoted_at", cells.demoted_at.is_some()),
+            ("retires_at", cells.retires_at.is_some()),
+            ("revoked_at", cells.revoked_at.is_some()),
+        ];
+        cell_is_read.into_iter().filter(|(_, is_read)| !is_read).for_each(|(column, _)| mark(column));
+        // A time that cannot be read is a time: whatever it was, the key had been activated, demoted, revoked.
+        let maybe = |cell: Option<Option<DateTime<Utc>>>| cell.unwrap_or(Some(DateTime::UNIX_EPOCH));
+        let sealed = cells
             .sealed_private
-            .zip(row.master_key_id)
+            .flatten()
+            .zip(cells.master_key_id.flatten())
             .map(|(ciphertext, master_key_id)| SealedPrivateKey { master_key_id, ciphertext });
         let key = SigningKey {
-            alg: SigningAlgorithm::parse(&row.alg).ok_or_else(|| corrupt("alg"))?,
-            public_jwk: serde_json::from_str(&row.public_jwk).map_err(|_| corrupt("public_jwk"))?,
-            longest_life: TimeDelta::try_seconds(row.longest_life_s)
-                .ok_or_else(|| corrupt("longest_life_s"))?,
-            kid: Kid::new(row.kid),
-            created_at: row.created_at,
-            published_at: row.published_at,
-            activated_at: row.activated_at,
-            demoted_at: row.demoted_at,
-            retires_at: row.retires_at,
-            revoked_at: row.revoked_at,
+            kid: Kid::new(cells.kid.unwrap_or_else(|| "?".to_owned())),
+            alg: alg.unwrap_or(SigningAlgorithm::Rs256),
+            public_jwk: public_jwk.unwrap_or_default(),
+            longest_life: TimeDelta::seconds(cells.longest_life_s.unwrap_or(0).clamp(0, LONGEST_LIFE_S)),
+            created_at: time(cells.created_at),
+            published_at: time(cells.published_at),
+            activated_at: maybe(cells.activated_at),
+            demoted_at: maybe(cells.demoted_at),
+            retires_at: maybe(cells.retires_at),
+            revoked_at: maybe(cells.revoked_at),
+            damage,
         };
-        Ok(Self { key, sealed })
+        Self { key, sealed }
     }
 }
 
-/// Every key.
+/// Every key. One whose row is damaged says so and keeps nobody from the others.
 pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
-    let rows: Vec<SigningKeyRow> =
-        on!(conn, |c| { sqlx::query_as(concat!("SELECT ", columns!(), " FROM signing_keys")).fetch_all(c) })?;
-    rows.into_iter().map(StoredKey::try_from).collect()
+    let cells: Vec<Cells> = on!(conn, |c| async {
+        let rows = sqlx::query(concat!("SELECT ", columns!(), " FROM signing_keys")).fetch_all(c).await?;
+        let cells = rows.iter().map(|row| Cells {
+            kid: row.try_get("kid").ok(),
+            alg: row.try_get("alg").ok(),
+            public_jwk: row.try_get("public_jwk").ok(),
+            sealed_private: row.try_get("sealed_private").ok(),
+            master_key_id: row.try_get("master_key_id").ok(),
+            longest_life_s: row.try_get("longest_life_s").ok(),
+            created_at: row.try_get("created_at").ok(),
+            published_at: row.try_get("published_at").ok(),
+            activated_at: row.try_get("activated_at").ok(),
+            demoted_at: row.try_get("demoted_at").ok(),
+            retires_at: row.try_get("retires_at").ok(),
+            revoked_at: row.try_get("revoked_at").ok(),
+        });
+        Ok::<_, sqlx::Error>(cells.collect())
+    })?;
+    Ok(cells.into_iter().map(StoredKey::from).collect())
+}
+
+/// How often the signing keys have changed.
+pub async fn epoch(conn: &mut Conn) -> Result<i64, StoreError> {
+    Ok(on!(conn, |c| { sqlx::query_scalar("SELECT epoch FROM signing_keys_epoch").fetch_one(c) })?)
+}
+
+/// Counts a change of the signing keys, in the transaction that makes it.
+pub(super) async fn count_change(tx: &mut Tx) -> Result<(), StoreError> {
+    execute!(tx, sqlx::query("UPDATE signing_keys_epoch SET epoch = epoch + 1"))?;
+    Ok(())
 }
 
 row! {
@@ -85,9 +135,11 @@ row! {
     }
 }
 
-/// Every sealed private key, that of the current key first. Asked before migrations are run, so these four columns are here
-/// to stay.
-pub async fn sealed(conn: &mut Conn) -> Result<Vec<(Kid, SigningAlgorithm, SealedPrivateKey)>, StoreError> {
+/// Every sealed private key, that of the current key first; without an algorithm when that cannot be read. Asked before
+/// migrations are run, so these four columns are here to stay.
+pub async fn sealed(
+    conn: &mut Conn,
+) -> Result<Vec<(Kid, Option<SigningAlgorithm>, SealedPrivateKey)>, StoreError> {
     let rows: Vec<SealedRow> = on!(conn, |c| {
         sqlx::query_as(
             "SELECT kid, alg, sealed_private, master_key_id FROM signing_keys
@@ -97,36 +149,115 @@ pub async fn sealed(conn: &mut Conn) -> Result<Vec<(Kid, SigningAlgorithm, Seale
     })?;
     let keys = rows.into_iter().filter_map(|row| {
         let sealed = SealedPrivateKey { master_key_id: row.master_key_id?, ciphertext: row.sealed_private? };
-        Some((row.kid, row.alg, sealed))
+        Some((Kid::new(row.kid), SigningAlgorithm::parse(&row.alg), sealed))
     });
-    keys.map(|(kid, alg, sealed)| {
-        let unknown = || StoreError::Corrupt { table: "signing_keys", column: "alg", row: kid.clone() };
-        let alg = SigningAlgorithm::parse(&alg).ok_or_else(unknown)?;
-        Ok((Kid::new(kid), alg, sealed))
-    })
-    .collect()
+    Ok(keys.collect())
 }
 
-/// Adds a key. `Duplicate` when there already is a current or a next one, or this kid.
-pub async fn insert(tx: &mut Tx, key: &SigningKey, sealed: &SealedPrivateKey) -> Result<(), StoreError> {
+/// Adds a key; one that only verifies has no private half. `Duplicate` when there already is a current or a next one, or
+/// this kid.
+pub async fn insert(
+    tx: &mut Tx,
+    key: &SigningKey,
+    sealed: Option<&SealedPrivateKey>,
+) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query(
             "INSERT INTO signing_keys (kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s,
-                                       created_at, published_at, activated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                                       created_at, published_at, activated_at, demoted_at, retires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         )
         .bind(key.kid.as_str())
         .bind(key.alg.as_str())
         .bind(key.public_jwk.to_string())
-        .bind(&sealed.ciphertext)
-        .bind(&sealed.master_key_id)
+        .bind(sealed.map(|sealed| sealed.ciphertext.as_slice()))
+        .bind(sealed.map(|sealed| sealed.master_key_id.as_str()))
         .bind(key.longest_life.num_seconds())
         .bind(key.created_at)
         .bind(key.published_at)
         .bind(key.activated_at)
+        .bind(key.demoted_at)
+        .bind(key.retires_at)
     )?;
     Ok(())
+}
+
+/// Takes a key out for good, wherever it stood, and erases its private half. `false` when it was revoked before.
+pub async fn revoke(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE signing_keys SET revoked_at = $1, sealed_private = NULL, master_key_id = NULL
+             WHERE kid = $2 AND revoked_at IS NULL",
+        )
+        .bind(now)
+        .bind(kid.as_str())
+    )?;
+    Ok(changed == 1)
+}
+
+/// Takes back a next key, which has signed nothing: it is retired at once. `false` when it was not next.
+pub async fn withdraw(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE signing_keys SET demoted_at = $1, retires_at = $1, sealed_private = NULL, master_key_id = NULL
+             WHERE kid = $2 AND activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL",
+        )
+        .bind(now)
+        .bind(kid.as_str())
+    )?;
+    Ok(changed == 1)
+}
+
+/// Ends a previous key's time early. `false` when it was not previous any more.
+pub async fn retire(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE signing_keys SET retires_at = $1
+             WHERE kid = $2 AND demoted_at IS NOT NULL AND retires_at > $1 AND revoked_at IS NULL",
+        )
+        .bind(now)
+        .bind(kid.as_str())
+    )?;
+    Ok(changed == 1)
+}
+
+/// Puts a private half sealed anew in the place of the one it was made from. `false` when that one is there no more.
+pub async fn reseal(
+    tx: &mut Tx,
+    kid: &Kid,
+    before: &SealedPrivateKey,
+    after: &SealedPrivateKey,
+) -> Result<bool, StoreError> {
+    let changed = execute!(
+        tx,
+        sqlx::query(
+            "UPDATE signing_keys SET sealed_private = $1, master_key_id = $2
+             WHERE kid = $3 AND sealed_private = $4 AND master_key_id = $5",
+        )
+        .bind(&after.ciphertext)
+        .bind(&after.master_key_id)
+        .bind(kid.as_str())
+        .bind(&before.ciphertext)
+        .bind(&before.master_key_id)
+    )?;
+    Ok(changed == 1)
+}
+
+/// The keys that have left the JWK Set by the clock since this was last asked; each is told once.
+pub async fn note_retirements(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Kid>, StoreError> {
+    let kids: Vec<String> = on!(tx, |c| {
+        sqlx::query_scalar(
+            "UPDATE signing_keys SET retirement_noted_at = $1
+             WHERE retires_at <= $1 AND retirement_noted_at IS NULL AND revoked_at IS NULL RETURNING kid",
+        )
+        .bind(now)
+        .fetch_all(c)
+    })?;
+    Ok(kids.into_iter().map(Kid::new).collect())
 }
 
 /// Ends a current key's signing and erases its private half. `false` when it was not current.

@@ -69,13 +69,21 @@ impl RefreshToken {
     }
 }
 
-/// Makes refresh tokens under the first master key and knows those made under any.
+/// Makes refresh tokens and knows those made under any configured master key.
 pub struct RefreshKeys<'a>(pub &'a MasterKeys);
 
 impl RefreshKeys<'_> {
-    /// The token of one generation of one session. The same every time it is asked.
-    pub fn token(&self, session: SessionId, generation: i64, client: &ClientId) -> RefreshTokenText {
-        let mac = mac(self.0.first(), session, generation, client);
+    /// The token of one generation of one session. The same every time it is asked, as long as it is asked under the same
+    /// master key: the one the session names or, where that is not configured, the first.
+    pub fn token(
+        &self,
+        session: SessionId,
+        generation: i64,
+        client: &ClientId,
+        master_key_id: Option<&str>,
+    ) -> RefreshTokenText {
+        let master = master_key_id.and_then(|id| self.0.by_id(id)).unwrap_or(self.0.first());
+        let mac = mac(master, session, generation, client);
         RefreshToken { session, generation, mac }.to_text()
     }
 
@@ -121,6 +129,7 @@ mod tests {
             SessionId(Uuid::from_u128(7)),
             generation,
             &ClientId::first_party(),
+            None,
         );
         text.expose().to_owned()
     }

@@ -133,7 +133,7 @@ fn check(claims: &AccessClaims, expected: &Expected<'_>, now: DateTime<Utc>) -> 
 mod tests {
     use super::*;
     use crate::domain::{KeyPolicy, KeySet, SigningKey};
-    use crate::keys::{Mint, MintedKey, Signer};
+    use crate::keys::{Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
     use crate::tokens::{Audience, issue};
     use serde_json::{Value, json};
     use uuid::Uuid;
@@ -152,6 +152,7 @@ mod tests {
             alg: minted.alg,
             public_jwk: minted.public_jwk.clone(),
             longest_life: TimeDelta::minutes(10),
+            damage: None,
             created_at: at(NOW),
             published_at: at(NOW),
             activated_at: activated_at.map(at),
@@ -177,7 +178,10 @@ mod tests {
         let mint = Mint::new(2048);
         let (current, next) = (mint.take().unwrap(), mint.take().unwrap());
         let set = KeySet::new(vec![key(&next, None), key(&current, Some(NOW))]).unwrap();
-        (Keyring::new(set, signer(&current).into(), &policy, at(NOW), 1).unwrap(), current, next)
+        let opened = Opened { signer: signer(&current), ciphertext: vec![] };
+        let private = PrivateHalves { current: Some(opened.into()), next: None };
+        let reading = Reading { at: at(NOW), ticket: 1, epoch: 1 };
+        (Keyring::new(set, private, vec![], &policy, reading), current, next)
     }
 
     fn claims() -> AccessClaims {

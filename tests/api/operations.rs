@@ -61,7 +61,7 @@ async fn a_view_of_the_keys_that_is_too_old_signs_nothing() {
     app.login("ada@x.test").await;
     assert!(app.app.keyring.load_full().unwrap().read_at() > read_at, "read anew before signing");
     // With keys that cannot be read any more, the last good set is served and nothing is signed by it.
-    app.database.execute("UPDATE signing_keys SET public_jwk = 'damaged' WHERE activated_at IS NULL").await;
+    app.database.execute("DELETE FROM signing_keys WHERE activated_at IS NULL").await;
     app.advance(chrono::TimeDelta::seconds(6));
     app.try_login("ada@x.test", crate::support::PASSWORD).await.expect_problem(503, "keys_unavailable");
     app.get("/health/ready").await.expect_problem(503, "keys_unavailable");

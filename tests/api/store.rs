@@ -46,6 +46,7 @@ fn session(user: UserId, now: DateTime<Utc>) -> Session {
         revoked_at: None,
         ip: Some("2001:db8::1".parse().unwrap()),
         user_agent: Some("agent".to_owned()),
+        master_key_id: Some("m".to_owned()),
     }
 }
 
@@ -164,7 +165,7 @@ on_both! {
         assert_eq!((read.user_id, read.ip, read.user_agent), (ada.id, first.ip, first.user_agent.clone()));
         assert_eq!((read.created_at, read.expires_at, read.amr.as_str()), (at(0), first.expires_at, "pwd"));
 
-        let moved = sessions::advance(conn, first.id, 1, &client, &LIMITS, at(5)).await.unwrap().unwrap();
+        let moved = sessions::advance(conn, first.id, 1, &client, "m", &LIMITS, at(5)).await.unwrap().unwrap();
         assert_eq!((moved.generation, moved.replays, moved.last_used_at), (2, 0, at(5)));
         for (generation, client, now) in [
             (1, client.clone(), at(6)),
@@ -173,18 +174,18 @@ on_both! {
             (2, client.clone(), at(5) + LIMITS.idle_life),
             (2, client.clone(), first.expires_at),
         ] {
-            assert!(sessions::advance(conn, first.id, generation, &client, &LIMITS, now).await.unwrap().is_none());
+            assert!(sessions::advance(conn, first.id, generation, &client, "m", &LIMITS, now).await.unwrap().is_none());
         }
         for count in 0..=SessionLimits::MAX_REPLAYS {
             let counted = sessions::count_replay(conn, first.id, 2).await.unwrap();
             assert_eq!(counted, count < SessionLimits::MAX_REPLAYS, "{count}");
         }
         assert!(!sessions::count_replay(conn, first.id, 1).await.unwrap());
-        let moved = sessions::advance(conn, first.id, 2, &client, &LIMITS, at(7)).await.unwrap().unwrap();
+        let moved = sessions::advance(conn, first.id, 2, &client, "m", &LIMITS, at(7)).await.unwrap().unwrap();
         assert_eq!(moved.replays, 0);
         assert!(sessions::revoke(conn, first.id, at(8)).await.unwrap());
         assert!(!sessions::revoke(conn, first.id, at(9)).await.unwrap());
-        assert!(sessions::advance(conn, first.id, 3, &client, &LIMITS, at(9)).await.unwrap().is_none());
+        assert!(sessions::advance(conn, first.id, 3, &client, "m", &LIMITS, at(9)).await.unwrap().is_none());
         assert!(!sessions::count_replay(conn, first.id, 3).await.unwrap());
     }
 
@@ -237,6 +238,7 @@ on_both! {
             alg: SigningAlgorithm::Rs256,
             public_jwk: json!({ "kid": "new", "n": "\u{e4}" }),
             longest_life: TimeDelta::minutes(3),
+            damage: None,
             created_at: at(1),
             published_at: at(1),
             activated_at: None,
@@ -245,7 +247,7 @@ on_both! {
             revoked_at: None,
         };
         let sealed = SealedPrivateKey { master_key_id: "m".to_owned(), ciphertext: vec![0, 1, 255] };
-        signing_keys::insert(&mut tx, &new, &sealed).await.unwrap();
+        signing_keys::insert(&mut tx, &new, Some(&sealed)).await.unwrap();
         signing_keys::postpone_publication(&mut tx, &next.kid, at(-9)).await.unwrap();
         signing_keys::postpone_publication(&mut tx, &new.kid, at(4)).await.unwrap();
         signing_keys::postpone_publication(&mut tx, &new.kid, at(3)).await.unwrap();

@@ -1,4 +1,4 @@
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -7,16 +7,29 @@ use super::super::body::Body;
 use super::super::caller::{KeysRead, KeysRotate, Permit};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
-use crate::domain::{Reason, Trigger};
-use crate::flows::{RotateKeys, load_keyring, rotate_keys};
-use crate::views::{KeyListView, RotationView};
+use crate::domain::{Kid, Reason, Trigger};
+use crate::flows::{RevokeKey, RotateKeys, list_keys, propagation_of, revoke_key, rotate_keys};
+use crate::views::{KeyListView, PropagationView, RevocationView, RotationView};
 
 /// All signing keys, newest first, as the database holds them now.
 #[utoipa::path(get, path = "/admin/keys", tag = "admin", security(("bearer" = ["keys:read"])),
     responses((status = 200, body = KeyListView)))]
 pub async fn list(app: AppData, _: Permit<KeysRead>) -> Result<HttpResponse, Problem> {
-    let keyring = load_keyring(&app).await?;
-    Ok(HttpResponse::Ok().json(KeyListView::of(keyring.set(), &app.settings.key_policy, app.clock.now())))
+    Ok(HttpResponse::Ok().json(list_keys(&app).await?))
+}
+
+/// Which services have fetched the set since this key was published: by user agent and network, over all nodes, those that
+/// have not first. At most 1000.
+#[utoipa::path(get, path = "/admin/keys/{kid}/propagation", tag = "admin", security(("bearer" = ["keys:read"])),
+    params(("kid" = String, Path)),
+    responses((status = 200, body = PropagationView)))]
+pub async fn propagation(
+    app: AppData,
+    _: Permit<KeysRead>,
+    kid: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let found = propagation_of(&app, &Kid::new(kid.into_inner())).await?;
+    Ok(HttpResponse::Ok().json(found.ok_or_else(|| Problem::new(Code::NotFound))?))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -53,16 +66,62 @@ pub async fn rotate(
 ) -> Result<HttpResponse, Problem> {
     let request: RotateRequest = body.json_or_default().await?;
     let idempotency_key = idempotency_key(&http)?;
-    let reason = request.reason.as_deref().filter(|reason| !reason.trim().is_empty()).map(Reason::parse);
-    let reason = reason.transpose().map_err(|error| Problem::new(Code::InvalidParameter).detail(error))?;
     let rotation = RotateKeys {
         trigger: if request.force { Trigger::Forced } else { Trigger::Operator },
-        reason,
+        reason: reason(request.reason.as_deref())?,
         dry_run: request.dry_run,
         idempotency_key,
         origin: source.origin(permit.actor()),
     };
     Ok(HttpResponse::Ok().json(rotate_keys(&app, rotation).await?))
+}
+
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeRequest {
+    /// Kept in the audit table.
+    #[schema(max_length = 500)]
+    reason: Option<String>,
+    /// Only tell what it would cost.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Takes a stolen key out at once. If it signed, a key that was never published signs on, and the waiting key goes too.
+/// Tokens under the key are refused by this server within seconds and by services when their cached set is renewed; sessions
+/// live on and refresh. Revoking a key again changes nothing.
+#[utoipa::path(post, path = "/admin/keys/{kid}/revoke", tag = "admin", security(("bearer" = ["keys:rotate"])),
+    params(
+        ("kid" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable characters"),
+    ),
+    request_body(content = RevokeRequest),
+    responses(
+        (status = 200, body = RevocationView),
+        (status = 422, description = "`reason_required` or `idempotency_key_reused`", body = ProblemView, content_type = "application/problem+json"),
+    ))]
+pub async fn revoke(
+    app: AppData,
+    permit: Permit<KeysRotate>,
+    kid: web::Path<String>,
+    http: HttpRequest,
+    source: Source,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let request: RevokeRequest = body.json_or_default().await?;
+    let revocation = RevokeKey {
+        kid: Kid::new(kid.into_inner()),
+        reason: reason(request.reason.as_deref())?.ok_or_else(|| Problem::new(Code::ReasonRequired))?,
+        dry_run: request.dry_run,
+        idempotency_key: idempotency_key(&http)?,
+        origin: source.origin(permit.actor()),
+    };
+    Ok(HttpResponse::Ok().json(revoke_key(&app, revocation).await?))
+}
+
+fn reason(given: Option<&str>) -> Result<Option<Reason>, Problem> {
+    let reason = given.filter(|reason| !reason.trim().is_empty()).map(Reason::parse);
+    reason.transpose().map_err(|error| Problem::new(Code::InvalidParameter).detail(error))
 }
 
 fn idempotency_key(http: &HttpRequest) -> Result<Option<String>, Problem> {

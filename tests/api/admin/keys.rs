@@ -14,7 +14,7 @@ on_both! {
         let members: Vec<&String> = keys[0].as_object().unwrap().keys().collect();
         assert_eq!(
             members,
-            ["activated_at", "alg", "created_at", "demoted_at", "eligible_at", "kid", "published_at", "retires_at", "revoked_at", "status"]
+            ["activated_at", "alg", "created_at", "demoted_at", "eligible_at", "kid", "propagation", "published_at", "retires_at", "revoked_at", "status"]
         );
         assert_eq!(part(&admin, 0)["kid"], keys[1]["kid"]);
         let published = kids(&app.get("/.well-known/jwks.json").await.json());
@@ -171,8 +171,168 @@ on_both! {
         let mut key = signing_keys::all(conn).await.unwrap().remove(0);
         let sealed = key.sealed.take().unwrap();
         key.key.kid = chancery::domain::Kid::new("another".to_owned());
-        let refused = signing_keys::insert(&mut tx, &key.key, &sealed).await;
+        let refused = signing_keys::insert(&mut tx, &key.key, Some(&sealed)).await;
         assert!(matches!(refused, Err(chancery::store::StoreError::Duplicate)), "{refused:?}");
+    }
+
+    async fn a_revoked_key_is_gone_at_once_and_one_never_published_signs_on(app: TestApp) {
+        let login = app.newcomer("ada@x.test").await;
+        let stolen_token = app.admin().await;
+        let before = kids(&app.get("/.well-known/jwks.json").await.json());
+        let path = format!("/admin/keys/{}/revoke", before[0]);
+        let revoked = app.post_as(&stolen_token, &path, json!({ "reason": "a laptop is gone" })).await.expect(200).json();
+        assert_eq!((revoked["revoked"]["kid"].as_str(), revoked["revoked"]["status"].as_str()), (Some(&*before[0]), Some("revoked")));
+        assert_eq!(revoked["dropped"]["kid"], before[1], "the waiting key lay in the same place");
+        let jwks = app.get("/.well-known/jwks.json").await;
+        let after = kids(&jwks.json());
+        assert_eq!(after.len(), 2);
+        assert!(after.iter().all(|kid| !before.contains(kid)), "both were never published before");
+        assert_eq!((revoked["current"]["kid"].as_str(), revoked["next"]["kid"].as_str()), (Some(&*after[0]), Some(&*after[1])));
+        assert_eq!(jwks.header("cache-control"), "no-cache");
+        // Our own endpoints refuse its tokens, and the sessions live on.
+        app.get_as(&stolen_token, "/auth/me").await.expect_problem(401, "invalid_token");
+        app.get_as(&login.access_token(), "/auth/me").await.expect_problem(401, "invalid_token");
+        let fresh = app.refresh(&login.refresh_token()).await.expect(200);
+        assert_eq!(part(&fresh.access_token(), 0)["kid"], after[0]);
+        app.get_as(&fresh.access_token(), "/auth/me").await.expect(200);
+        app.advance(TimeDelta::minutes(59));
+        assert_eq!(app.get("/.well-known/jwks.json").await.header("cache-control"), "no-cache");
+        app.advance(TimeDelta::minutes(2));
+        assert!(app.get("/.well-known/jwks.json").await.header("cache-control").starts_with("public, max-age="));
+        let erased = "SELECT count(*) FROM signing_keys WHERE revoked_at IS NOT NULL AND sealed_private IS NULL";
+        assert_eq!(app.database.count(erased).await, 2);
+        let told = "SELECT count(*) FROM audit WHERE event = 'key_revoked' AND actor LIKE 'user:%' AND detail LIKE '%a laptop is gone%'";
+        assert_eq!(app.database.count(told).await, 2);
+    }
+
+    async fn revoking_the_waiting_key_leaves_the_signing_one_alone(app: TestApp) {
+        let admin = app.admin().await;
+        let before = kids(&app.get("/.well-known/jwks.json").await.json());
+        let path = format!("/admin/keys/{}/revoke", before[1]);
+        let revoked = app.post_as(&admin, &path, json!({ "reason": "test" })).await.expect(200).json();
+        assert_eq!((revoked["current"]["kid"].as_str(), &revoked["dropped"]), (Some(&*before[0]), &Value::Null));
+        let after = kids(&app.get("/.well-known/jwks.json").await.json());
+        assert_eq!((after.len(), &after[0]), (2, &before[0]));
+        assert_ne!(after[1], before[1]);
+        app.get_as(&admin, "/auth/me").await.expect(200);
+        // Its successor's lead begins anew.
+        app.advance(TimeDelta::seconds(1));
+        app.post_as(&admin, "/admin/keys/rotate", json!({})).await.expect_problem(409, "key_not_eligible");
+    }
+
+    async fn revoking_a_previous_key_takes_only_that_one(app: TestApp) {
+        let old = app.admin().await;
+        app.post_as(&old, "/admin/keys/rotate", json!({ "force": true, "reason": "test" })).await.expect(200);
+        let admin = app.login("admin@x.test").await.access_token();
+        let before = kids(&app.get("/.well-known/jwks.json").await.json());
+        let path = format!("/admin/keys/{}/revoke", part(&old, 0)["kid"].as_str().unwrap());
+        app.post_as(&admin, &path, json!({ "reason": "test" })).await.expect(200);
+        assert_eq!(kids(&app.get("/.well-known/jwks.json").await.json()), before[..2]);
+        app.get_as(&old, "/auth/me").await.expect_problem(401, "invalid_token");
+        app.get_as(&admin, "/auth/me").await.expect(200);
+        let list = app.get_as(&admin, "/admin/keys").await.json();
+        assert_eq!(statuses(&list), ["next", "current", "revoked"]);
+    }
+
+    async fn revoking_needs_a_reason_and_a_key_and_is_done_once(app: TestApp) {
+        let admin = app.admin().await;
+        let kid = part(&admin, 0)["kid"].as_str().unwrap().to_owned();
+        let path = format!("/admin/keys/{kid}/revoke");
+        for reasonless in [json!({}), json!({ "reason": " " })] {
+            app.post_as(&admin, &path, reasonless).await.expect_problem(422, "reason_required");
+        }
+        app.post_as(&admin, "/admin/keys/nobodys/revoke", json!({ "reason": "x" })).await.expect_problem(404, "not_found");
+        app.send(Method::GET, &path, &[], None).await.expect_problem(405, "method_not_allowed");
+        app.post_as(&admin, &path, json!({ "reason": "x" })).await.expect(200);
+        let keys = app.database.count("SELECT count(*) FROM signing_keys").await;
+        let admin = app.login("admin@x.test").await.access_token();
+        let again = app.post_as(&admin, &path, json!({ "reason": "twice" })).await.expect(200).json();
+        assert_eq!(again["revoked"]["kid"], kid);
+        assert_eq!(app.database.count("SELECT count(*) FROM signing_keys").await, keys);
+    }
+
+    async fn sixteen_revocations_at_once_are_one(app: TestApp) {
+        let admin = app.admin().await;
+        let path = format!("/admin/keys/{}/revoke", part(&admin, 0)["kid"].as_str().unwrap());
+        let body = json!({ "reason": "test" });
+        let answers = join_all((0..16).map(|_| app.post_as(&admin, &path, body.clone()))).await;
+        // Those that come after it are asked by a dead token.
+        assert!(answers.iter().all(|answer| answer.status == 200 || answer.status == 401));
+        assert!(answers.iter().any(|answer| answer.status == 200));
+        assert_eq!(app.database.count("SELECT count(*) FROM signing_keys").await, 4);
+        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'key_revoked'").await, 2);
+    }
+
+    async fn a_dry_revocation_tells_the_cost_and_changes_nothing(app: TestApp) {
+        let admin = app.admin().await;
+        for name in ["a@x.test", "b@x.test", "c@x.test"] {
+            app.newcomer(name).await;
+        }
+        app.advance(TimeDelta::minutes(3));
+        let last = app.login("a@x.test").await;
+        let path = format!("/admin/keys/{}/revoke", part(&admin, 0)["kid"].as_str().unwrap());
+        let before = app.get("/.well-known/jwks.json").await.text;
+        let told = app.post_as(&admin, &path, json!({ "reason": "test", "dry_run": true })).await.expect(200).json();
+        assert_eq!(told["dry_run"], true);
+        assert_eq!((told["current"].clone(), told["next"].clone()), (Value::Null, Value::Null));
+        assert_eq!(told["impact"]["live_sessions"], 5);
+        assert_eq!(told["impact"]["valid_tokens"], 5);
+        let expires_at = part(&last.access_token(), 1)["exp"].as_i64().unwrap();
+        let told_at = told["impact"]["last_expires_at"].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+        assert_eq!(told_at.timestamp(), expires_at);
+        assert_eq!(told["impact"]["seconds_until_last_expires"], 600);
+        assert_eq!(app.get("/.well-known/jwks.json").await.text, before);
+        app.advance(TimeDelta::minutes(8));
+        let told = app.post_as(&last.access_token(), &path, json!({ "reason": "test", "dry_run": true })).await;
+        told.expect_problem(403, "insufficient_scope");
+        let admin = app.login("admin@x.test").await.access_token();
+        let told = app.post_as(&admin, &path, json!({ "reason": "test", "dry_run": true })).await.expect(200).json();
+        assert_eq!(told["impact"]["valid_tokens"], 2, "five have expired but one, and one is new");
+    }
+
+    async fn the_same_idempotency_key_revokes_once(app: TestApp) {
+        let admin = app.admin().await;
+        app.post_as(&admin, "/admin/keys/rotate", json!({ "force": true, "reason": "test" })).await.expect(200);
+        let path = format!("/admin/keys/{}/revoke", part(&admin, 0)["kid"].as_str().unwrap());
+        let admin = app.login("admin@x.test").await.access_token();
+        let revoke = async |reason: &str| {
+            let auth = bearer(&admin);
+            let headers = [("content-type", "application/json"), ("authorization", auth.as_str()), ("idempotency-key", "a")];
+            app.send(Method::POST, &path, &headers, Some(json!({ "reason": reason }).to_string())).await
+        };
+        let first = revoke("test").await.expect(200);
+        assert_eq!(revoke("test").await.expect(200).text, first.text);
+        revoke("another").await.expect_problem(422, "idempotency_key_reused");
+    }
+
+    async fn it_is_known_which_services_have_a_key(app: TestApp) {
+        let admin = app.admin().await;
+        let fetch = async |agent: &str| {
+            app.send(Method::GET, "/.well-known/jwks.json", &[("user-agent", agent)], None).await.expect(200)
+        };
+        fetch("orders/1.0").await;
+        fetch("billing/2.0").await;
+        app.advance(TimeDelta::minutes(1));
+        app.post_as(&admin, "/admin/keys/rotate", json!({ "force": true, "reason": "test" })).await.expect(200);
+        app.advance(TimeDelta::minutes(1));
+        let etag = fetch("orders/1.0").await.header("etag").to_owned();
+        app.send(Method::GET, "/.well-known/jwks.json", &[("user-agent", "cached"), ("if-none-match", &etag)], None).await.expect(304);
+        app.send(Method::HEAD, "/.well-known/jwks.json", &[("user-agent", "a probe")], None).await.expect(200);
+        let list = app.get_as(&admin, "/admin/keys").await.expect(200).json();
+        assert_eq!(list["keys"][0]["propagation"], json!({ "known": 3, "fetched": 2 }));
+        assert_eq!(list["keys"][1]["propagation"], json!({ "known": 3, "fetched": 3 }));
+        let next = list["keys"][0]["kid"].as_str().unwrap();
+        let told = app.get_as(&admin, &format!("/admin/keys/{next}/propagation")).await.expect(200).json();
+        let consumers = told["consumers"].as_array().unwrap();
+        assert_eq!((consumers[0]["user_agent"].as_str(), consumers[0]["fetched"].as_bool()), (Some("billing/2.0"), Some(false)));
+        assert!(consumers.iter().all(|consumer| consumer["network"] == "127.0.0.0/24"));
+        assert!(told["summary"].as_str().unwrap().starts_with("1 of 3 known consumers have not fetched this key, last seen "));
+        app.get_as(&admin, "/admin/keys/nobodys/propagation").await.expect_problem(404, "not_found");
+        app.open_the_gate();
+        let admin = app.login("admin@x.test").await.access_token();
+        let dry = app.post_as(&admin, "/admin/keys/rotate", json!({ "dry_run": true })).await.expect(200).json();
+        assert_eq!((dry["propagation"]["known"].as_i64(), dry["propagation"]["fetched"].as_i64()), (Some(3), Some(2)));
+        assert_eq!(dry["propagation"]["consumers"].as_array().unwrap().len(), 1);
     }
 
     async fn every_admin_route_needs_its_scope(app: TestApp) {
@@ -182,7 +342,7 @@ on_both! {
         let mut asked = 0;
         for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.starts_with("/admin")) {
             for method in item.as_object().unwrap().keys().filter(|name| *name != "parameters") {
-                let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000");
+                let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{kid}", "unknown");
                 let method: Method = method.to_uppercase().parse().unwrap();
                 let ask = async |token: Option<&str>| {
                     let auth = token.map(bearer).unwrap_or_default();
@@ -197,7 +357,7 @@ on_both! {
                 asked += 1;
             }
         }
-        assert_eq!(asked, 8);
+        assert_eq!(asked, 10);
         app.database.execute("UPDATE users SET status = 'disabled'").await;
         app.get_as(&admin, "/admin/keys").await.expect_problem(401, "invalid_token");
     }

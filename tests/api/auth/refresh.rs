@@ -133,6 +133,7 @@ on_both! {
             chancery::domain::SessionId(sid),
             1,
             &chancery::domain::ClientId::from_row("other".to_owned()),
+            None,
         );
         app.refresh(theirs.expose()).await.expect_problem(401, "invalid_grant");
         assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'refresh_wrong_client'").await, 1);

@@ -1,0 +1,19 @@
+use crate::app::App;
+use crate::domain::{AuditEvent, Origin};
+use crate::store::{StoreError, audit, signing_keys};
+
+/// Tells the audit table of keys that have left the JWK Set by the clock. Each is told once, by whichever node is first.
+pub async fn note_retirements(app: &App) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let retired = signing_keys::note_retirements(&mut tx, now).await?;
+    for kid in &retired {
+        let (event, origin) = (AuditEvent::KeyRetired, Origin::schedule());
+        audit::append(&mut tx, event, &origin, kid.as_str(), None, now).await?;
+    }
+    tx.commit().await?;
+    for kid in retired {
+        tracing::info!(event = "key_retired", %kid);
+    }
+    Ok(())
+}

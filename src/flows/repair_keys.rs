@@ -1,0 +1,106 @@
+use super::key_change::{ReadKeysError, settle};
+use super::new_key::{NewKeyError, insert_key, mint_key};
+use super::open_key::{OpenKeyError, open_key};
+use super::rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
+use crate::app::App;
+use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, Trigger};
+use crate::keys::MasterKeys;
+use crate::store::signing_keys::{self, StoredKey};
+use crate::store::{self, Conn, StoreError, audit};
+
+/// Why a damaged key is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum RepairKeysError {
+    #[error(transparent)]
+    Read(#[from] ReadKeysError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    NewKey(#[from] NewKeyError),
+    #[error(transparent)]
+    Rotate(#[from] RotateKeysError),
+}
+
+/// Replaces a key whose private half cannot be used: a waiting one by another, the signing one by rotating as soon as the
+/// gate allows it. Only where the row is damaged beyond doubt; a node that was given other master keys must not touch what
+/// it cannot read.
+pub async fn repair_keys(app: &App) -> Result<(), RepairKeysError> {
+    let Some(keyring) = app.keyring.load_full() else { return Ok(()) };
+    let set = keyring.set();
+    match (keyring.is_sound(&set.current().kid), keyring.is_sound(&set.next().kid)) {
+        (true, false) => replace_next(app).await,
+        (false, true) => replace_current(app).await,
+        // All is well, or nothing opens, which is no damage but the wrong master key.
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
+/// The current and the next key as they are stored.
+struct Pair {
+    current: StoredKey,
+    next: StoredKey,
+}
+
+async fn read_pair(conn: &mut Conn) -> Result<Option<Pair>, RepairKeysError> {
+    let mut stored = signing_keys::all(conn).await?;
+    let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect());
+    let set = set.map_err(ReadKeysError::from)?;
+    let mut take = |kid: &Kid| {
+        let at = stored.iter().position(|stored| stored.key.kid == *kid)?;
+        Some(stored.swap_remove(at))
+    };
+    Ok(take(&set.current().kid).zip(take(&set.next().kid)).map(|(current, next)| Pair { current, next }))
+}
+
+/// Whether `key` is damaged beyond doubt: a cell cannot be read, or it does not open under a master key that opens `other`.
+fn is_damaged(masters: &MasterKeys, key: &StoredKey, other: &StoredKey) -> bool {
+    let master = |stored: &StoredKey| stored.sealed.as_ref().map(|sealed| sealed.master_key_id.clone());
+    match open_key(masters, key) {
+        Ok(_) => false,
+        Err(OpenKeyError::Damaged { .. } | OpenKeyError::NoPrivateHalf(_)) => true,
+        Err(error) => error.is_damage() && master(key) == master(other) && open_key(masters, other).is_ok(),
+    }
+}
+
+async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
+    let minted = mint_key(&app.mint).await?;
+    let mut tx = app.db.begin().await?;
+    store::lock_signing_keys(&mut tx).await?;
+    let Some(Pair { current, next }) = read_pair(&mut tx).await? else { return Ok(()) };
+    let now = app.clock.now();
+    let withdrawn = is_damaged(&app.masters, &next, &current)
+        && signing_keys::withdraw(&mut tx, &next.key.kid, now).await?;
+    if !withdrawn {
+        app.mint.give_back(minted);
+        return Ok(());
+    }
+    insert_key(&mut tx, app, &minted, None, now).await?;
+    let detail =
+        serde_json::json!({ "reason": "its row is damaged", "next": minted.kid.as_str() }).to_string();
+    let (event, origin) = (AuditEvent::KeyWithdrawn, Origin::schedule());
+    audit::append(&mut tx, event, &origin, next.key.kid.as_str(), Some(&detail), now).await?;
+    store::announce_keys(&mut tx).await?;
+    tx.commit().await?;
+    tracing::error!(event = "next_key_replaced", kid = %next.key.kid, next = %minted.kid, "its row is damaged");
+    settle(app, now).await;
+    Ok(())
+}
+
+async fn replace_current(app: &App) -> Result<(), RepairKeysError> {
+    let pair = read_pair(&mut app.db.read().await?).await?;
+    let Some(Pair { current, next }) = pair else { return Ok(()) };
+    if !is_damaged(&app.masters, &current, &next) {
+        return Ok(());
+    }
+    let request = RotateKeys {
+        trigger: Trigger::Repair,
+        reason: Reason::parse("the row of the current key is damaged").ok(),
+        dry_run: false,
+        idempotency_key: None,
+        origin: Origin::schedule(),
+    };
+    match rotate_keys(app, request).await {
+        Ok(_) | Err(RotateKeysError::NotEligible { .. } | RotateKeysError::Superseded) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

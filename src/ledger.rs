@@ -1,0 +1,126 @@
+//! What this node has seen since it last told the database: who fetched the JWK Set, and how many tokens were signed.
+//!
+//! Counting is in memory and never in a request's way; the background task writes it down at every poll, so that the
+//! table holds what all nodes have seen. Bounded: a flood of invented user agents fills it and changes nothing else.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+
+use crate::domain::{Consumer, IssuedTokens, Kid, Sighting};
+
+/// See the room's opening.
+#[derive(Default)]
+pub struct Ledger(Mutex<Page>);
+
+/// What has been seen since the last page was taken.
+#[derive(Default)]
+pub struct Page {
+    pub consumers: HashMap<Consumer, Sighting>,
+    pub issued: HashMap<(Kid, DateTime<Utc>), IssuedTokens>,
+    /// Sightings there was no room for.
+    pub untracked: u64,
+}
+
+impl Ledger {
+    /// Somebody was given the JWK Set.
+    pub fn fetched(&self, consumer: Consumer, sighting: Sighting) {
+        self.write(|page| page.add_consumer(consumer, sighting));
+    }
+
+    /// A token was signed that expires then.
+    pub fn issued(&self, kid: &Kid, expires_at: DateTime<Utc>) {
+        let token = IssuedTokens { tokens: 1, last_expires_at: expires_at };
+        self.write(|page| page.add_issued((kid.clone(), IssuedTokens::minute(expires_at)), token));
+    }
+
+    /// Everything seen, and a new page.
+    pub fn take(&self) -> Page {
+        self.write(std::mem::take)
+    }
+
+    /// What could not be written down comes back, and is taken with the next page.
+    pub fn give_back(&self, taken: Page) {
+        self.write(|page| {
+            page.untracked += taken.untracked;
+            taken
+                .consumers
+                .into_iter()
+                .for_each(|(consumer, sighting)| page.add_consumer(consumer, sighting));
+            taken.issued.into_iter().for_each(|(at, tokens)| page.add_issued(at, tokens));
+        });
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Page) -> T) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Page {
+    pub fn is_empty(&self) -> bool {
+        self.consumers.is_empty() && self.issued.is_empty() && self.untracked == 0
+    }
+
+    fn add_consumer(&mut self, consumer: Consumer, sighting: Sighting) {
+        let is_full = self.consumers.len() >= Consumer::REMEMBERED;
+        match self.consumers.get_mut(&consumer) {
+            Some(seen) => *seen = seen.merge(sighting),
+            None if is_full => self.untracked += 1,
+            None => {
+                self.consumers.insert(consumer, sighting);
+            }
+        }
+    }
+
+    /// Bounded by the keys that sign and the minutes a token may live.
+    fn add_issued(&mut self, at: (Kid, DateTime<Utc>), tokens: IssuedTokens) {
+        self.issued.entry(at).and_modify(|sum| *sum = sum.plus(tokens)).or_insert(tokens);
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ledger(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(seconds)
+    }
+
+    #[test]
+    fn a_flood_of_user_agents_costs_bounded_memory() {
+        let ledger = Ledger::default();
+        for n in 0..5000 {
+            let consumer = Consumer::new(None, Some(&format!("agent {n}")));
+            ledger.fetched(consumer, Sighting { at: at(n), published_until: at(0) });
+        }
+        let page = ledger.take();
+        assert_eq!((page.consumers.len(), page.untracked), (1000, 4000));
+        assert!(ledger.take().is_empty());
+    }
+
+    #[test]
+    fn what_comes_back_is_added_to_what_was_seen_since() {
+        let ledger = Ledger::default();
+        let (kid, consumer) = (Kid::new("k".to_owned()), Consumer::new(None, None));
+        let see = |seconds| {
+            ledger.issued(&kid, at(seconds));
+            ledger
+                .fetched(consumer.clone(), Sighting { at: at(seconds), published_until: at(100 - seconds) });
+        };
+        see(70);
+        let taken = ledger.take();
+        see(80);
+        ledger.give_back(taken);
+        let page = ledger.take();
+        assert_eq!(page.issued[&(kid, at(60))], IssuedTokens { tokens: 2, last_expires_at: at(80) });
+        assert_eq!(page.consumers[&consumer], Sighting { at: at(80), published_until: at(30) });
+    }
+}
