@@ -66,7 +66,8 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
         history: Arc::clone(&history),
         leeway_s: LEEWAY_S,
     };
-    let kinds = services.0.iter().map(|service| Kind::new(service.name, Habit::Service(service.address.clone())));
+    let kinds =
+        services.0.iter().map(|service| Kind::new(service.name, Habit::Service(service.address.clone())));
     let fleet = Fleet::start(kinds.collect(), &world, |name| brief.chance(name));
     let mut teller = Teller::new(&cluster.api, &cluster.newcomer("teller").await?);
     let mut forger = Forger::new(brief.chance("forger"))?;
@@ -106,7 +107,13 @@ async fn rotate(admin: &Admin, node: &str, expected: &str) -> Outcome {
 }
 
 /// A genuine token, at once, at some moment, at its end, and sometimes when it is over.
-async fn present(teller: &mut Teller, node: &str, history: &History, fleet: &Fleet, chance: &mut Chance) -> Outcome {
+async fn present(
+    teller: &mut Teller,
+    node: &str,
+    history: &History,
+    fleet: &Fleet,
+    chance: &mut Chance,
+) -> Outcome {
     let token = teller.next(node, history).await?;
     let (now, end) = (now_ms(), token.exp * 1000 + PROMISE.leeway);
     let whole = usize::try_from(end - now).unwrap_or(0);
@@ -177,7 +184,10 @@ impl Services {
                 .stdout(out.try_clone()?)
                 .stderr(out);
             let child = command.spawn().map_err(|error| {
-                Failure::new(format!("{}: {error}; `scripts/interop --install` installs it", program.display()))
+                Failure::new(format!(
+                    "{}: {error}; `scripts/interop --install` installs it",
+                    program.display()
+                ))
             })?;
             let address = format!("http://127.0.0.1:{port}");
             services.0.push(Service { name, address, log, child });

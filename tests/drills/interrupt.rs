@@ -71,8 +71,12 @@ async fn run(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) -> Outco
     let nodes = cluster.addresses();
     let admin = cluster.admin().await?;
     let history = Arc::new(History::default());
-    let world =
-        World { api: cluster.api.clone(), nodes: nodes.clone(), history: Arc::clone(&history), leeway_s: LEEWAY_S };
+    let world = World {
+        api: cluster.api.clone(),
+        nodes: nodes.clone(),
+        history: Arc::clone(&history),
+        leeway_s: LEEWAY_S,
+    };
     let field = Arc::new(Field {
         api: cluster.api.clone(),
         nodes: nodes.clone(),
@@ -104,7 +108,8 @@ async fn run(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) -> Outco
         ended??;
     }
     let told = outcome?;
-    let (rotations, refused) = (field.rotations.load(Ordering::Relaxed), field.refused.load(Ordering::Relaxed));
+    let (rotations, refused) =
+        (field.rotations.load(Ordering::Relaxed), field.refused.load(Ordering::Relaxed));
     let (slowest, asked) = (*field.slowest.lock().expect("whole"), field.jwks_asked.load(Ordering::Relaxed));
     let field = Arc::into_inner(field).expect("everyone who asked has ended");
     let kinds = field.fleet.finish().await;
@@ -126,7 +131,11 @@ fn kinds() -> Vec<Kind> {
         Kind::library("keeps nothing", Keeps::Nothing, OnUnknown::Refuse),
         Kind::library("keeps max-age", Keeps::For(Duration::from_secs(1)), OnUnknown::Refuse),
         Kind::library("keeps forever, refetches at once", Keeps::Forever, OnUnknown::Refetch),
-        Kind::library("keeps forever, refetches after 100 ms", Keeps::Forever, OnUnknown::RefetchAfter(ms(100))),
+        Kind::library(
+            "keeps forever, refetches after 100 ms",
+            Keeps::Forever,
+            OnUnknown::RefetchAfter(ms(100)),
+        ),
     ]
 }
 
@@ -144,7 +153,8 @@ async fn disturb(
     for _ in 0..restarts {
         in_the_middle_of_a_rotation(cluster, field, &mut chance).await?;
         postgres.restart().await?;
-        let works = works_again(field, &mut probe).await.map_err(|failure| failure.during("after a restart"))?;
+        let works =
+            works_again(field, &mut probe).await.map_err(|failure| failure.during("after a restart"))?;
         after_restart.push(works.as_millis());
     }
     in_the_middle_of_a_rotation(cluster, field, &mut chance).await?;
@@ -153,7 +163,8 @@ async fn disturb(
     tokio::time::sleep(Duration::from_secs(frozen_for)).await;
     field.frozen.store(false, Ordering::Relaxed);
     drop(paused);
-    let thawed = works_again(field, &mut probe).await.map_err(|failure| failure.during("after the freeze"))?;
+    let thawed =
+        works_again(field, &mut probe).await.map_err(|failure| failure.during("after the freeze"))?;
     one_of_each(&cluster.database).await?;
     let mut jwks = field.jwks_frozen.lock().expect("whole").clone();
     let (asked, p99) = (jwks.len(), quantile(&mut jwks, 0.99));
@@ -216,7 +227,8 @@ async fn cut_and_rotate(
         let answer = field.api.post_as(&token, node, "/admin/keys/rotate", json!({})).await;
         (answer, Instant::now())
     };
-    let (kept_cut, (answer, rotated)) = tokio::join!(postgres.keep_cutting_listeners(&cluster.database), rotating);
+    let (kept_cut, (answer, rotated)) =
+        tokio::join!(postgres.keep_cutting_listeners(&cluster.database), rotating);
     kept_cut?;
     answer?.expect(200)?;
     all_agree_quietly(field).await.map_err(|failure| failure.during("with the listeners cut"))?;

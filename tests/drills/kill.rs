@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::support::cluster::kid_of;
+use crate::support::api::kids;
+use crate::support::cluster::{MASTER_KEY, kid_of};
 use crate::support::history::{History, Token, Verdict};
 use crate::support::invariants::{all_agree, is_rotation, one_of_each};
 use crate::support::issuing::Teller;
 use crate::support::verifier::{decoding_keys, judge};
 use crate::support::{
-    Admin, Answer, Brief, Chance, Cluster, Database, Failure, Outcome, Postgres, ensure, ms, now_ms, quantile, within,
+    Admin, Answer, Brief, Chance, Cluster, Database, Failure, Outcome, Postgres, Program, ensure, ms, now_ms,
+    quantile, within,
 };
 
 const READY_WITHIN: Duration = Duration::from_secs(2);
@@ -26,11 +28,18 @@ const LEEWAY_S: i64 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Operation {
     Rotate,
+    Revoke,
+    Rewrap,
 }
 
-impl Operation {
-    const ALL: [Self; 1] = [Self::Rotate];
-}
+/// Everything that is interrupted, with how often.
+const INTERRUPTED: [(Operation, Way, usize); 5] = [
+    (Operation::Rotate, Way::Http, 4),
+    (Operation::Revoke, Way::Http, 3),
+    (Operation::Rotate, Way::Command, 1),
+    (Operation::Revoke, Way::Command, 1),
+    (Operation::Rewrap, Way::Command, 2),
+];
 
 /// How it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,9 +54,16 @@ enum Way {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     NotDone,
+    /// Only what is done key by key, and goes on where it was.
+    PartlyDone,
     DoneUnanswered,
     Answered,
 }
+
+/// A second master key, in the form of [`MASTER_KEY`].
+const OTHER_MASTER_KEY: &str = "other:ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+/// Nothing revoked is accepted for longer.
+const DEAD_WITHIN: Duration = Duration::from_secs(5);
 
 /// One database with its nodes, through all its rounds.
 struct Bench {
@@ -87,6 +103,7 @@ async fn drill_one(
         .set("CHANCERY_TOKENS__ACCESS_LIFE", LIFE)
         .set("CHANCERY_TOKENS__LEEWAY", format!("{LEEWAY_S}s"))
         .set("CHANCERY_SESSIONS__REFRESH_GRACE", "60s");
+    cluster.set("CHANCERY_KEYS__MASTER_KEYS", format!("{MASTER_KEY},{OTHER_MASTER_KEY}"));
     let begun = cluster.start(nodes).await;
     if let Err(failure) = begun {
         return cluster.conclude(Err(failure));
@@ -110,15 +127,16 @@ async fn drill_one(
 
 impl Bench {
     async fn rounds(&mut self, rounds: usize) -> Outcome {
-        for operation in Operation::ALL {
-            for way in [Way::Http, Way::Command] {
-                let took = self.undisturbed(operation, way).await?;
-                self.usual.insert((operation, way), took);
-            }
+        for (operation, way, _) in INTERRUPTED {
+            let took = self.undisturbed(operation, way).await?;
+            self.usual.insert((operation, way), took);
         }
+        let often: Vec<(Operation, Way)> = INTERRUPTED
+            .iter()
+            .flat_map(|(operation, way, times)| std::iter::repeat_n((*operation, *way), *times))
+            .collect();
         for round in 0..rounds {
-            let operation = *self.chance.pick(&Operation::ALL);
-            let way = if self.chance.below(3) == 0 { Way::Command } else { Way::Http };
+            let (operation, way) = *self.chance.pick(&often);
             let victim = self.chance.below(self.cluster.nodes.len());
             let after = self.chance.up_to(self.usual[&(operation, way)].mul_f64(1.3));
             let what = format!("round {round}, {operation:?} by {way:?}, killed after {after:?}");
@@ -137,7 +155,8 @@ impl Bench {
                 self.ask(operation, 0).await?.await??.expect(200)?;
             }
             Way::Command => {
-                self.cluster.program.run("command", arguments(operation), "").await?;
+                let arguments = self.arguments(operation).await?;
+                self.run("command", operation, &arguments).await?;
             }
         }
         Ok(begun.elapsed())
@@ -147,6 +166,7 @@ impl Bench {
         let node = self.cluster.nodes[victim].address.clone();
         self.teller.next(&node, &self.history).await?;
         let before = kid_of(&self.admin.key(&node, "current").await?);
+        let to_rewrap = self.not_under(OTHER_MASTER_KEY).await?;
         let answered = match way {
             Way::Http => self.kill_node(operation, victim, after).await?,
             Way::Command => self.kill_command(operation, after).await?,
@@ -155,17 +175,26 @@ impl Bench {
         one_of_each(&self.cluster.database).await?;
         all_agree(&self.cluster.api, &self.admin, &nodes).await?;
         let now = kid_of(&self.admin.key(self.chance.pick(&nodes).as_str(), "current").await?);
-        let end = match (answered, now == before) {
-            (true, true) => return Err(Failure::new("it was answered as done, and is not")),
-            (true, false) => End::Answered,
-            (false, true) => End::NotDone,
-            (false, false) => End::DoneUnanswered,
+        let left = self.not_under(OTHER_MASTER_KEY).await?;
+        let done = if operation == Operation::Rewrap { left == 0 } else { now != before };
+        let end = match (answered, done) {
+            (true, false) => return Err(Failure::new("it was answered as done, and is not")),
+            (true, true) => End::Answered,
+            (false, true) => End::DoneUnanswered,
+            (false, false) if operation == Operation::Rewrap && left < to_rewrap => End::PartlyDone,
+            (false, false) => End::NotDone,
         };
+        match operation {
+            Operation::Revoke if done => self.is_dead(&before, &nodes).await?,
+            Operation::Rewrap => self.finish_rewrap().await?,
+            Operation::Rotate | Operation::Revoke => {}
+        }
         *self.ends.entry((operation, way, end)).or_default() += 1;
         self.earlier_tokens_verify(&nodes).await?;
         // By another process than the one that dies next, so that one still has a key in stock, and its rotation is short.
-        let rotated = self.cluster.program.run("command", arguments(Operation::Rotate), "").await?;
-        is_rotation(&serde_json::from_str(&rotated)?).map_err(|failure| failure.during("the next rotation"))?;
+        let rotated = self.run("command", Operation::Rotate, &ROTATE.map(str::to_owned)).await?;
+        is_rotation(&serde_json::from_str(&rotated)?)
+            .map_err(|failure| failure.during("the next rotation"))?;
         all_agree(&self.cluster.api, &self.admin, &nodes).await?;
         one_of_each(&self.cluster.database).await
     }
@@ -175,14 +204,16 @@ impl Bench {
         let node = self.cluster.nodes[at].address.clone();
         let token = self.admin.token(&node).await?;
         let api = self.cluster.api.clone();
-        Ok(tokio::spawn(async move {
-            match operation {
-                Operation::Rotate => {
-                    let wish = json!({ "force": true, "reason": "drill" });
-                    api.post_as(&token, &node, "/admin/keys/rotate", wish).await
-                }
+        let (path, wish) = match operation {
+            Operation::Revoke => {
+                let current = kid_of(&self.admin.key(&node, "current").await?);
+                (format!("/admin/keys/{current}/revoke"), json!({ "reason": "drill" }))
             }
-        }))
+            Operation::Rotate | Operation::Rewrap => {
+                ("/admin/keys/rotate".to_owned(), json!({ "force": true, "reason": "drill" }))
+            }
+        };
+        Ok(tokio::spawn(async move { api.post_as(&token, &node, &path, wish).await }))
     }
 
     /// Kills the node that was asked, while it also refreshes. Whether it had answered that it is done.
@@ -219,22 +250,93 @@ impl Bench {
 
     /// Kills the command. Whether it had ended well before.
     async fn kill_command(&mut self, operation: Operation, after: Duration) -> Outcome<bool> {
-        let mut running = self.cluster.program.spawn("killed", arguments(operation), "")?;
+        let arguments = self.arguments(operation).await?;
+        let program = self.program(operation);
+        let mut running = program.spawn("killed", &words(&arguments), "")?;
         tokio::time::sleep(after).await;
-        let (was_running, said) = (running.is_running()?, running.said()?);
+        let ended = running.ended()?;
+        let tail = running.tail();
         running.kill()?;
-        Ok(!was_running && said.contains("\"current\""))
+        ensure!(ended.is_none_or(|status| status.success()), "the command ended with {ended:?}: {tail}");
+        Ok(ended.is_some())
+    }
+
+    /// A command seals under the other master key first when it rewraps; the nodes can open both.
+    fn program(&self, operation: Operation) -> Program {
+        let program = self.cluster.program.clone();
+        match operation {
+            Operation::Rewrap => {
+                program.with("CHANCERY_KEYS__MASTER_KEYS", format!("{OTHER_MASTER_KEY},{MASTER_KEY}"))
+            }
+            Operation::Rotate | Operation::Revoke => program,
+        }
+    }
+
+    async fn arguments(&self, operation: Operation) -> Outcome<Vec<String>> {
+        Ok(match operation {
+            Operation::Rotate => ROTATE.map(str::to_owned).into(),
+            Operation::Revoke => {
+                let current = kid_of(&self.admin.key(&self.cluster.nodes[0].address, "current").await?);
+                ["-o", "json", "keys", "revoke", &current, "--reason", "drill"].map(str::to_owned).into()
+            }
+            Operation::Rewrap => ["-o", "json", "keys", "rewrap"].map(str::to_owned).into(),
+        })
+    }
+
+    async fn run(&self, name: &str, operation: Operation, arguments: &[String]) -> Outcome<String> {
+        self.program(operation).run(name, &words(arguments), "").await
+    }
+
+    /// Private keys that this master key does not seal.
+    async fn not_under(&self, master_key: &str) -> Outcome<i64> {
+        let id = master_key.split(':').next().unwrap_or_default();
+        let count = "SELECT count(*) FROM signing_keys WHERE sealed_private IS NOT NULL AND master_key_id <>";
+        self.cluster.database.number(format!("{count} '{id}'")).await
+    }
+
+    /// Run again it does the rest.
+    async fn finish_rewrap(&self) -> Outcome {
+        let arguments = self.arguments(Operation::Rewrap).await?;
+        self.run("command", Operation::Rewrap, &arguments).await?;
+        let left = self.not_under(OTHER_MASTER_KEY).await?;
+        ensure!(left == 0, "after a whole rewrap {left} private keys are under the old master key");
+        Ok(())
+    }
+
+    /// A revoked key is published nowhere, and what it signed is refused everywhere.
+    async fn is_dead(&self, kid: &str, nodes: &[String]) -> Outcome {
+        let token = self.history.open().tokens.iter().rfind(|token| token.kid == kid).cloned();
+        within(DEAD_WITHIN, async || {
+            for node in nodes {
+                let set = kids(&self.cluster.api.jwks(node).await?.expect(200)?);
+                ensure!(
+                    !set.iter().any(|published| published == kid),
+                    "{node} publishes the revoked key {kid}"
+                );
+                if let Some(token) = &token {
+                    let me = self.cluster.api.get_as(&token.text, node, "/auth/me").await?;
+                    ensure!(me.status == 401, "{node} answers {} to a token of a revoked key", me.status);
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(())
     }
 
     /// Every token ever answered, while it lives, against the set that each node publishes now.
     async fn earlier_tokens_verify(&mut self, nodes: &[String]) -> Outcome {
         let now = now_ms();
-        let alive = |token: &&Arc<Token>| now + 500 < token.exp * 1000;
+        let keys = self.admin.keys(&nodes[0]).await?;
+        let revoked: Vec<String> = keys.iter().filter(|key| key["status"] == "revoked").map(kid_of).collect();
+        let alive = |token: &&Arc<Token>| now + 500 < token.exp * 1000 && !revoked.contains(&token.kid);
         let tokens: Vec<Arc<Token>> = self.history.open().tokens.iter().filter(alive).cloned().collect();
         for node in nodes {
             let keys = decoding_keys(&self.cluster.api.jwks(node).await?.expect(200)?);
             for token in &tokens {
-                let verdict = keys.get(&token.kid).map_or(Verdict::UnknownKid, |key| judge(&token.text, key, now, LEEWAY_S));
+                let verdict = keys
+                    .get(&token.kid)
+                    .map_or(Verdict::UnknownKid, |key| judge(&token.text, key, now, LEEWAY_S));
                 let age = now - token.made_at;
                 ensure!(
                     verdict == Verdict::Accepted,
@@ -259,7 +361,10 @@ impl Bench {
     }
 
     fn figures(&mut self, rounds: usize) -> String {
-        let ends = self.ends.iter().map(|((operation, way, end), count)| format!("{operation:?}/{way:?} {end:?} {count}"));
+        let ends = self
+            .ends
+            .iter()
+            .map(|((operation, way, end), count)| format!("{operation:?}/{way:?} {end:?} {count}"));
         let ends = ends.collect::<Vec<_>>().join(", ");
         let (restarts, slowest) = (self.restarts.len(), quantile(&mut self.restarts, 1.0));
         format!(
@@ -272,8 +377,8 @@ impl Bench {
     }
 }
 
-fn arguments(operation: Operation) -> &'static [&'static str] {
-    match operation {
-        Operation::Rotate => &["-o", "json", "keys", "rotate", "--force", "--reason", "drill"],
-    }
+const ROTATE: [&str; 7] = ["-o", "json", "keys", "rotate", "--force", "--reason", "drill"];
+
+fn words(arguments: &[String]) -> Vec<&str> {
+    arguments.iter().map(String::as_str).collect()
 }

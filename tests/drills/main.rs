@@ -44,6 +44,8 @@ struct Drill {
     what: &'static str,
     /// Minutes it may take in full.
     limit: u64,
+    /// Runs beside the one before it, on a database of its own.
+    beside: bool,
     run: for<'a> fn(&'a Brief) -> Running<'a>,
 }
 
@@ -52,42 +54,49 @@ const DRILLS: &[Drill] = &[
         name: "verify",
         what: "verifications by every kind of verifier over repeated rotations",
         limit: 8,
+        beside: false,
         run: |brief| Box::pin(verify::verify(brief)),
     },
     Drill {
         name: "interop",
         what: "the libraries of three languages through rotation after rotation",
         limit: 8,
+        beside: true,
         run: |brief| Box::pin(interop::interop(brief)),
     },
     Drill {
         name: "race",
         what: "three nodes told to rotate at the same instant",
         limit: 8,
+        beside: false,
         run: |brief| Box::pin(race::race(brief)),
     },
     Drill {
         name: "kill",
         what: "kill -9 at a random moment of an operation on the keys",
         limit: 15,
+        beside: false,
         run: |brief| Box::pin(kill::kill(brief)),
     },
     Drill {
         name: "interrupt",
         what: "Postgres restarted, frozen, and its notifications cut",
         limit: 6,
+        beside: false,
         run: |brief| Box::pin(interrupt::interrupt(brief)),
     },
     Drill {
         name: "skew",
         what: "one node's clock 30 s off",
         limit: 5,
+        beside: false,
         run: |brief| Box::pin(skew::skew(brief)),
     },
     Drill {
         name: "restore",
         what: "a database restored from before a rotation",
         limit: 5,
+        beside: false,
         run: |brief| Box::pin(restore::restore(brief)),
     },
 ];
@@ -127,10 +136,10 @@ fn binary() -> PathBuf {
 async fn run_all(chosen: &[&Drill], brief: &Brief) -> usize {
     let begun = Instant::now();
     let mut failed = Vec::new();
-    for drill in chosen {
-        if !run_one(drill, brief).await {
-            failed.push(drill.name);
-        }
+    for together in chosen.chunk_by(|_, drill| drill.beside) {
+        let all = together.iter().map(|drill| async { (drill.name, run_one(drill, brief).await) });
+        let ended = futures_util::future::join_all(all).await;
+        failed.extend(ended.into_iter().filter(|(_, passed)| !passed).map(|(name, _)| name));
     }
     let took = begun.elapsed().as_secs();
     match &failed[..] {

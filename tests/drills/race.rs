@@ -42,18 +42,28 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
         ensure!(winners.len() == 1, "round {round}: {} of {} requests rotated", winners.len(), answers.len());
         let won = winners[0].json();
         is_rotation(&won)?;
-        ensure!(kid_of(&won["current"]) == kid_of(&next), "round {round}: another key than the next one was promoted");
+        ensure!(
+            kid_of(&won["current"]) == kid_of(&next),
+            "round {round}: another key than the next one was promoted"
+        );
         for answer in answers.iter().filter(|answer| answer.status != 200) {
             match (answer.status, answer.code().as_str()) {
                 (409, "key_not_eligible") => not_eligible += 1,
                 (409, "rotation_superseded") => superseded += 1,
-                _ => ensure!(false, "round {round}: a request was answered {}: {}", answer.status, answer.text),
+                _ => {
+                    ensure!(false, "round {round}: a request was answered {}: {}", answer.status, answer.text)
+                }
             }
         }
-        all_agree(&cluster.api, &admin, &nodes).await.map_err(|failure| failure.during(format!("round {round}")))?;
+        all_agree(&cluster.api, &admin, &nodes)
+            .await
+            .map_err(|failure| failure.during(format!("round {round}")))?;
         agreed.push(told.elapsed().as_millis());
         let current = kid_of(&admin.key(&nodes[(round + 1) % NODES], "current").await?);
-        ensure!(current == kid_of(&won["current"]), "round {round}: {current} signs, and not what the winner said");
+        ensure!(
+            current == kid_of(&won["current"]),
+            "round {round}: {current} signs, and not what the winner said"
+        );
         one_of_each(&cluster.database).await?;
     }
     let keys = cluster.database.number("SELECT count(*) FROM signing_keys".to_owned()).await?;

@@ -19,7 +19,8 @@ pub async fn restore(brief: &Brief) -> Outcome<String> {
     let postgres = Postgres::from_environment()?;
     let database = postgres.create_database().await?;
     let mut cluster = Cluster::prepare(brief, |_| database)?;
-    let on_postgres = on_postgres(brief, &postgres, &mut cluster).await.map_err(|failure| failure.during("postgres"));
+    let on_postgres =
+        on_postgres(brief, &postgres, &mut cluster).await.map_err(|failure| failure.during("postgres"));
     let on_postgres = cluster.conclude(on_postgres)?;
     let mut cluster = Cluster::prepare(brief, Database::sqlite)?;
     let on_sqlite = on_sqlite(&mut cluster).await.map_err(|failure| failure.during("sqlite"));
@@ -127,8 +128,14 @@ async fn goes_on(cluster: &Cluster, admin: &Admin, nodes: &[String], before: &st
     for node in nodes {
         let keys = decoding_keys(&cluster.api.jwks(node).await?.expect(200)?);
         for token in &history.open().tokens {
-            let verdict = keys.get(&token.kid).map_or(Verdict::UnknownKid, |key| judge(&token.text, key, now_ms(), LEEWAY_S));
-            ensure!(verdict == Verdict::Accepted, "a token of {} is refused by the set of {node}: {verdict:?}", token.origin);
+            let verdict = keys
+                .get(&token.kid)
+                .map_or(Verdict::UnknownKid, |key| judge(&token.text, key, now_ms(), LEEWAY_S));
+            ensure!(
+                verdict == Verdict::Accepted,
+                "a token of {} is refused by the set of {node}: {verdict:?}",
+                token.origin
+            );
         }
     }
     Ok(())

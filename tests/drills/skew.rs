@@ -45,7 +45,8 @@ pub async fn skew(brief: &Brief) -> Outcome<String> {
 /// The library that `faketime` would load. It is loaded directly, for `faketime` would stand between us and the node.
 fn faketime() -> Outcome<String> {
     let asked = Command::new("faketime").args(["-m", "-f", "+0s", "printenv", "LD_PRELOAD"]).output();
-    let asked = asked.map_err(|error| Failure::new(format!("faketime: {error}; `make drills` installs it")))?;
+    let asked =
+        asked.map_err(|error| Failure::new(format!("faketime: {error}; `make drills` installs it")))?;
     let said = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
     ensure!(asked.status.success() && said.contains("libfaketime"), "faketime names no library: {said}");
     Ok(said)
@@ -70,8 +71,12 @@ async fn run(brief: &Brief, cluster: &mut Cluster, library: &str, off: i64) -> O
     let admin = cluster.admin().await?;
 
     let history = Arc::new(History::default());
-    let world =
-        World { api: cluster.api.clone(), nodes: nodes.clone(), history: Arc::clone(&history), leeway_s: LEEWAY_S };
+    let world = World {
+        api: cluster.api.clone(),
+        nodes: nodes.clone(),
+        history: Arc::clone(&history),
+        leeway_s: LEEWAY_S,
+    };
     let fleet = Fleet::start(kinds(), &world, |name| brief.chance(name));
     let mut teller = Teller::new(&cluster.api, &cluster.newcomer("teller").await?);
     let mut chance = brief.chance("skew");

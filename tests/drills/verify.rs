@@ -58,8 +58,12 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     let admin = Arc::new(cluster.admin().await?);
 
     let history = Arc::new(History::default());
-    let world =
-        World { api: cluster.api.clone(), nodes: nodes.clone(), history: Arc::clone(&history), leeway_s: LEEWAY_S };
+    let world = World {
+        api: cluster.api.clone(),
+        nodes: nodes.clone(),
+        history: Arc::clone(&history),
+        leeway_s: LEEWAY_S,
+    };
     let fleet = Arc::new(Fleet::start(kinds(), &world, |name| brief.chance(name)));
     let stop = Arc::new(AtomicBool::new(false));
 
@@ -67,11 +71,25 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     for number in 0..TELLERS {
         let teller = Teller::new(&cluster.api, &cluster.newcomer(&format!("teller{number}")).await?);
         let chance = brief.chance(&format!("teller {number}"));
-        tasks.spawn(tell(teller, nodes.clone(), chance, Arc::clone(&fleet), Arc::clone(&history), Arc::clone(&stop)));
+        tasks.spawn(tell(
+            teller,
+            nodes.clone(),
+            chance,
+            Arc::clone(&fleet),
+            Arc::clone(&history),
+            Arc::clone(&stop),
+        ));
     }
     let stranger = Teller::new(&cluster.api, &cluster.newcomer("stranger").await?);
     let forger = Forger::new(brief.chance("forger"))?;
-    tasks.spawn(attack(stranger, elsewhere, forger, Arc::clone(&fleet), Arc::clone(&history), Arc::clone(&stop)));
+    tasks.spawn(attack(
+        stranger,
+        elsewhere,
+        forger,
+        Arc::clone(&fleet),
+        Arc::clone(&history),
+        Arc::clone(&stop),
+    ));
 
     let rotations = rotate_repeatedly(brief, cluster, &admin, &nodes, &history).await;
     stop.store(true, Ordering::Relaxed);
@@ -240,10 +258,16 @@ async fn rotate_repeatedly(
             }
             wait_until(eligible_at).await;
             let at_once = nodes.iter().take(1 + chance.below(nodes.len()));
-            let answers = futures_util::future::join_all(at_once.map(|node| admin.rotate(node, json!({})))).await;
+            let answers =
+                futures_util::future::join_all(at_once.map(|node| admin.rotate(node, json!({})))).await;
             for answer in answers {
                 let answer = answer?;
-                ensure!(matches!(answer.status, 200 | 409), "a rotation was answered {}: {}", answer.status, answer.text);
+                ensure!(
+                    matches!(answer.status, 200 | 409),
+                    "a rotation was answered {}: {}",
+                    answer.status,
+                    answer.text
+                );
                 manual += usize::from(answer.status == 200);
             }
         } else {

@@ -64,7 +64,8 @@ impl Api {
         }
         let told = |error: reqwest::Error| Failure::from(error).during(path);
         let response = request.send().await.map_err(told)?;
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header =
+            |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (etag, retry_after) = (header("etag").unwrap_or_default(), header("retry-after"));
         let status = response.status().as_u16();
         let text = response.text().await.map_err(told)?;

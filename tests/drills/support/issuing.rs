@@ -23,7 +23,9 @@ impl Teller {
     pub async fn next(&mut self, node: &str, history: &History) -> Outcome<Arc<Token>> {
         match self.attempt(node, history).await? {
             Ok(token) => Ok(token),
-            Err(answer) => Err(Failure::new(format!("a refresh was answered {}: {}", answer.status, answer.text))),
+            Err(answer) => {
+                Err(Failure::new(format!("a refresh was answered {}: {}", answer.status, answer.text)))
+            }
         }
     }
 

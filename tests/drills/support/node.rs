@@ -64,7 +64,11 @@ impl Program {
         if status.success() {
             return running.said();
         }
-        Err(Failure::new(format!("`chancery {}` ended with {status}: {}", arguments.join(" "), running.tail())))
+        Err(Failure::new(format!(
+            "`chancery {}` ended with {status}: {}",
+            arguments.join(" "),
+            running.tail()
+        )))
     }
 
     /// Starts a node and waits until it is ready.
@@ -123,8 +127,9 @@ impl Running {
         Err(Failure::new(format!("did not end within {limit:?}: {}", self.tail())))
     }
 
-    pub fn is_running(&mut self) -> Outcome<bool> {
-        Ok(self.child.try_wait()?.is_none())
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Outcome<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// kill -9.

@@ -60,9 +60,8 @@ impl Database {
     }
 
     pub async fn stored_keys(&self) -> Outcome<Stored> {
-        let count = async |what: &str| {
-            self.number(format!("SELECT count(*) FROM signing_keys WHERE {what}")).await
-        };
+        let count =
+            async |what: &str| self.number(format!("SELECT count(*) FROM signing_keys WHERE {what}")).await;
         Ok(Stored {
             current: count(CURRENT).await?,
             next: count(NEXT).await?,
@@ -95,7 +94,9 @@ impl Postgres {
     pub fn from_environment() -> Outcome<Self> {
         let variable = |name: &str| {
             std::env::var(name).map_err(|_| {
-                Failure::new(format!("{name} is not set: run `make drills`, which starts a Postgres of its own"))
+                Failure::new(format!(
+                    "{name} is not set: run `make drills`, which starts a Postgres of its own"
+                ))
             })
         };
         Ok(Self {

@@ -117,7 +117,10 @@ fn rules_broken(records: &Records, promise: Promise) -> Vec<String> {
         }
         let age = token.made_at - token.iat * 1000;
         if !(-1000..=3000).contains(&age) {
-            broken.push(format!("token {} of {} says it is {age} ms old when answered", token.id, token.origin));
+            broken.push(format!(
+                "token {} of {} says it is {age} ms old when answered",
+                token.id, token.origin
+            ));
         }
         if let Some(demoted) = records.keys.get(&token.kid).and_then(|key| moment(&key["demoted_at"]).ok())
             && token.iat * 1000 > demoted + promise.staleness
@@ -142,7 +145,10 @@ fn key_rules_broken(key: &Value, promise: Promise) -> Vec<String> {
         // The first key of all signs from the moment it is made.
         if lead < promise.lead && lead != 0 {
             let kid = &key["kid"];
-            broken.push(format!("key {kid} signed {lead} ms after it was published; promised are {}", promise.lead));
+            broken.push(format!(
+                "key {kid} signed {lead} ms after it was published; promised are {}",
+                promise.lead
+            ));
         }
     }
     if let (Some(demoted), Some(retires)) = (at("demoted_at"), at("retires_at")) {
@@ -160,7 +166,9 @@ impl Judgement {
     pub fn verdict(&self) -> Outcome {
         let blind = self.controls.iter().find(|(_, counts)| **counts == (0, 0));
         if let Some((name, _)) = blind {
-            return Err(Failure::new(format!("the control \"{name}\" was not seen to break: the checker is blind")));
+            return Err(Failure::new(format!(
+                "the control \"{name}\" was not seen to break: the checker is blind"
+            )));
         }
         let mut why = String::new();
         if self.false_rejects + self.false_accepts > 0 {
@@ -219,7 +227,12 @@ fn story(records: &Records, kinds: &[Kind], check: &Check, promise: Promise) -> 
     let _ = writeln!(text, "    made   {} by {}, kid {}", t(token.made_at), token.origin, token.kid);
     if token.genuine {
         let end = end_of(token, promise);
-        let _ = writeln!(text, "    good   until {} (exp and leeway), {:+} ms from the verdict", t(end), end - check.at);
+        let _ = writeln!(
+            text,
+            "    good   until {} (exp and leeway), {:+} ms from the verdict",
+            t(end),
+            end - check.at
+        );
     }
     if let Some(set) = check.held.and_then(|held| records.sets.get(held)) {
         let age = check.at - set.asked_at;

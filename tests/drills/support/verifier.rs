@@ -37,7 +37,10 @@ pub enum OnUnknown {
 
 #[derive(Clone, Debug)]
 pub enum Habit {
-    Library { keeps: Keeps, on_unknown: OnUnknown },
+    Library {
+        keeps: Keeps,
+        on_unknown: OnUnknown,
+    },
     /// Asks Chancery's own /auth/me.
     Chancery,
     /// Asks a service at this address, which verifies with the library of its own language.
