@@ -92,10 +92,10 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     let judgement = judge(&records, &kinds, PROMISE);
     println!("  interop: {}", judgement.figures());
     judgement.verdict().map_err(|failure| failure.during(services.tails()))?;
-    let forged = records.tokens.iter().filter(|token| !token.genuine).count();
+    let false_ones = records.tokens.iter().filter(|token| !token.genuine).count();
     Ok(format!(
-        "{rotations} rotations under Express, FastAPI and actix; {} tokens given, {forged} forged",
-        records.tokens.len() - forged
+        "{rotations} rotations under Express, FastAPI and actix; {} tokens given, {false_ones} forged",
+        records.tokens.len() - false_ones
     ))
 }
 
@@ -132,8 +132,7 @@ async fn forge(api: &Api, node: &str, forger: &mut Forger, history: &History, fl
     let set = api.jwks(node).await?.expect(200)?;
     let mut keys = set["keys"].as_array().into_iter().flatten();
     let Some(jwk) = keys.find(|key| key["kid"] == *good.kid) else { return Ok(()) };
-    let forged = history.add(forger.forge(&good, jwk)?);
-    fleet.order_all(&forged, now_ms);
+    fleet.order_all(&history.add(forger.forge(&good, jwk)?), now_ms);
     Ok(())
 }
 
@@ -208,7 +207,7 @@ impl Services {
 impl Service {
     async fn wait(&mut self, api: &Api) -> Outcome {
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(60) {
+        while begun.elapsed() < Duration::from_mins(1) {
             if let Some(status) = self.child.try_wait()? {
                 return Err(Failure::new(format!("{} ended with {status}: {}", self.name, self.tail())));
             }

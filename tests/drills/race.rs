@@ -7,7 +7,9 @@ use tokio::sync::Barrier;
 
 use crate::support::cluster::{kid_of, moment};
 use crate::support::invariants::{all_agree, is_rotation, one_of_each};
-use crate::support::{Admin, Answer, Brief, Cluster, Outcome, Postgres, ensure, ms, now_ms, quantile};
+use crate::support::{
+    Admin, Answer, Brief, Cluster, Failure, Outcome, Postgres, ensure, ms, now_ms, quantile,
+};
 
 const NODES: usize = 3;
 /// Requests for each node in a round.
@@ -51,7 +53,10 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
                 (409, "key_not_eligible") => not_eligible += 1,
                 (409, "rotation_superseded") => superseded += 1,
                 _ => {
-                    ensure!(false, "round {round}: a request was answered {}: {}", answer.status, answer.text)
+                    return Err(Failure::new(format!(
+                        "round {round}: answered {}: {}",
+                        answer.status, answer.text
+                    )));
                 }
             }
         }

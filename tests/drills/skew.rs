@@ -151,7 +151,8 @@ async fn says_so(cluster: &Cluster, off: i64) -> Outcome<String> {
         let value = value.ok_or_else(|| Failure::new("no metric chancery_clock_offset_seconds"))?;
         #[expect(clippy::cast_precision_loss)]
         let wrong = (value + off as f64).abs();
-        ensure!(wrong < 1.0, "chancery_clock_offset_seconds is {value}");
+        let is_about_right = wrong < 1.0;
+        ensure!(is_about_right, "chancery_clock_offset_seconds is {value}");
         let log = node.running.log()?;
         ensure!(log.contains("\"clock_offset\""), "its log has no event clock_offset");
         Ok(())

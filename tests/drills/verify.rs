@@ -101,7 +101,7 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     let records = history.open();
     let judgement = judge(&records, &kinds, PROMISE);
     let issued = records.tokens.iter().filter(|token| token.genuine).count();
-    let forged = records.tokens.len() - issued;
+    let false_ones = records.tokens.len() - issued;
     let fetched = records.sets.len();
     println!("  {}", judgement.figures());
     judgement.verdict()?;
@@ -109,7 +109,7 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     let wanted = brief.pick(100_000, 10_000);
     ensure!(judgement.verifications >= wanted, "only {} verifications", judgement.verifications);
     Ok(format!(
-        "{rotations}; {issued} tokens issued on 3 nodes, {forged} forged or of another audience, {fetched} key sets fetched"
+        "{rotations}; {issued} tokens issued on 3 nodes, {false_ones} forged or of another audience, {fetched} key sets fetched"
     ))
 }
 
@@ -203,8 +203,7 @@ async fn attack(
         }
         round += 1;
         if round % 4 == 0 {
-            let forged = history.add(forger.forge(&good, &jwk)?);
-            fleet.order_all(&forged, now_ms);
+            fleet.order_all(&history.add(forger.forge(&good, &jwk)?), now_ms);
         }
         if round % 16 == 0 {
             // It is a good token, only not for these services.
@@ -272,10 +271,10 @@ async fn rotate_repeatedly(
             }
         } else {
             let before = kid_of(&current);
-            let mut waited = 0;
+            let mut looks = 0;
             while kid_of(&admin.key(&nodes[0], "current").await?) == before {
-                ensure!(waited < 200, "the schedule did not rotate within 20 s");
-                waited += 1;
+                ensure!(looks < 200, "the schedule did not rotate within 20 s");
+                looks += 1;
                 tokio::time::sleep(ms(100)).await;
             }
             scheduled += 1;

@@ -66,7 +66,7 @@ impl Forger {
             }
             _ => format!("{signed}."),
         };
-        Ok(forged(kind, text, &good.kid))
+        Ok(token(kind, text, &good.kid))
     }
 
     /// A token that makes whoever refetches on unknown kids do so.
@@ -75,7 +75,7 @@ impl Forger {
         let kid = format!("unknown-{}", self.chance.below(usize::MAX));
         header["kid"] = json!(kid);
         let text = self.sign(&header, &part(&good.text, 1)?)?;
-        Ok(forged("foreign key under its own kid", text, &kid))
+        Ok(token("foreign key under its own kid", text, &kid))
     }
 
     fn sign(&self, header: &Value, claims: &Value) -> Outcome<String> {
@@ -87,14 +87,14 @@ impl Forger {
     }
 }
 
-fn forged(kind: &str, text: String, kid: &str) -> Token {
+fn token(how: &str, text: String, kid: &str) -> Token {
     Token {
         id: 0,
         text,
         kid: kid.to_owned(),
         iat: 0,
         exp: 0,
-        origin: kind.to_owned(),
+        origin: how.to_owned(),
         genuine: false,
         made_at: now_ms(),
     }

@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
@@ -285,7 +286,6 @@ pub fn judge(token: &str, key: &DecodingKey, now_ms: i64, leeway_s: i64) -> Verd
     validation.set_issuer(&[ISSUER]);
     validation.set_audience(&[AUDIENCE]);
     validation.set_required_spec_claims(&["iss", "aud", "exp", "nbf", "sub"]);
-    use jsonwebtoken::errors::ErrorKind;
     let claims = match decode::<Value>(token, key, &validation) {
         Ok(decoded) => decoded.claims,
         Err(error) => {
