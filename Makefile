@@ -22,6 +22,7 @@ drills-quick: toolchain ## the same in short
 lint: toolchain ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --locked --test drills -- -D warnings
 
 deny: toolchain ## licences, banned crates and known vulnerabilities of the dependencies
 	scripts/supply-chain

@@ -72,7 +72,7 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     let mut teller = Teller::new(&cluster.api, &cluster.newcomer("teller").await?);
     let mut forger = Forger::new(brief.chance("forger"))?;
     let mut chance = brief.chance("interop");
-    let rotations = brief.pick(15, 3);
+    let rotations = brief.pick(15, 2);
     for _ in 0..rotations {
         let next = admin.key(&nodes[0], "next").await?;
         let eligible_at = moment(&next["eligible_at"])?;

@@ -20,7 +20,7 @@ use crate::support::{
 
 const POLL_S: i64 = 5;
 const MAX_AGE_S: i64 = 1;
-const LIFE_S: i64 = 20;
+const LIFE_S: i64 = 10;
 const LEEWAY_S: i64 = 1;
 /// Nobody waits longer for an answer, whatever it is.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -147,7 +147,7 @@ async fn disturb(
     field: &Field,
     mut probe: Teller,
 ) -> Outcome<String> {
-    let (restarts, frozen_for, cuts) = (brief.pick(4, 1), brief.pick(30, 8), brief.pick(5, 1));
+    let (restarts, frozen_for, cuts) = (brief.pick(4, 1), brief.pick(30, 6), brief.pick(5, 1));
     let mut chance = brief.chance("moments");
     let mut after_restart = Vec::new();
     for _ in 0..restarts {

@@ -106,10 +106,7 @@ async fn drill_one(
         // A drill is about what is lost, not about a busy machine.
         .set("CHANCERY_DATABASE__ACQUIRE_TIMEOUT", "10s");
     cluster.set("CHANCERY_KEYS__MASTER_KEYS", format!("{MASTER_KEY},{OTHER_MASTER_KEY}"));
-    let begun = cluster.start(nodes).await;
-    if let Err(failure) = begun {
-        return cluster.conclude(Err(failure));
-    }
+    cluster.start(nodes).await?;
     let (admin, login) = (cluster.admin().await?, cluster.newcomer("teller").await?);
     let mut bench = Bench {
         admin,

@@ -21,8 +21,16 @@ pub struct Cluster {
     pub database: Database,
     pub program: Program,
     pub nodes: Vec<Node>,
-    /// Holds the nodes' logs. Kept when a drill fails.
-    folder: TempDir,
+    /// Holds the nodes' logs. Gone only when a drill has passed.
+    folder: Option<TempDir>,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Some(kept) = self.folder.take() {
+            println!("  the nodes' logs are in {}", kept.keep().display());
+        }
+    }
 }
 
 impl Cluster {
@@ -34,7 +42,7 @@ impl Cluster {
             .with("CHANCERY_DATABASE__URL", database.url())
             .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY)
             .with("CHANCERY_SERVER__ISSUER", ISSUER);
-        Ok(Self { api: Api::new(), database, program, nodes: Vec::new(), folder })
+        Ok(Self { api: Api::new(), database, program, nodes: Vec::new(), folder: Some(folder) })
     }
 
     /// Sets something for all nodes started from now on.
@@ -60,7 +68,7 @@ impl Cluster {
     }
 
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.program.folder
     }
 
     /// Makes the administrator and logs them in.
@@ -79,11 +87,12 @@ impl Cluster {
     }
 
     /// Passes the outcome on; where it is bad, the logs stay for whoever looks into it.
-    pub fn conclude<T>(self, outcome: Outcome<T>) -> Outcome<T> {
-        outcome.map_err(|failure| {
-            let kept = self.folder.keep();
-            Failure::new(format!("{failure}\n  the nodes' logs are in {}", kept.display()))
-        })
+    pub fn conclude<T>(mut self, outcome: Outcome<T>) -> Outcome<T> {
+        if outcome.is_ok() {
+            self.nodes.clear();
+            self.folder = None;
+        }
+        outcome
     }
 }
 
