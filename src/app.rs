@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwapOption;
 
 use crate::clock::Clock;
-use crate::keys::{Keyring, MasterKeys, Mint};
+use crate::keys::{JwksDocument, Keyring, MasterKeys, Mint};
 use crate::ledger::Ledger;
 use crate::passwords::Hasher;
 use crate::settings::Settings;
@@ -20,11 +20,14 @@ pub struct App {
     pub masters: MasterKeys,
     /// This node's view of the signing keys; `None` only before the first has been read.
     pub keyring: ArcSwapOption<Keyring>,
+    /// What was served before a restart, while the database has not been read since.
+    pub last_good: ArcSwapOption<JwksDocument>,
     pub mint: Arc<Mint>,
     pub hasher: Hasher,
     /// What this node has seen and not yet told the database.
     pub ledger: Ledger,
     keyring_tickets: AtomicU64,
+    started: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -43,11 +46,13 @@ impl App {
             db,
             masters,
             keyring: ArcSwapOption::empty(),
+            last_good: ArcSwapOption::empty(),
             mint: Arc::new(mint),
             hasher,
             ledger: Ledger::default(),
 
             keyring_tickets: AtomicU64::new(0),
+            started: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
     }
@@ -55,6 +60,22 @@ impl App {
     /// A number for one reading of the keys, higher than any before.
     pub fn next_keyring_ticket(&self) -> u64 {
         self.keyring_tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The key set to serve: this node's view, or what it served before.
+    pub fn jwks(&self) -> Option<Arc<JwksDocument>> {
+        let view = self.keyring.load_full().map(|keyring| Arc::clone(keyring.jwks()));
+        view.or_else(|| self.last_good.load_full())
+    }
+
+    /// The database has been looked at and everything is as it must be.
+    pub fn finish_start(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
+    /// Until then the node serves the key set it kept, and nothing else.
+    pub fn is_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
     }
 
     /// From now on the node says it is not ready, so that balancers send no more.

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::domain::{KeyStatus, Origin, Rotation, Trigger};
 use crate::flows::{
-    RotateKeys, RotateKeysError, clean_up, flush_ledger, load_keyring, measure_propagation, note_retirements,
-    repair_keys, rotate_keys, sync_clock,
+    RotateKeys, RotateKeysError, clean_up, flush_ledger, keep_last_good, load_keyring, measure_propagation,
+    note_retirements, repair_keys, rotate_keys, sync_clock,
 };
 use crate::store::{KeysListener, StoreError};
 use crate::telemetry;
@@ -54,13 +54,14 @@ async fn follow_keys(app: Arc<App>) {
     let staleness = app.settings.key_policy.staleness.to_std().unwrap_or_default();
     let mut ticks = interval(staleness.mul_f64(0.8).max(Duration::from_millis(50)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut was_well, mut retired) = (true, usize::MAX);
+    let (mut was_well, mut retired, mut kept) = (true, usize::MAX, String::new());
     loop {
         ticks.tick().await;
         let outcome = match within(staleness, load(&app)).await {
             Ok(()) => within(CHANGES_WITHIN, change_if_needed(&app, &mut retired)).await,
             failed => failed,
         };
+        keep_for_restart(&app, &mut kept).await;
         // Said once when it begins and once when it ends, not at every tick.
         match (&outcome, was_well) {
             (Err(error), true) => tracing::error!(event = "keys_not_followed", %error),
@@ -82,6 +83,21 @@ async fn load(app: &App) -> Outcome {
     sync_clock(app).await?;
     load_keyring(app).await?;
     Ok(())
+}
+
+/// Keeps the key set on disk when it has changed.
+async fn keep_for_restart(app: &Arc<App>, kept: &mut String) {
+    let Some(keyring) = app.keyring.load_full() else { return };
+    // An embedded database is there or the whole machine is not.
+    if app.db.is_embedded() || keyring.jwks().etag == *kept {
+        return;
+    }
+    kept.clone_from(&keyring.jwks().etag);
+    let app = Arc::clone(app);
+    let written = tokio::task::spawn_blocking(move || keep_last_good(&app, keyring.jwks())).await;
+    if let Ok(Err(error)) = written {
+        tracing::warn!(event = "last_good_keys_not_kept", %error);
+    }
 }
 
 /// What is to be done about the keys as they are now.
@@ -122,18 +138,19 @@ async fn rotate_if_due(app: &App) -> Outcome {
     }
 }
 
-/// Keeps a key ready, on a thread that may be busy with primes for a while.
+/// Keeps keys ready, on a thread that may be busy with primes for a while.
 async fn keep_stock(app: Arc<App>) {
     let mut ticks = interval(RESTOCK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
         let mint = Arc::clone(&app.mint);
         match tokio::task::spawn_blocking(move || mint.restock()).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => continue,
             Ok(Err(error)) => tracing::error!(event = "no_key_in_stock", %error),
             Err(error) => tracing::error!(event = "no_key_in_stock", %error),
         }
+        ticks.tick().await;
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::http;
 use crate::keys::Mint;
 use crate::settings::Settings;
-use crate::start::{StartError, StartReport, start_server_app};
+use crate::start::{StartError, StartReport, complete_start, start_server_app};
 use crate::{background, telemetry};
 
 /// A request whose head has not arrived by then is not coming.
@@ -22,6 +22,9 @@ const HEAD_ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Between saying "not ready" and taking no more connections, so that balancers hear of it.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// Between two looks for a database that is away.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// A server that is bound and does not serve yet.
 pub struct Server {
@@ -86,12 +89,36 @@ impl Server {
             tokio::time::sleep(DRAIN).await;
             handle.stop(true).await;
         });
-        let mut tasks = background::start(&app, &stop);
+        let work = tokio::spawn(work(Arc::clone(&app), stop.clone()));
         let outcome = server.await;
         stop.cancel();
         stopper.abort();
-        while tasks.join_next().await.is_some() {}
+        let worked = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         app.db.close().await;
-        outcome
+        outcome.and(worked)
     }
+}
+
+/// What the node does unasked, until it is stopped. One that was started without its database first waits for that; if it
+/// comes back as something this node must not work with, the node stops.
+async fn work(app: Arc<App>, stop: CancellationToken) -> io::Result<()> {
+    while !app.is_started() {
+        match complete_start(&app).await {
+            Ok(()) => tracing::info!(event = "database_is_back"),
+            Err(error) if error.is_passing() => {
+                tracing::warn!(event = "database_still_away", %error);
+                if stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN_AFTER)).await.is_none() {
+                    return Ok(());
+                }
+            }
+            Err(error) => {
+                tracing::error!(event = "start_failed", %error);
+                stop.cancel();
+                return Err(io::Error::other(error.to_string()));
+            }
+        }
+    }
+    let mut tasks = background::start(&app, &stop);
+    while tasks.join_next().await.is_some() {}
+    Ok(())
 }

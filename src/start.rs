@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::flows::{
     CheckMasterKeysError, LoadKeyringError, NewKeyError, check_master_keys, create_first_keys, load_keyring,
-    sync_clock, warn_of_lost_sessions,
+    recall_last_good, sync_clock, warn_of_lost_sessions,
 };
 use crate::keys::{MasterKey, MasterKeyError, MasterKeys, Mint};
 use crate::settings::{MasterKeySource, Settings};
@@ -56,6 +56,8 @@ pub struct StartReport {
     pub migrations: usize,
     pub master_key_made: Option<PathBuf>,
     pub keys_made: bool,
+    /// Why the database is away, when the node serves the key set kept from before.
+    pub database_away: Option<String>,
 }
 
 /// Makes everything a server needs: the embedded database and its master key on first start, the schema, the first keys.
@@ -73,11 +75,13 @@ pub async fn start_server_app(
         masters = Some(make_master_key(path)?);
         report.master_key_made = Some(path.clone());
     }
-    let db = connect(&settings, masters.is_some()).await?;
-    let sealed_keys = check_master_keys(&db, masters.as_ref()).await.map_err(|error| match error {
-        CheckMasterKeysError::Store(error) => StartError::Store(error),
-        wrong @ CheckMasterKeysError::Seal(_) => StartError::WrongMasterKey(wrong),
-    })?;
+    let db = match connect(&settings, masters.is_some()).await {
+        Err(away) if away.is_passing() => {
+            return start_without_database(settings, clock, masters, mint, away);
+        }
+        connected => connected?,
+    };
+    let sealed_keys = check(&db, masters.as_ref()).await?;
     let masters = match (masters, &settings.keys.master) {
         (Some(masters), _) => masters,
         // An embedded database that somebody migrated, and nobody has used yet.
@@ -87,14 +91,66 @@ pub async fn start_server_app(
         }
         (None, source) => return Err(missing(source)),
     };
-    report.migrations = migrate(&db).await?;
     let app = App::new(settings, clock, db, masters, mint)?;
-    sync_clock(&app).await?;
-    warn_of_lost_sessions(&app).await?;
-    report.keys_made = create_first_keys(&app).await?;
-    load_keyring(&app).await?;
-    app.hasher.warm_up().await;
+    prepare(&app, &mut report).await?;
     Ok((app, report))
+}
+
+/// A node that restarts while the database is away goes on serving the key set it served last. Without one there is nothing
+/// to serve, and the start fails.
+fn start_without_database(
+    settings: Settings,
+    clock: Clock,
+    masters: Option<MasterKeys>,
+    mint: Mint,
+    away: ConnectError,
+) -> Result<(App, StartReport), StartError> {
+    let kept = masters.as_ref().and_then(|masters| recall_last_good(&settings, masters));
+    let (Some(masters), Some(document)) = (masters, kept) else { return Err(away.into()) };
+    let db = Db::connect_later(&database_options(&settings, false))?;
+    let app = App::new(settings, clock, db, masters, mint)?;
+    app.last_good.store(Some(document.into()));
+    tracing::error!(event = "started_without_database", error = %away, "serving the key set kept from before");
+    Ok((app, StartReport { database_away: Some(away.to_string()), ..StartReport::default() }))
+}
+
+/// What a node that was started without its database does when it is back.
+pub async fn complete_start(app: &App) -> Result<(), StartError> {
+    check(&app.db, Some(&app.masters)).await?;
+    prepare(app, &mut StartReport::default()).await
+}
+
+async fn check(db: &Db, masters: Option<&MasterKeys>) -> Result<usize, StartError> {
+    check_master_keys(db, masters).await.map_err(|error| match error {
+        CheckMasterKeysError::Store(error) => StartError::Store(error),
+        wrong @ CheckMasterKeysError::Seal(_) => StartError::WrongMasterKey(wrong),
+    })
+}
+
+/// The schema, the first keys, this node's view of them.
+async fn prepare(app: &App, report: &mut StartReport) -> Result<(), StartError> {
+    report.migrations = migrate(&app.db).await?;
+    sync_clock(app).await?;
+    warn_of_lost_sessions(app).await?;
+    report.keys_made = create_first_keys(app).await?;
+    load_keyring(app).await?;
+    app.hasher.warm_up().await;
+    app.finish_start();
+    Ok(())
+}
+
+impl StartError {
+    /// Whether the database is away, and trying again may help.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect(error) => error.is_passing(),
+            Self::Store(StoreError::Unavailable(_))
+            | Self::Migration(MigrationError::Store(StoreError::Unavailable(_)))
+            | Self::NewKey(NewKeyError::Store(StoreError::Unavailable(_)))
+            | Self::Keyring(LoadKeyringError::Store(StoreError::Unavailable(_))) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Opens what a command works on: a database that exists and is up to date.
@@ -104,7 +160,7 @@ pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
     if !is_migrated(&db).await? {
         return Err(StartError::NotMigrated);
     }
-    let mint = Mint::new(settings.keys.rsa_bits);
+    let mint = Mint::new(settings.keys.plan);
     let app = App::new(settings, Clock::system(), db, masters, mint)?;
     sync_clock(&app).await?;
     Ok(app)
@@ -119,13 +175,16 @@ pub async fn migrate_database(settings: &Settings) -> Result<usize, StartError> 
 
 /// Connects as the settings say.
 async fn connect(settings: &Settings, create: bool) -> Result<Db, ConnectError> {
-    let options = DatabaseOptions {
+    Db::connect(&database_options(settings, create)).await
+}
+
+fn database_options(settings: &Settings, create: bool) -> DatabaseOptions<'_> {
+    DatabaseOptions {
         url: settings.database.url.expose_secret(),
         pool_size: settings.database.pool_size,
         acquire_timeout: settings.database.acquire_timeout,
         create,
-    };
-    Db::connect(&options).await
+    }
 }
 
 fn is_embedded(settings: &Settings) -> bool {

@@ -1,8 +1,10 @@
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 
+use super::timeline::draw;
 use super::{Failure, Output, failed, open, print_json};
 use crate::domain::{Kid, Origin, Reason, Trigger};
 use crate::flows::{RevokeKey, RotateKeys, list_keys, revoke_key, rewrap_keys, rotate_keys};
@@ -85,6 +87,9 @@ async fn list(settings: Settings, output: Output) -> Result<(), Failure> {
     }
     print_table(&view.keys);
     println!("\nThe schedule rotates at {}.", rfc3339(view.next_rotation_at));
+    if std::io::stdout().is_terminal() {
+        println!("\n{}", draw(&view, app.clock.now()));
+    }
     Ok(())
 }
 

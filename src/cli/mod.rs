@@ -9,6 +9,7 @@ mod migrate;
 mod openapi;
 mod password;
 mod serve;
+mod timeline;
 mod users;
 
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use crate::views::rfc3339;
 
 pub async fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logging(&settings.log);
-    let mint = Mint::new(settings.keys.rsa_bits);
+    let mint = Mint::new(settings.keys.plan);
     let server = Server::build(settings, Clock::system(), mint).await.map_err(failed)?;
     let stop = CancellationToken::new();
     // Before anyone can read that it serves, and stop it for that.
@@ -24,6 +24,7 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
 async fn greet(server: &Server) -> Result<(), Failure> {
     let (app, report) = (server.app(), server.report());
     let base = format!("http://{}", server.address().map_err(failed)?);
+    let docs = format!("  {base}/docs/ shows the whole API");
     let made = |made: bool| if made { " (made just now)" } else { "" };
     println!("Chancery {} serves on {base}", env!("CARGO_PKG_VERSION"));
     println!("  issuer      {}", app.settings.server.issuer);
@@ -31,6 +32,14 @@ async fn greet(server: &Server) -> Result<(), Failure> {
         0 => String::new(),
         count => format!(" ({count} migrations run)"),
     };
+    if let Some(away) = &report.database_away {
+        println!("  database    {away}");
+        println!(
+            "Only the key set kept from before is served until it is back, and nothing is issued.\n{docs}"
+        );
+
+        return Ok(());
+    }
     println!("  database    {}{migrations}", app.db.kind());
     if let Some(path) = &report.master_key_made {
         println!("  master key  {} (made just now; keep a copy: it opens the signing keys)", path.display());
@@ -52,7 +61,7 @@ async fn greet(server: &Server) -> Result<(), Failure> {
     }
     println!("  curl {base}/auth/login --json '{{\"email\":\"you@example.com\",\"password\":\"…\"}}'");
     println!("  curl {base}/.well-known/jwks.json");
-    println!("  {base}/docs/ shows the whole API");
+    println!("{docs}");
     Ok(())
 }
 

@@ -2,7 +2,8 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A key's identifier: its RFC 7638 SHA-256 thumbprint, so a kid can never come to mean another key.
+/// A key's identifier. Of a key made here it is the RFC 7638 SHA-256 thumbprint, so it can never come to mean another key;
+/// an imported key keeps the one it was published under.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kid(String);
 
@@ -22,21 +23,41 @@ impl fmt::Display for Kid {
     }
 }
 
-/// What a key signs with (RFC 7518 section 3.1).
+/// What a key signs with (RFC 7518 section 3.1; RFC 8037 section 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SigningAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
 }
 
 impl SigningAlgorithm {
+    pub const ALL: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+
+    /// The `alg` of JOSE headers and JWKs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
         }
     }
 
+    /// Names are compared as they are written (RFC 7515 section 4.1.1): `rs256` is no algorithm.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Rs256].into_iter().find(|alg| alg.as_str() == name)
+        Self::ALL.into_iter().find(|alg| alg.as_str() == name)
+    }
+}
+
+impl fmt::Display for SigningAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -328,6 +349,16 @@ mod tests {
 
     fn fresh_set() -> KeySet {
         KeySet::new(vec![key("next"), SigningKey { activated_at: Some(at(0)), ..key("current") }]).unwrap()
+    }
+
+    #[test]
+    fn an_algorithm_survives_its_own_name_and_no_other() {
+        for alg in SigningAlgorithm::ALL {
+            assert_eq!(SigningAlgorithm::parse(alg.as_str()), Some(alg));
+        }
+        for other in ["", "none", "HS256", "RS512", "rs256", "EDDSA", "Ed25519"] {
+            assert_eq!(SigningAlgorithm::parse(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         let mut stored = signing_keys::all(&mut conn).await?;
         drop(conn);
         let held = app.keyring.load_full();
+        mark_altered(&mut stored, app, held.as_deref());
         let mut faults = recall_damaged(&mut stored, held.as_deref());
         let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect())?;
         if !record_token_life(app, &set).await? {
@@ -59,6 +60,20 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         return Ok(keyring);
     }
     Err(LoadKeyringError::Unsettled)
+}
+
+/// A public half that its private half does not belong to can be read, and is damaged all the same: it must not be
+/// published.
+fn mark_altered(stored: &mut [StoredKey], app: &App, held: Option<&Keyring>) {
+    for row in stored.iter_mut().filter(|row| row.sealed.is_some()) {
+        let is_altered = match held.and_then(|held| held.opened(&row.key.kid)) {
+            Some(opened) => !opened.signer.matches(&row.key.public_jwk),
+            None => matches!(open_key(&app.masters, row), Err(OpenKeyError::NotItsPublicHalf(_))),
+        };
+        if is_altered && row.key.damage.is_none() {
+            row.key.damage = Some("public_jwk");
+        }
+    }
 }
 
 /// A row that has become unreadable while this node runs: what the node remembers of the key is still true, and tokens it

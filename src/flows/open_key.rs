@@ -32,5 +32,8 @@ pub(super) fn open_key(masters: &MasterKeys, stored: &StoredKey) -> Result<Opene
     let sealed = stored.sealed.as_ref().ok_or_else(|| OpenKeyError::NoPrivateHalf(key.kid.to_string()))?;
     let pkcs8 = open_private_key(masters, &key.kid, key.alg, &sealed.master_key_id, &sealed.ciphertext)?;
     let signer = Signer::from_pkcs8(key.kid.clone(), key.alg, &pkcs8)?;
+    if !signer.matches(&key.public_jwk) {
+        return Err(OpenKeyError::NotItsPublicHalf(key.kid.to_string()));
+    }
     Ok(Opened { signer, ciphertext: sealed.ciphertext.clone() })
 }

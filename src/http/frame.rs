@@ -27,6 +27,7 @@ pub async fn frame(
     let settings = app.as_ref().map(|app| &app.settings.server);
     let limit = settings.map_or(Duration::MAX, |server| server.request_timeout);
     let is_https = settings.is_some_and(|server| server.issuer.starts_with("https://"));
+    let is_open = app.as_ref().is_none_or(|app| app.is_started()) || needs_no_database(request.path());
     let is_page = request.path().starts_with("/docs");
     let ip = settings.and_then(|server| client_ip(request.request(), &server.trusted_proxies));
     request.extensions_mut().insert(ClientIp(ip));
@@ -35,6 +36,9 @@ pub async fn frame(
     let span = tracing::info_span!("request", request_id = %id);
 
     let answering = async {
+        if !is_open {
+            return Err(Problem::new(Code::DatabaseUnavailable).into());
+        }
         let in_time = tokio::time::timeout(limit, next.call(request)).await;
         let answer = in_time.unwrap_or_else(|_| Err(Problem::new(Code::TimedOut).into()));
         answer.map(|response| in_our_words(response.map_into_boxed_body()))
@@ -73,6 +77,12 @@ pub async fn frame(
     metrics::counter!("chancery_http_requests_total", &labels).increment(1);
     metrics::histogram!("chancery_http_request_duration_seconds", &labels[..1]).record(elapsed.as_secs_f64());
     outcome
+}
+
+/// What a node does from memory, also before it has reached the database.
+fn needs_no_database(path: &str) -> bool {
+    const FROM_MEMORY: [&str; 5] = ["/.well-known/", "/health/", "/metrics", "/openapi.json", "/docs"];
+    FROM_MEMORY.iter().any(|start| path.starts_with(start))
 }
 
 /// The CORS library refuses a preflight in plain text.

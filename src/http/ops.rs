@@ -39,8 +39,11 @@ pub async fn ready(app: AppData) -> Result<HttpResponse, Problem> {
     if app.is_draining() {
         return Err(Problem::new(Code::NotReady));
     }
+    if !app.is_started() {
+        return Err(Problem::new(Code::DatabaseUnavailable));
+    }
     let able = async {
-        fresh_keyring(&app).await?;
+        fresh_keyring(&app).await?.signer()?;
         app.db.probe_writable().await?;
         Ok::<_, Problem>(())
     };

@@ -26,8 +26,14 @@ pub struct Jwk {
     r#use: String,
     alg: String,
     kid: String,
-    n: String,
-    e: String,
+    /// Of RSA keys, with `e`.
+    n: Option<String>,
+    e: Option<String>,
+    /// Of EC (RFC 7518) and OKP (RFC 8037) keys, with `x`.
+    crv: Option<String>,
+    x: Option<String>,
+    /// Of EC keys.
+    y: Option<String>,
 }
 
 /// The public keys. Cacheable, with a strong ETag.
@@ -37,8 +43,8 @@ pub struct Jwk {
     (status = 503, description = "`keys_unavailable`", body = ProblemView, content_type = "application/problem+json"),
 ))]
 pub async fn jwks(app: AppData, source: Source, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let keyring = app.keyring.load_full().ok_or_else(|| Problem::new(Code::KeysUnavailable))?;
-    let (document, now) = (keyring.jwks(), app.clock.now());
+    let document = app.jwks().ok_or_else(|| Problem::new(Code::KeysUnavailable))?;
+    let now = app.clock.now();
     if *request.method() == Method::GET {
         app.ledger
             .fetched(source.consumer(), Sighting { at: now, published_until: document.published_until });
@@ -93,8 +99,18 @@ pub async fn metadata(app: AppData) -> HttpResponse {
         response_types_supported: vec![],
         grant_types_supported: vec![],
         subject_types_supported: vec!["public"],
-        id_token_signing_alg_values_supported: vec![SigningAlgorithm::Rs256.as_str()],
+        id_token_signing_alg_values_supported: published_algorithms(&app),
     })
+}
+
+/// What the published keys sign with, so what a verifier may meet; RS256, which every client knows, first.
+fn published_algorithms(app: &AppData) -> Vec<&'static str> {
+    let published: Vec<SigningAlgorithm> = match app.keyring.load_full() {
+        Some(keyring) => keyring.set().published(app.clock.now()).map(|key| key.alg).collect(),
+        None => vec![app.settings.keys.plan.alg],
+    };
+    let known = SigningAlgorithm::ALL.into_iter().filter(|alg| published.contains(alg));
+    known.map(SigningAlgorithm::as_str).collect()
 }
 
 /// The same document at its RFC 8414 address.

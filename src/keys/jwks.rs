@@ -1,19 +1,20 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::domain::{KeyPolicy, KeySet, SigningKey};
 
 /// The JWK Set (RFC 7517 section 5) as it goes over the wire: built once per change, served from memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JwksDocument {
     pub body: String,
     /// A strong validator, quotes included: a digest of the body, so all nodes give the same one.
     pub etag: String,
     /// The newest `published_at` of its keys: whoever has this document has every key published until then.
     pub published_until: DateTime<Utc>,
-    max_age: TimeDelta,
+    max_age_s: i64,
     next_change: DateTime<Utc>,
     /// Set for a while after a revocation.
     no_cache_until: Option<DateTime<Utc>>,
@@ -35,7 +36,7 @@ impl JwksDocument {
             body,
             etag,
             published_until: published.iter().map(|key| key.published_at).max().unwrap_or(now),
-            max_age: policy.jwks_max_age,
+            max_age_s: policy.jwks_max_age.num_seconds(),
             next_change: keys.scheduled_at(policy),
             no_cache_until: keys
                 .all()
@@ -58,10 +59,8 @@ impl JwksDocument {
     /// caches come back soon after it.
     fn max_age(&self, now: DateTime<Utc>) -> i64 {
         let until_change = self.next_change - now;
-        let longest = self.max_age;
-        if until_change > TimeDelta::zero() { longest.min(until_change) } else { longest }
-            .num_seconds()
-            .max(1)
+        let is_ahead = until_change > TimeDelta::zero();
+        if is_ahead { self.max_age_s.min(until_change.num_seconds()).max(1) } else { self.max_age_s }
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Keyring {
     private: PrivateHalves,
     verifying: HashMap<Kid, DecodingKey>,
     faults: Vec<KeyFault>,
-    jwks: JwksDocument,
+    jwks: Arc<JwksDocument>,
     reading: Reading,
 }
 
@@ -75,7 +75,7 @@ impl Keyring {
             let column = key.damage?;
             Some(KeyFault { kid: key.kid.clone(), problem: format!("column {column} cannot be read") })
         }));
-        let jwks = JwksDocument::build(&set, policy, reading.at);
+        let jwks = Arc::new(JwksDocument::build(&set, policy, reading.at));
         Self { set, private, verifying, faults, jwks, reading }
     }
 
@@ -107,7 +107,7 @@ impl Keyring {
         &self.set
     }
 
-    pub fn jwks(&self) -> &JwksDocument {
+    pub fn jwks(&self) -> &Arc<JwksDocument> {
         &self.jwks
     }
 

@@ -21,6 +21,8 @@ pub enum Purpose {
     SealSigningKeys,
     /// The MAC of one session's refresh tokens; the salt is the session's id.
     RefreshTokens,
+    /// The MAC of the key set kept over a restart.
+    LastGoodKeys,
     /// Naming whose failed logins are counted, and known devices.
     LoginAttempts,
 }
@@ -30,6 +32,7 @@ impl Purpose {
         match self {
             Self::SealSigningKeys => b"chancery/v1/seal-signing-keys",
             Self::RefreshTokens => b"chancery/v1/refresh-tokens",
+            Self::LastGoodKeys => b"chancery/v1/last-good-keys",
             Self::LoginAttempts => b"chancery/v1/login-attempts",
         }
     }

@@ -1,18 +1,24 @@
-//! Making keys. Crate `rsa` makes and encodes them and does nothing else with them; see
-//! `docs/decisions/0002-signing-with-aws-lc.md`.
+//! Making keys. Crate `rsa` makes and encodes RSA keys and does nothing else with them; see
+//! `docs/decisions/0002-signing-with-aws-lc.md`. The others are made by aws-lc.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair};
 use rsa::PrivateKey;
-use rsa::pkcs8::{DecodePrivateKey, EncodePrivateKey};
-use rsa::traits::PublicKeyParts;
-use serde_json::json;
+use rsa::pkcs8::EncodePrivateKey;
 use zeroize::Zeroizing;
 
+use super::signer::Pair;
 use crate::domain::{Kid, SigningAlgorithm};
+
+/// What new keys are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPlan {
+    pub alg: SigningAlgorithm,
+    /// The size of RSA keys; the others have one size only.
+    pub rsa_bits: usize,
+}
 
 /// A key that no database has seen yet.
 pub struct MintedKey {
@@ -25,83 +31,108 @@ pub struct MintedKey {
 /// Why no key could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    #[error("an RSA key could not be made")]
-    Rsa,
-    #[error("an RSA key could not be encoded")]
-    Encoding,
+    #[error("a key for {0} could not be made")]
+    NotMade(SigningAlgorithm),
+    #[error("a key for {0} is not PKCS#8 or of another kind")]
+    NotAKey(SigningAlgorithm),
 }
 
-/// Keys kept in stock at most.
-const KEPT: usize = 4;
+/// Keys kept in stock. An emergency takes two at once, and a rotation may follow right after.
+const STOCK: usize = 3;
 
-/// Makes signing keys, and keeps one ready so that a rotation need not wait for primes.
+/// Makes signing keys, and keeps some ready so that a rotation need not wait for primes.
 pub struct Mint {
-    rsa_bits: usize,
+    plan: KeyPlan,
     ready: Mutex<Vec<MintedKey>>,
 }
 
 impl Mint {
-    pub fn new(rsa_bits: usize) -> Self {
-        Self { rsa_bits, ready: Mutex::default() }
+    pub fn new(plan: KeyPlan) -> Self {
+        Self::with_ready(plan, Vec::new())
     }
 
-    /// Keys made beforehand are handed out first.
-    pub fn with_ready(rsa_bits: usize, ready: Vec<MintedKey>) -> Self {
-        Self { rsa_bits, ready: Mutex::new(ready) }
+    /// Keys made beforehand are handed out first, those that are not as planned left out.
+    pub fn with_ready(plan: KeyPlan, mut ready: Vec<MintedKey>) -> Self {
+        ready.retain(|key| plan.is_met_by(key));
+        Self { plan, ready: Mutex::new(ready) }
     }
 
     /// A fresh key, from stock if there is one. Takes up to seconds of computing otherwise: not for an async thread.
     pub fn take(&self) -> Result<MintedKey, MintError> {
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        ready.map_or_else(|| self.make(), Ok)
+        let ready = self.ready().pop();
+        ready.map_or_else(|| self.plan.make(), Ok)
     }
 
-    /// Takes back a key that no database has seen, for whoever asks next. A few are kept, the rest forgotten.
+    /// Takes back a key that no database has seen, for whoever asks next. When the stock is full it is forgotten.
     pub fn give_back(&self, key: MintedKey) {
-        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        if ready.len() < KEPT {
+        let mut ready = self.ready();
+        if ready.len() < STOCK && self.plan.is_met_by(&key) {
             ready.push(key);
         }
     }
 
-    /// Makes a key for later if none is ready. Same cost as [`Mint::take`].
-    pub fn restock(&self) -> Result<(), MintError> {
-        let is_empty = || self.ready.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        if is_empty() {
-            let key = self.make()?;
-            self.ready.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+    /// Makes one key for later unless the stock is full, and says whether it is now. Same cost as [`Mint::take`].
+    pub fn restock(&self) -> Result<bool, MintError> {
+        if self.ready().len() < STOCK {
+            // Made outside the lock: whoever takes a key meanwhile does not wait for this one.
+            let key = self.plan.make()?;
+            self.ready().push(key);
         }
-        Ok(())
+        Ok(self.ready().len() >= STOCK)
     }
 
-    fn make(&self) -> Result<MintedKey, MintError> {
-        let private = PrivateKey::new(&mut rsa::rand_core::UnwrapErr(SystemRandomness), self.rsa_bits)
-            .map_err(|_| MintError::Rsa)?;
-        MintedKey::from_private(&private)
+    fn ready(&self) -> MutexGuard<'_, Vec<MintedKey>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Mint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mint").field("rsa_bits", &self.rsa_bits).finish_non_exhaustive()
+        f.debug_struct("Mint").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 
-impl MintedKey {
-    /// A key made elsewhere, from PKCS#8 DER.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self, MintError> {
-        Self::from_private(&PrivateKey::from_pkcs8_der(der).map_err(|_| MintError::Encoding)?)
+impl KeyPlan {
+    pub(super) fn make(self) -> Result<MintedKey, MintError> {
+        let pkcs8 = match self.alg {
+            SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => rsa_pkcs8(self.rsa_bits),
+            SigningAlgorithm::Es256 => p256_pkcs8(),
+            SigningAlgorithm::EdDsa => ed25519_pkcs8(),
+        };
+        MintedKey::from_pkcs8(self.alg, &pkcs8.ok_or(MintError::NotMade(self.alg))?)
     }
 
-    fn from_private(private: &PrivateKey) -> Result<Self, MintError> {
-        let alg = SigningAlgorithm::Rs256;
-        let n = URL_SAFE_NO_PAD.encode(private.n_bytes());
-        let e = URL_SAFE_NO_PAD.encode(private.e_bytes());
-        let kid = thumbprint(&e, &n);
-        let public_jwk =
-            json!({ "kty": "RSA", "use": "sig", "alg": alg.as_str(), "kid": kid.as_str(), "n": n, "e": e });
-        let pkcs8 = private.to_pkcs8_der().map_err(|_| MintError::Encoding)?;
-        Ok(Self { kid, alg, public_jwk, pkcs8: Zeroizing::new(pkcs8.as_bytes().to_vec()) })
+    fn is_met_by(self, key: &MintedKey) -> bool {
+        // Base64 makes four characters of three bytes; other keys have no modulus.
+        let has_bits = |n: &str| n.len() * 3 / 4 * 8 == self.rsa_bits;
+        key.alg == self.alg && key.public_jwk["n"].as_str().is_none_or(has_bits)
+    }
+}
+
+fn rsa_pkcs8(bits: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let mut randomness = rsa::rand_core::UnwrapErr(SystemRandomness);
+    let encoded = PrivateKey::new(&mut randomness, bits).ok()?.to_pkcs8_der().ok()?;
+    Some(Zeroizing::new(encoded.as_bytes().to_vec()))
+}
+
+fn p256_pkcs8() -> Option<Zeroizing<Vec<u8>>> {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).ok()?;
+    Some(Zeroizing::new(pair.to_pkcs8v1().ok()?.as_ref().to_vec()))
+}
+
+fn ed25519_pkcs8() -> Option<Zeroizing<Vec<u8>>> {
+    // Version 1, which every program reads.
+    let encoded = Ed25519KeyPair::generate().ok()?.to_pkcs8v1().ok()?;
+    Some(Zeroizing::new(encoded.as_ref().to_vec()))
+}
+
+impl MintedKey {
+    /// A key made beforehand, from PKCS#8 DER.
+    pub fn from_pkcs8(alg: SigningAlgorithm, der: &[u8]) -> Result<Self, MintError> {
+        let public = Pair::from_pkcs8(alg, der).and_then(|pair| pair.public());
+        let public = public.ok_or(MintError::NotAKey(alg))?;
+        let kid = public.thumbprint();
+        Ok(Self { public_jwk: public.jwk(&kid, alg), kid, alg, pkcs8: Zeroizing::new(der.to_vec()) })
     }
 }
 
@@ -109,13 +140,6 @@ impl fmt::Debug for MintedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MintedKey").field("kid", &self.kid).finish_non_exhaustive()
     }
-}
-
-/// RFC 7638 section 3: SHA-256 over the required members in lexicographic order.
-fn thumbprint(e: &str, n: &str) -> Kid {
-    let members = format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#);
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, members.as_bytes());
-    Kid::new(URL_SAFE_NO_PAD.encode(digest))
 }
 
 /// The operating system's randomness by way of aws-lc, in the shape crate `rsa` asks for.
@@ -149,40 +173,70 @@ struct RandomnessFailed;
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
 
-    #[test]
-    fn the_thumbprint_is_the_rfcs() {
-        // RFC 7638 section 3.1.
-        let n = "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRX\
-                 jBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSq\
-                 zs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHa\
-                 Q-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw";
-        assert_eq!(thumbprint("AQAB", n).as_str(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    fn plan(alg: SigningAlgorithm) -> KeyPlan {
+        KeyPlan { alg, rsa_bits: 2048 }
     }
 
     #[test]
     fn a_minted_key_publishes_its_public_half_only() {
-        let key = Mint::new(2048).take().unwrap();
-        let members: Vec<&str> = key.public_jwk.as_object().unwrap().keys().map(String::as_str).collect();
-        assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"]);
+        for (alg, kty, crv, names) in [
+            (SigningAlgorithm::Rs256, "RSA", None, &["alg", "e", "kid", "kty", "n", "use"][..]),
+            (SigningAlgorithm::Ps256, "RSA", None, &["alg", "e", "kid", "kty", "n", "use"]),
+            (SigningAlgorithm::Es256, "EC", Some("P-256"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
+            (SigningAlgorithm::EdDsa, "OKP", Some("Ed25519"), &["alg", "crv", "kid", "kty", "use", "x"]),
+        ] {
+            let key = Mint::new(plan(alg)).take().unwrap();
+            let jwk = &key.public_jwk;
+            let members: Vec<&str> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
+            assert_eq!(members, names);
+            let said = [&jwk["kty"], &jwk["alg"], &jwk["use"], &jwk["kid"]];
+            assert_eq!(said, [kty, alg.as_str(), "sig", key.kid.as_str()]);
+            assert_eq!(jwk["crv"].as_str(), crv);
+            let again = MintedKey::from_pkcs8(alg, &key.pkcs8).unwrap();
+            assert_eq!(again.kid, key.kid);
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_is_as_long_as_planned() {
+        let key = KeyPlan { alg: SigningAlgorithm::Ps256, rsa_bits: 3072 }.make().unwrap();
         assert_eq!(key.public_jwk["e"], "AQAB");
-        assert_eq!(URL_SAFE_NO_PAD.decode(key.public_jwk["n"].as_str().unwrap()).unwrap().len(), 256);
-        let again = MintedKey::from_pkcs8(&key.pkcs8).unwrap();
-        assert_eq!(again.kid, key.kid);
+        assert_eq!(URL_SAFE_NO_PAD.decode(key.public_jwk["n"].as_str().unwrap()).unwrap().len(), 384);
     }
 
     #[test]
     fn stock_is_used_before_new_keys_are_made() {
-        let mint = Mint::new(2048);
-        mint.restock().unwrap();
-        mint.restock().unwrap();
-        assert_eq!(mint.ready.lock().unwrap().len(), 1);
-        let kid = mint.ready.lock().unwrap()[0].kid.clone();
+        let mint = Mint::new(plan(SigningAlgorithm::Es256));
+        assert_eq!([mint.restock().unwrap(), mint.restock().unwrap()], [false, false]);
+        assert!(mint.restock().unwrap() && mint.restock().unwrap());
+        assert_eq!(mint.ready().len(), STOCK);
+        let kid = mint.ready()[STOCK - 1].kid.clone();
         let key = mint.take().unwrap();
         assert_eq!(key.kid, kid);
-        assert!(mint.ready.lock().unwrap().is_empty());
+        assert_eq!(mint.ready().len(), STOCK - 1);
         mint.give_back(key);
+        mint.give_back(plan(SigningAlgorithm::Es256).make().unwrap());
+        assert_eq!(mint.ready().len(), STOCK);
         assert_eq!(mint.take().unwrap().kid, kid);
+    }
+
+    #[test]
+    fn stock_never_holds_keys_of_another_plan() {
+        let planned = KeyPlan { alg: SigningAlgorithm::Rs256, rsa_bits: 3072 };
+        let others = [
+            plan(SigningAlgorithm::Rs256),
+            KeyPlan { alg: SigningAlgorithm::Ps256, ..planned },
+            plan(SigningAlgorithm::EdDsa),
+        ];
+        let made = || others.iter().map(|other| other.make().unwrap());
+        let mint = Mint::with_ready(planned, made().chain([planned.make().unwrap()]).collect());
+        assert_eq!(mint.ready().len(), 1);
+        made().for_each(|key| mint.give_back(key));
+        assert_eq!(mint.ready().len(), 1);
     }
 }

@@ -1,18 +1,21 @@
-//! Key material: making RSA keys, sealing them under a master key, signing, and the JWK Set.
+//! Key material: making and reading keys, sealing them under a master key, signing, and the JWK Set.
 //!
 //! Owns the bytes of keys and never the rows: no SQL and no HTTP here. The keyring is one snapshot of all keys, replaced
 //! whole when the database has changed. Called by the flows; tokens sign and verify with what the keyring holds.
 
 mod jwks;
 mod keyring;
+mod last_good;
 mod master;
 mod mint;
+mod public;
 mod seal;
 mod signer;
 
 pub use jwks::JwksDocument;
 pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
+pub use last_good::{keep, recall};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
-pub use mint::{Mint, MintError, MintedKey};
+pub use mint::{KeyPlan, Mint, MintError, MintedKey};
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};
 pub use signer::{Signer, SignerError};

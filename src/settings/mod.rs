@@ -17,6 +17,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::domain::{KeyPolicy, RolePolicy, SessionLimits, ThrottlePolicy};
+use crate::keys::KeyPlan;
 use crate::passwords::HasherOptions;
 use written::Raw;
 
@@ -79,7 +80,10 @@ pub struct DatabaseSettings {
 #[derive(Debug)]
 pub struct KeySettings {
     pub master: MasterKeySource,
-    pub rsa_bits: usize,
+    /// What new keys are to be.
+    pub plan: KeyPlan,
+    /// Where the last good key set is kept over a restart.
+    pub last_good_file: Option<PathBuf>,
 }
 
 /// Where the master keys are.
@@ -168,6 +172,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+    use crate::domain::SigningAlgorithm;
 
     fn load(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         Settings::load(None, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
@@ -208,6 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn new_keys_are_as_configured() {
+        let plan = |environment: &[(&str, &str)]| load(environment).unwrap().keys.plan;
+        assert_eq!(plan(&[]), KeyPlan { alg: SigningAlgorithm::Rs256, rsa_bits: 2048 });
+        for alg in SigningAlgorithm::ALL {
+            let written = [("CHANCERY_KEYS__ALGORITHM", alg.as_str()), ("CHANCERY_KEYS__RSA_BITS", "3072")];
+            assert_eq!(plan(&written), KeyPlan { alg, rsa_bits: 3072 });
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (key, value, named) in [
             ("CHANCERY_SERVER__LISTEN", "nowhere", "server.listen"),
@@ -233,7 +248,9 @@ mod tests {
             ("CHANCERY_SERVER__ISSUER", "https://A.test:443", "server.issuer"),
             ("CHANCERY_PASSWORDS__ITERATIONS", "0", "passwords"),
             ("CHANCERY_KEYS__RSA_BITS", "1024", "keys.rsa_bits"),
-            ("CHANCERY_KEYS__ALGORITHM", "HS256", "keys.algorithm"),
+            ("CHANCERY_KEYS__ALGORITHM", "HS256", "keys.algorithm: must be RS256, PS256, ES256 or EdDSA"),
+            ("CHANCERY_KEYS__ALGORITHM", "none", "keys.algorithm"),
+            ("CHANCERY_KEYS__ALGORITHM", "es256", "keys.algorithm"),
             ("CHANCERY_KEYS__JWKS_MAX_AGE", "6m", "keys.jwks_max_age"),
             ("CHANCERY_TOKENS__ACCESS_LIFE", "10 parsecs", "tokens.access_life"),
             ("CHANCERY_TOKENS__LEEWAY", "61s", "tokens.leeway"),

@@ -16,8 +16,8 @@ use super::{
     DEFAULTS, DatabaseSettings, KeySettings, LogFormat, LogSettings, MasterKeySource, PasswordSettings,
     ServerSettings, Settings, SettingsError, TokenSettings, Variables,
 };
-use crate::domain::{KeyPolicy, Role, RolePolicy, SessionLimits, ThrottlePolicy};
-use crate::keys::MasterKeys;
+use crate::domain::{KeyPolicy, Role, RolePolicy, SessionLimits, SigningAlgorithm, ThrottlePolicy};
+use crate::keys::{KeyPlan, MasterKeys};
 use crate::passwords::{HashCost, HasherOptions};
 
 /// The settings as written, before they are checked.
@@ -74,6 +74,7 @@ struct WrittenKeys {
     jwks_max_age: Span,
     verifier_cache: Span,
     poll: Span,
+    last_good_file: String,
 }
 
 #[derive(Deserialize)]
@@ -362,9 +363,8 @@ impl WrittenKeys {
     }
 
     fn check(self, file_is_set: bool) -> Result<KeySettings, SettingsError> {
-        if self.algorithm != "RS256" {
-            return Err(SettingsError::new("keys.algorithm", "must be RS256"));
-        }
+        let alg = SigningAlgorithm::parse(&self.algorithm)
+            .ok_or_else(|| SettingsError::new("keys.algorithm", "must be RS256, PS256, ES256 or EdDSA"))?;
         if !matches!(self.rsa_bits, 2048 | 3072 | 4096) {
             return Err(SettingsError::new("keys.rsa_bits", "must be 2048, 3072 or 4096"));
         }
@@ -382,7 +382,8 @@ impl WrittenKeys {
                 MasterKeySource::Given(keys.into_iter().map(SecretString::from).collect())
             }
         };
-        Ok(KeySettings { master, rsa_bits: self.rsa_bits })
+        let last_good_file = Some(self.last_good_file).filter(|path| !path.is_empty()).map(Into::into);
+        Ok(KeySettings { master, plan: KeyPlan { alg, rsa_bits: self.rsa_bits }, last_good_file })
     }
 }
 

@@ -48,6 +48,20 @@ fn is_passing(code: &str) -> bool {
     matches!(code.parse::<u32>().map(|code| code & 0xff), Ok(5 | 6 | 8 | 10 | 13 | 14))
 }
 
+impl ConnectError {
+    /// Whether the server is away or starting, and not wrongly configured.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::NoAnswer => true,
+            Self::Unreachable(sqlx::Error::Database(cause)) => {
+                cause.code().is_some_and(|code| is_passing(&code))
+            }
+            Self::Unreachable(cause) => matches!(cause, sqlx::Error::Io(_)),
+            _ => false,
+        }
+    }
+}
+
 /// Why there is no database to work with. The messages are for whoever starts the server.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {

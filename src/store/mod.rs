@@ -57,7 +57,7 @@ macro_rules! execute {
 pub(crate) use execute;
 
 /// A database server that has not answered by then is not there.
-const FIRST_CONNECTION: Duration = Duration::from_secs(10);
+const FIRST_CONNECTION: Duration = Duration::from_secs(5);
 
 /// How to reach the database.
 pub struct DatabaseOptions<'a> {
@@ -99,16 +99,26 @@ impl Db {
     }
 
     async fn connect_postgres(options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
-        let connect = PgConnectOptions::from_str(options.url).map_err(ConnectError::BadUrl)?;
+        let pool = Self::pool(options)?;
         // One plain connection first: the pool would hide the reason behind "timed out".
+        let connect = pool.connect_options();
         let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&connect)).await;
         let first = first.map_err(|_| ConnectError::NoAnswer)?.map_err(ConnectError::Unreachable)?;
         first.close().await.map_err(ConnectError::Unreachable)?;
+        Ok(Self::Postgres(pool))
+    }
+
+    /// A Postgres that is away for the moment: connected to when it is needed and there again.
+    pub fn connect_later(options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
+        Ok(Self::Postgres(Self::pool(options)?))
+    }
+
+    fn pool(options: &DatabaseOptions<'_>) -> Result<PgPool, ConnectError> {
+        let connect = PgConnectOptions::from_str(options.url).map_err(ConnectError::BadUrl)?;
         let pool = PoolOptions::<Postgres>::new()
             .max_connections(options.pool_size)
-            .acquire_timeout(options.acquire_timeout)
-            .connect_lazy_with(connect);
-        Ok(Self::Postgres(pool))
+            .acquire_timeout(options.acquire_timeout);
+        Ok(pool.connect_lazy_with(connect))
     }
 
     async fn open_sqlite(path: &Path, options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
@@ -187,6 +197,10 @@ impl Db {
                 (writer.size() + readers.size(), writer.num_idle() + readers.num_idle())
             }
         }
+    }
+
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Sqlite { .. })
     }
 
     /// `postgres` or `sqlite`.

@@ -95,6 +95,9 @@ fn strict_header(token: &str) -> Result<StrictHeader, TokenError> {
 fn signature_only(algorithm: SigningAlgorithm) -> Validation {
     let mut validation = Validation::new(match algorithm {
         SigningAlgorithm::Rs256 => Algorithm::RS256,
+        SigningAlgorithm::Ps256 => Algorithm::PS256,
+        SigningAlgorithm::Es256 => Algorithm::ES256,
+        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
     });
     validation.validate_exp = false;
     validation.validate_nbf = false;
@@ -133,7 +136,7 @@ fn check(claims: &AccessClaims, expected: &Expected<'_>, now: DateTime<Utc>) -> 
 mod tests {
     use super::*;
     use crate::domain::{KeyPolicy, KeySet, SigningKey};
-    use crate::keys::{Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
+    use crate::keys::{KeyPlan, Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
     use crate::tokens::{Audience, issue};
     use serde_json::{Value, json};
     use uuid::Uuid;
@@ -168,6 +171,16 @@ mod tests {
 
     /// A keyring, the current key and the next.
     fn keyring() -> (Keyring, MintedKey, MintedKey) {
+        keyring_of(SigningAlgorithm::Rs256)
+    }
+
+    fn keyring_of(alg: SigningAlgorithm) -> (Keyring, MintedKey, MintedKey) {
+        let mint = Mint::new(KeyPlan { alg, rsa_bits: 2048 });
+        let (current, next) = (mint.take().unwrap(), mint.take().unwrap());
+        (keyring_with(&current, &next), current, next)
+    }
+
+    fn keyring_with(current: &MintedKey, next: &MintedKey) -> Keyring {
         let policy = KeyPolicy {
             staleness: TimeDelta::seconds(5),
             jwks_max_age: TimeDelta::minutes(5),
@@ -175,13 +188,11 @@ mod tests {
             rotate_every: TimeDelta::days(30),
             leeway: TimeDelta::seconds(60),
         };
-        let mint = Mint::new(2048);
-        let (current, next) = (mint.take().unwrap(), mint.take().unwrap());
-        let set = KeySet::new(vec![key(&next, None), key(&current, Some(NOW))]).unwrap();
-        let opened = Opened { signer: signer(&current), ciphertext: vec![] };
+        let set = KeySet::new(vec![key(next, None), key(current, Some(NOW))]).unwrap();
+        let opened = Opened { signer: signer(current), ciphertext: vec![] };
         let private = PrivateHalves { current: Some(opened.into()), next: None };
         let reading = Reading { at: at(NOW), ticket: 1, epoch: 1 };
-        (Keyring::new(set, private, vec![], &policy, reading), current, next)
+        Keyring::new(set, private, vec![], &policy, reading)
     }
 
     fn claims() -> AccessClaims {
@@ -209,20 +220,77 @@ mod tests {
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
+    /// Any header and payload under HMAC-SHA-256.
+    fn mac(secret: &[u8], header: &str, payload: &str) -> String {
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret);
+        let tag = aws_lc_rs::hmac::sign(&key, message.as_bytes());
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
+    }
+
     #[test]
     fn what_we_issue_we_accept_while_it_lives() {
-        let (ring, current, _) = keyring();
-        let token = issue(&signer(&current), &claims()).unwrap();
-        let verdict = |seconds| verify(token.expose(), &ring, &EXPECTED, at(seconds));
-        assert_eq!(verdict(NOW), Ok(claims()));
-        assert_eq!(verdict(NOW + 659), Ok(claims()));
-        assert_eq!(verdict(NOW + 660), Err(TokenError::Expired));
-        assert_eq!(verdict(NOW - 60), Ok(claims()));
-        assert_eq!(verdict(NOW - 61), Err(TokenError::NotYetValid));
-        let other = Expected { audience: "orders", ..EXPECTED };
-        assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongAudience));
-        let other = Expected { issuer: "https://evil.test", ..EXPECTED };
-        assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongIssuer));
+        for alg in SigningAlgorithm::ALL {
+            let (ring, current, _) = keyring_of(alg);
+            let token = issue(&signer(&current), &claims()).unwrap();
+            assert_eq!(strict_header(token.expose()).unwrap().alg, alg.as_str());
+            let verdict = |seconds| verify(token.expose(), &ring, &EXPECTED, at(seconds));
+            assert_eq!(verdict(NOW), Ok(claims()));
+            assert_eq!(verdict(NOW + 659), Ok(claims()));
+            assert_eq!(verdict(NOW + 660), Err(TokenError::Expired));
+            assert_eq!(verdict(NOW - 60), Ok(claims()));
+            assert_eq!(verdict(NOW - 61), Err(TokenError::NotYetValid));
+            let other = Expected { audience: "orders", ..EXPECTED };
+            assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongAudience));
+            let other = Expected { issuer: "https://evil.test", ..EXPECTED };
+            assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongIssuer));
+        }
+    }
+
+    #[test]
+    fn a_token_of_one_algorithm_is_refused_under_a_key_of_another() {
+        let payload = serde_json::to_string(&claims()).unwrap();
+        for alg in SigningAlgorithm::ALL {
+            let (ring, current, _) = keyring_of(alg);
+            let header = |alg: &str| format!(r#"{{"alg":"{alg}","typ":"at+jwt","kid":"{}"}}"#, current.kid);
+            let verdict = |token: &str| verify(token, &ring, &EXPECTED, at(NOW));
+            for other in SigningAlgorithm::ALL.into_iter().filter(|other| *other != alg) {
+                let (_, foreign, _) = keyring_of(other);
+                let honest = sign(&signer(&foreign), &header(other.as_str()), &payload);
+                assert_eq!(verdict(&honest), Err(TokenError::WrongAlgorithm), "{other} under {alg}");
+                let dressed_up = sign(&signer(&foreign), &header(alg.as_str()), &payload);
+                assert_eq!(verdict(&dressed_up), Err(TokenError::BadSignature), "{other} as {alg}");
+            }
+            // The public key as the secret of a MAC, in the forms a library might take it in.
+            let (n_or_x, jwk) = (["n", "x"], &current.public_jwk);
+            let encoded = n_or_x.iter().find_map(|name| jwk[*name].as_str()).unwrap();
+            let decoded = URL_SAFE_NO_PAD.decode(encoded).unwrap();
+            for secret in [decoded, encoded.as_bytes().to_vec(), jwk.to_string().into_bytes()] {
+                for name in ["HS256", "none", alg.as_str()] {
+                    let token = mac(&secret, &header(name), &payload);
+                    assert!(verdict(&token).is_err(), "HMAC as {name} under {alg}");
+                }
+            }
+            let unsigned = mac(b"", &header("none"), &payload);
+            let unsigned = format!("{}.", unsigned.rsplit_once('.').unwrap().0);
+            assert_eq!(verdict(&unsigned), Err(TokenError::WrongAlgorithm), "none under {alg}");
+        }
+    }
+
+    #[test]
+    fn one_rsa_key_has_one_padding() {
+        use SigningAlgorithm::{Ps256, Rs256};
+        let (_, made, next) = keyring_of(Rs256);
+        let as_ps256 = MintedKey::from_pkcs8(Ps256, &made.pkcs8).unwrap();
+        assert_eq!(as_ps256.kid, made.kid);
+        let ring = keyring_with(&as_ps256, &next);
+        let older = issue(&signer(&made), &claims()).unwrap();
+        let newer = issue(&signer(&as_ps256), &claims()).unwrap();
+        assert_eq!(verify(newer.expose(), &ring, &EXPECTED, at(NOW)), Ok(claims()));
+        assert_eq!(verify(older.expose(), &ring, &EXPECTED, at(NOW)), Err(TokenError::WrongAlgorithm));
+        let header = format!(r#"{{"alg":"PS256","typ":"at+jwt","kid":"{}"}}"#, made.kid);
+        let relabelled = sign(&signer(&made), &header, &serde_json::to_string(&claims()).unwrap());
+        assert_eq!(verify(&relabelled, &ring, &EXPECTED, at(NOW)), Err(TokenError::BadSignature));
     }
 
     #[test]

@@ -210,6 +210,18 @@ async fn operators_manage_keys_and_accounts() {
             "{table}"
         );
 
+        let stolen = list["keys"][1]["kid"].as_str().unwrap();
+        assert_eq!(outcome(&chancery, &["keys", "revoke", stolen], "").0, 2, "a reason is needed");
+        let (code, said) = outcome(&chancery, &["keys", "revoke", "nobodys", "--reason", "x"], "");
+        assert!(code == 1 && said.contains("no signing key of this kid"), "{said}");
+        let dry = text(&chancery.run(&["keys", "revoke", stolen, "--reason", "x", "--dry-run"], "").stdout);
+        assert!(dry.starts_with("Nothing was changed.") && dry.contains("0 sessions are live"), "{dry}");
+        let revoked = json(&["keys", "revoke", stolen, "--reason", "x", "-o", "json"]);
+        assert_eq!(
+            (&revoked["revoked"]["status"], &revoked["current"]),
+            (&"revoked".into(), &rotated["current"])
+        );
+
         let create = ["users", "create", "--email", "a@x.test", "--admin", "--password-stdin"];
         assert_eq!(outcome(&chancery, &create, &format!("{PASSWORD}\n")).0, 0);
         assert!(outcome(&chancery, &create, PASSWORD).1.contains("has an account already"));

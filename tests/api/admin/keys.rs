@@ -92,6 +92,62 @@ on_both! {
         }
     }
 
+    async fn an_algorithm_changes_through_next_like_any_rotation(app: TestApp) {
+        let node = app.another_node(&[("CHANCERY_KEYS__ALGORITHM", "ES256")]).await;
+        let admin = app.admin().await;
+        let supported = async || {
+            let document = node.get("/.well-known/openid-configuration").await.expect(200).json();
+            document["id_token_signing_alg_values_supported"].clone()
+        };
+        let rotate = async || {
+            let wish = json!({ "force": true, "reason": "another algorithm" });
+            node.post_as(&admin, "/admin/keys/rotate", wish).await.expect(200).json()
+        };
+        assert_eq!(part(&admin, 0)["alg"], "RS256");
+        assert_eq!(supported().await, json!(["RS256"]));
+
+        // What was waiting signs first, and it is of the old kind.
+        let first = rotate().await;
+        assert_eq!((&first["current"]["alg"], &first["next"]["alg"]), (&json!("RS256"), &json!("ES256")));
+        assert_eq!(supported().await, json!(["RS256", "ES256"]));
+        let between = node.login("admin@x.test").await.access_token();
+        assert_eq!((&part(&between, 0)["alg"], &part(&between, 0)["kid"]), (&json!("RS256"), &first["current"]["kid"]));
+
+        let second = rotate().await;
+        assert_eq!(second["current"]["kid"], first["next"]["kid"]);
+        assert_eq!((&second["current"]["alg"], &second["next"]["alg"]), (&json!("ES256"), &json!("ES256")));
+        let after = node.login("admin@x.test").await.access_token();
+        assert_eq!((&part(&after, 0)["alg"], &part(&after, 0)["kid"]), (&json!("ES256"), &first["next"]["kid"]));
+        for token in [&admin, &between, &after] {
+            node.get_as(token, "/auth/me").await.expect(200);
+        }
+        // The other node still makes RSA keys; what it reads is for the rows to say.
+        app.app.keyring.store(None);
+        for token in [&admin, &between, &after] {
+            app.get_as(token, "/auth/me").await.expect(200);
+        }
+        assert_eq!(part(&app.login("admin@x.test").await.access_token(), 0)["alg"], "ES256");
+
+        let set = node.get("/.well-known/jwks.json").await.expect(200).json();
+        let keys = set["keys"].as_array().unwrap();
+        let mut algs: Vec<&str> = keys.iter().map(|key| key["alg"].as_str().unwrap()).collect();
+        assert_eq!(algs[0], "ES256", "the signing key comes first");
+        algs.sort_unstable();
+        assert_eq!(algs, ["ES256", "ES256", "RS256", "RS256"]);
+        for key in keys {
+            let members: Vec<&String> = key.as_object().unwrap().keys().collect();
+            match key["alg"].as_str().unwrap() {
+                "ES256" => {
+                    assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x", "y"]);
+                    assert_eq!((&key["kty"], &key["crv"], &key["use"]), (&json!("EC"), &json!("P-256"), &json!("sig")));
+                }
+                _ => assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"]),
+            }
+            let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(key.clone()).unwrap();
+            assert_eq!(jwk.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap(), key["kid"].as_str().unwrap());
+        }
+    }
+
     async fn a_dry_run_tells_and_changes_nothing(app: TestApp) {
         let admin = app.admin().await;
         let wish = json!({ "dry_run": true });

@@ -2,6 +2,7 @@
 
 mod database;
 mod process;
+mod proxy;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::thread::JoinHandle;
 
 use chancery::app::App;
 use chancery::clock::Clock;
-use chancery::domain::{Authority, Email, Origin, Role};
+use chancery::domain::{Authority, Email, Origin, Role, SigningAlgorithm};
 use chancery::flows::{CreateUser, create_user};
 use chancery::keys::{Mint, MintedKey};
 use chancery::server::Server;
@@ -21,7 +22,8 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use database::{Database, Kind};
-pub use process::Chancery;
+pub use process::{Chancery, Serving};
+pub use proxy::Wire;
 
 /// The master key of every test.
 pub const MASTER_KEY: &str = "test:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
@@ -136,16 +138,17 @@ impl TestApp {
         settings: &[(&str, &str)],
     ) -> Result<Self, String> {
         // Keys of its own: two nodes never make the same.
-        Self::build(database, clock, settings, Mint::new(2048)).await
+        Self::build(database, clock, settings, Vec::new()).await
     }
 
     async fn build(
         database: Arc<Database>,
         clock: Clock,
         settings: &[(&str, &str)],
-        mint: Mint,
+        ready: Vec<MintedKey>,
     ) -> Result<Self, String> {
         let settings = test_settings(&database, settings);
+        let mint = Mint::with_ready(settings.keys.plan, ready);
         let (started, starting) = tokio::sync::oneshot::channel();
         let stop = CancellationToken::new();
         let (thread_stop, thread_clock) = (stop.clone(), clock.clone());
@@ -173,6 +176,18 @@ impl TestApp {
         self.stop.cancel();
         let thread = self.thread.take().expect("running");
         tokio::task::spawn_blocking(move || thread.join().expect("ended well")).await.expect("joined");
+    }
+
+    /// The node ends and its database stays.
+    pub async fn stop_serving(&self) {
+        self.stop.cancel();
+        for _ in 0..400 {
+            if self.http.get(format!("{}/health/live", self.address)).send().await.is_err() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        }
+        panic!("the node goes on");
     }
 
     pub fn advance(&self, by: TimeDelta) {
@@ -307,6 +322,7 @@ fn test_settings(database: &Database, own: &[(&str, &str)]) -> Settings {
         ("CHANCERY_SERVER__REQUEST_TIMEOUT", "60s"),
         ("CHANCERY_PASSWORDS__WAIT", "30s"),
         ("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY),
+        ("CHANCERY_KEYS__LAST_GOOD_FILE", ""),
         ("CHANCERY_PASSWORDS__MEMORY_KIB", "64"),
         ("CHANCERY_PASSWORDS__ITERATIONS", "1"),
         ("CHANCERY_PASSWORDS__THREADS", "1"),
@@ -319,7 +335,7 @@ fn test_settings(database: &Database, own: &[(&str, &str)]) -> Settings {
 }
 
 /// Keys made beforehand: primes take longer than the rest of a test.
-fn fixed_keys() -> Mint {
+fn fixed_keys() -> Vec<MintedKey> {
     let ready: [&[u8]; 6] = [
         include_bytes!("rsa-1.der"),
         include_bytes!("rsa-2.der"),
@@ -328,5 +344,6 @@ fn fixed_keys() -> Mint {
         include_bytes!("rsa-5.der"),
         include_bytes!("rsa-6.der"),
     ];
-    Mint::with_ready(2048, ready.into_iter().map(|der| MintedKey::from_pkcs8(der).expect("a key")).collect())
+    let key = |der| MintedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
+    ready.into_iter().map(key).collect()
 }
