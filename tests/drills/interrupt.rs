@@ -69,7 +69,7 @@ async fn run(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) -> Outco
         .set("CHANCERY_SESSIONS__REFRESH_GRACE", "60s");
     cluster.start(3).await?;
     let nodes = cluster.addresses();
-    let admin = cluster.admin().await?;
+    let operator = Teller::of(&cluster.api, cluster.admin().await?);
     let history = Arc::new(History::default());
     let world = World {
         api: cluster.api.clone(),
@@ -99,7 +99,7 @@ async fn run(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) -> Outco
     for node in 0..nodes.len() {
         tasks.spawn(watch_jwks(Arc::clone(&field), node));
     }
-    tasks.spawn(operate(Arc::clone(&field), admin, brief.chance("operator")));
+    tasks.spawn(operate(Arc::clone(&field), operator, brief.chance("operator")));
     let probe = Teller::new(&cluster.api, &cluster.newcomer("probe").await?);
 
     let outcome = disturb(brief, postgres, cluster, &field, probe).await;
@@ -289,16 +289,30 @@ async fn tell(field: Arc<Field>, mut teller: Teller, mut chance: Chance) -> Outc
     Ok(())
 }
 
-/// Asks to rotate, again and again, on any node.
-async fn operate(field: Arc<Field>, admin: Admin, mut chance: Chance) -> Outcome {
+/// Asks to rotate, again and again, on any node, with a new token each time.
+async fn operate(field: Arc<Field>, mut operator: Teller, mut chance: Chance) -> Outcome {
+    // Tokens of an operator are tokens too; they are in another book, for there are many and nobody verifies them.
+    let book = History::default();
     while !field.stopped() {
         tokio::time::sleep(chance.up_to(ms(60))).await;
         if !field.rotates.load(Ordering::Relaxed) {
             continue;
         }
         let node = field.node(&mut chance);
-        let Ok(token) = admin.token(&node).await else { continue };
-        let answer = field.api.post_as(&token, &node, "/admin/keys/rotate", json!({})).await?;
+        let token = match operator.attempt(&node, &book).await? {
+            Ok(token) => token,
+            Err(answer) => {
+                field.note(&answer)?;
+                ensure!(
+                    answer.status == 503,
+                    "an operator's refresh was answered {}: {}",
+                    answer.status,
+                    answer.text
+                );
+                continue;
+            }
+        };
+        let answer = field.api.post_as(&token.text, &node, "/admin/keys/rotate", json!({})).await?;
         field.note(&answer)?;
         let expected = matches!(answer.status, 200 | 409 | 503);
         ensure!(expected, "a rotation was answered {}: {}", answer.status, answer.text);

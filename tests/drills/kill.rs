@@ -107,6 +107,7 @@ async fn drill_one(
         .set("CHANCERY_DATABASE__ACQUIRE_TIMEOUT", "10s");
     cluster.set("CHANCERY_KEYS__MASTER_KEYS", format!("{MASTER_KEY},{OTHER_MASTER_KEY}"));
     cluster.start(nodes).await?;
+    cluster.database.dawdle().await?;
     let (admin, login) = (cluster.admin().await?, cluster.newcomer("teller").await?);
     let mut bench = Bench {
         admin,

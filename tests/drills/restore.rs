@@ -41,7 +41,7 @@ async fn on_postgres(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) 
     configure(cluster);
     cluster.start(3).await?;
     let nodes = cluster.addresses();
-    let admin = cluster.admin().await?;
+    let mut admin = cluster.admin().await?;
     let rounds = brief.pick(5, 1);
     let mut longest = 0;
     for round in 0..rounds {
@@ -54,7 +54,7 @@ async fn on_postgres(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) 
         all_agree(&cluster.api, &admin, &nodes).await?;
         postgres.restore(&cluster.database, &saved).await?;
         // The administrator's session is set back too, and their refresh token is from the future.
-        let admin = Admin::log_in(&cluster.api, &nodes[round % 3]).await?;
+        admin = Admin::log_in(&cluster.api, &nodes[round % 3]).await?;
         let took = within(crate::support::invariants::AGREE_WITHIN, async || {
             for node in &nodes {
                 let set = kids(&cluster.api.jwks(node).await?.json());

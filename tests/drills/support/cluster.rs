@@ -110,6 +110,10 @@ impl Admin {
         Ok(Self { api: api.clone(), refresh_token: Mutex::new(refresh_token) })
     }
 
+    pub fn into_refresh_token(self) -> String {
+        self.refresh_token.into_inner()
+    }
+
     /// A fresh access token, from that node.
     pub async fn token(&self, base: &str) -> Outcome<String> {
         let mut held = self.refresh_token.lock().await;

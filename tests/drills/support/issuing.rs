@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::history::{History, Token};
-use super::{Answer, Api, Failure, Outcome, now_ms};
+use super::{Admin, Answer, Api, Failure, Outcome, now_ms};
 
 /// One session. Its refresh token is used once and replaced, as a good client does.
 pub struct Teller {
@@ -17,6 +17,11 @@ impl Teller {
     pub fn new(api: &Api, login: &Value) -> Self {
         let refresh_token = login["refresh_token"].as_str().unwrap_or_default().to_owned();
         Self { api: api.clone(), refresh_token }
+    }
+
+    /// The administrator's session, for who must see every answer.
+    pub fn of(api: &Api, admin: Admin) -> Self {
+        Self { api: api.clone(), refresh_token: admin.into_refresh_token() }
     }
 
     /// Refreshes on that node, which must work.

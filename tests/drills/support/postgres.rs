@@ -59,6 +59,36 @@ impl Database {
         })
     }
 
+    /// Makes every change of a key take some 20 ms more, so that a random moment is often one within a transaction.
+    pub async fn dawdle(&self) -> Outcome {
+        match self {
+            Self::Sqlite(_) => {
+                let mut conn = SqliteConnection::connect(&self.url()).await?;
+                for change in ["INSERT", "UPDATE"] {
+                    // SQLite cannot sleep, so it counts.
+                    let some = "(SELECT 1 FROM sqlite_master LIMIT 20)";
+                    let trigger = format!(
+                        "CREATE TRIGGER dawdle_{change} AFTER {change} ON signing_keys BEGIN
+                             SELECT count(*) FROM {some} a, {some} b, {some} c, {some} d;
+                         END"
+                    );
+                    conn.execute(sqlx::AssertSqlSafe(trigger)).await?;
+                }
+            }
+            Self::Postgres(url) => {
+                let mut conn = PgConnection::connect(url).await?;
+                conn.execute(
+                    "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+                         'BEGIN PERFORM pg_sleep(0.02); RETURN NULL; END';
+                     CREATE TRIGGER dawdle AFTER INSERT OR UPDATE ON signing_keys
+                         FOR EACH STATEMENT EXECUTE FUNCTION dawdle()",
+                )
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
     pub async fn stored_keys(&self) -> Outcome<Stored> {
         let count =
             async |what: &str| self.number(format!("SELECT count(*) FROM signing_keys WHERE {what}")).await;
