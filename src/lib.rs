@@ -1,4 +1,4 @@
-//! Chancery: a standalone auth server. It checks passwords, issues RS256 access tokens that any service verifies offline,
+//! Chancery: a standalone auth server. It checks passwords, issues signed access tokens that any service verifies offline,
 //! and rotates its signing keys without breaking anyone.
 //!
 //! # The rooms, lowest first; `docs/ARCHITECTURE.md` says who may import whom, `tests/api/house.rs` holds them to it

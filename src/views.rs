@@ -140,7 +140,8 @@ impl PropagationView {
         let reach = ReachView::of(known, key.published_at);
         let missing: Vec<&ConsumerView> = consumers.iter().filter(|consumer| !consumer.fetched).collect();
         let summary = match missing.iter().map(|consumer| consumer.last_seen_at).max() {
-            None => format!("all {} known consumers have fetched this key", reach.known),
+            None if known.is_empty() => "no consumer is known yet".to_owned(),
+            None => format!("all known consumers ({}) have fetched this key", reach.known),
             Some(last) => format!(
                 "{} of {} known consumers have not fetched this key, last seen {}",
                 missing.len(),

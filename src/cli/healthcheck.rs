@@ -1,13 +1,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{Failure, failed};
+use super::{Failure, failed, http_client};
 use crate::settings::Settings;
 
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
     let url = format!("http://{}/health/ready", reachable(settings.server.listen));
-    let client =
-        reqwest::Client::builder().timeout(Duration::from_secs(4)).no_proxy().build().map_err(failed)?;
+    let client = http_client("http", Duration::from_secs(4)).no_proxy().build().map_err(failed)?;
     let status = client.get(&url).send().await.map_err(failed)?.status();
     if status.is_success() { Ok(()) } else { Err(Failure::Failed(format!("{url} answers {status}"))) }
 }

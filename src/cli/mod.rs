@@ -8,21 +8,24 @@ mod keys;
 mod migrate;
 mod openapi;
 mod password;
+mod probe;
 mod serve;
-mod timeline;
 mod users;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use reqwest::ClientBuilder;
+use reqwest::redirect::Policy;
 use serde::Serialize;
 
 use crate::app::App;
 use crate::settings::{Settings, SettingsError};
 use crate::start::start_command_app;
 
-/// A standalone auth server: RS256 tokens any service verifies offline, and keys that rotate without breaking anyone.
+/// A standalone auth server: signed tokens any service verifies offline, and keys that rotate without breaking anyone.
 #[derive(Parser)]
 #[command(name = "chancery", version)]
 pub struct Cli {
@@ -42,7 +45,7 @@ enum Command {
     Serve,
     /// Bring the database's schema up to date, without serving.
     Migrate,
-    /// Look at signing keys, rotate them, make a master key.
+    /// Look at signing keys; rotate, revoke, import and export them; change the master key.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Make and manage accounts.
@@ -51,6 +54,8 @@ enum Command {
     /// Check or show the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Send a live service good and forged tokens, and tell which it gets wrong and how fast it follows a change of keys.
+    Probe(probe::ProbeArgs),
     /// Ask the server on this machine whether it is ready.
     Healthcheck,
     /// Print the API's description (OpenAPI).
@@ -64,6 +69,7 @@ enum Output {
 }
 
 /// Why a command did not do what it was asked.
+#[derive(Debug)]
 enum Failure {
     /// Wrong usage or configuration: exit code 2.
     Usage(String),
@@ -102,9 +108,17 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(command, settings, output).await,
         Command::Users(command) => users::run(command, settings()?, output).await,
         Command::Config(command) => config::run(&command, config.as_deref()),
+        Command::Probe(args) => probe::run(args, settings()?, output).await,
         Command::Healthcheck => healthcheck::run(&settings()?).await,
         Command::Openapi => openapi::run(),
     }
+}
+
+/// A client for one kind of address. TLS needs the machine's certificates and fails where there are none, as in a bare
+/// container; plain HTTP must work there too.
+fn http_client(scheme: &str, timeout: Duration) -> ClientBuilder {
+    let builder = ClientBuilder::new().timeout(timeout).redirect(Policy::none());
+    if scheme == "https" { builder } else { builder.tls_certs_only([]) }
 }
 
 /// What a command that works on the database needs.

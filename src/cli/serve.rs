@@ -65,7 +65,8 @@ async fn greet(server: &Server) -> Result<(), Failure> {
     Ok(())
 }
 
-fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
+/// Ctrl-C, or the SIGTERM of a service manager.
+pub(super) fn cancel_on_signal(stop: CancellationToken) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {

@@ -12,7 +12,7 @@ use super::{admin, auth, ops, well_known};
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Chancery", description = "A standalone auth server: RS256 tokens any service verifies offline."),
+    info(title = "Chancery", description = "A standalone auth server: signed tokens any service verifies offline."),
     paths(
         well_known::jwks,
         well_known::metadata,

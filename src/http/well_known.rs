@@ -27,12 +27,17 @@ pub struct Jwk {
     alg: String,
     kid: String,
     /// Of RSA keys, with `e`.
+    #[schema(nullable = false)]
     n: Option<String>,
+    #[schema(nullable = false)]
     e: Option<String>,
     /// Of EC (RFC 7518) and OKP (RFC 8037) keys, with `x`.
+    #[schema(nullable = false)]
     crv: Option<String>,
+    #[schema(nullable = false)]
     x: Option<String>,
     /// Of EC keys.
+    #[schema(nullable = false)]
     y: Option<String>,
 }
 

@@ -3,19 +3,23 @@
 //! Owns the bytes of keys and never the rows: no SQL and no HTTP here. The keyring is one snapshot of all keys, replaced
 //! whole when the database has changed. Called by the flows; tokens sign and verify with what the keyring holds.
 
+mod import;
 mod jwks;
 mod keyring;
 mod last_good;
 mod master;
 mod mint;
 mod public;
+mod public_pem;
 mod seal;
 mod signer;
 
+pub use import::{ImportError, ImportOptions, ImportedKey, import_key};
 pub use jwks::JwksDocument;
 pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 pub use last_good::{keep, recall};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
 pub use mint::{KeyPlan, Mint, MintError, MintedKey};
+pub use public_pem::public_key_pem;
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};
 pub use signer::{Signer, SignerError};

@@ -37,6 +37,29 @@ impl PublicHalf {
         Self(encoded.chain(curve).chain([("kty", kty.to_owned())]).collect())
     }
 
+    fn kty(&self) -> &str {
+        self.0.get("kty").map_or("", String::as_str)
+    }
+
+    /// Whether a key of this kind signs with that algorithm.
+    pub(super) fn fits(&self, alg: SigningAlgorithm) -> bool {
+        let kty = match alg {
+            SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => "RSA",
+            SigningAlgorithm::Es256 => "EC",
+            SigningAlgorithm::EdDsa => "OKP",
+        };
+        self.kty() == kty
+    }
+
+    /// What a key of this kind signs with where nobody says otherwise.
+    pub(super) fn usual_algorithm(&self) -> SigningAlgorithm {
+        match self.kty() {
+            "EC" => SigningAlgorithm::Es256,
+            "OKP" => SigningAlgorithm::EdDsa,
+            _ => SigningAlgorithm::Rs256,
+        }
+    }
+
     /// RFC 7638 section 3: SHA-256 over the required members in lexicographic order.
     pub(super) fn thumbprint(&self) -> Kid {
         // A map of strings always serialises.

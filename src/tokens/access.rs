@@ -54,6 +54,10 @@ impl Audience {
 pub struct AccessToken(String);
 
 impl AccessToken {
+    pub(super) fn composed(text: String) -> Self {
+        Self(text)
+    }
+
     pub fn expose(&self) -> &str {
         &self.0
     }

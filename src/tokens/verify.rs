@@ -137,7 +137,7 @@ mod tests {
     use super::*;
     use crate::domain::{KeyPolicy, KeySet, SigningKey};
     use crate::keys::{KeyPlan, Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
-    use crate::tokens::{Audience, issue};
+    use crate::tokens::{Audience, Forgery, Halves, forge, issue};
     use serde_json::{Value, json};
     use uuid::Uuid;
 
@@ -359,6 +359,35 @@ mod tests {
         }
         let twice = good.to_string().replacen('{', r#"{"exp":9999999999,"#, 1);
         assert!(!accepted(&twice), "duplicate member");
+    }
+
+    #[test]
+    fn every_forgery_is_refused_for_what_is_wrong_with_it() {
+        let each = SigningAlgorithm::ALL.map(|alg| Forgery::ALL.map(|forgery| (alg, forgery)));
+        let rings = SigningAlgorithm::ALL.map(|alg| {
+            let theirs = Mint::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+            (keyring_of(alg), theirs)
+        });
+        for (alg, forgery) in each.into_iter().flatten() {
+            let ((ring, current, _), theirs) = rings.iter().find(|(_, theirs)| theirs.alg == alg).unwrap();
+            let ours = Halves { signer: &signer(current), public_jwk: &current.public_jwk };
+            let theirs = Halves { signer: &signer(theirs), public_jwk: &theirs.public_jwk };
+            let token = forge(forgery, claims(), ours, theirs).unwrap();
+            let refused = verify(token.expose(), ring, &EXPECTED, at(NOW)).unwrap_err();
+            let wrong = match forgery {
+                Forgery::UnknownKey => TokenError::UnknownKey,
+                Forgery::NoAlgorithm | Forgery::PublicKeyAsSecret | Forgery::OtherAlgorithm => {
+                    TokenError::WrongAlgorithm
+                }
+                Forgery::ForeignKeyUnderOurKid | Forgery::AlteredSignature => TokenError::BadSignature,
+                Forgery::Expired => TokenError::Expired,
+                Forgery::NotYetValid => TokenError::NotYetValid,
+                Forgery::OtherAudience => TokenError::WrongAudience,
+                Forgery::OtherIssuer => TokenError::WrongIssuer,
+                Forgery::OtherType | Forgery::EmbeddedKey | Forgery::UnknownCritical => TokenError::Malformed,
+            };
+            assert_eq!(refused, wrong, "{alg}: {}", forgery.name());
+        }
     }
 
     #[test]

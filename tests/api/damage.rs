@@ -98,4 +98,22 @@ on_both! {
             node.stop().await;
         }
     }
+
+    async fn a_public_half_that_is_not_the_private_halfs_is_not_published(app: TestApp) {
+        let old = app.newcomer("ada@x.test").await;
+        let before = kids(&app.get("/.well-known/jwks.json").await.json());
+        let altered = "UPDATE signing_keys SET public_jwk = \
+                       (SELECT other.public_jwk FROM signing_keys AS other WHERE other.activated_at IS NULL) \
+                       WHERE activated_at IS NOT NULL";
+        app.database.execute(altered).await;
+        let node = app.another_node(&[]).await;
+        assert_eq!(kids(&node.get("/.well-known/jwks.json").await.json()), [before[1].clone()]);
+        node.try_login("ada@x.test", crate::support::PASSWORD).await.expect_problem(503, "keys_unavailable");
+        // The node that knew it before is not fooled.
+        app.advance(TimeDelta::seconds(6));
+        app.get_as(&old.access_token(), "/auth/me").await.expect(200);
+        let jwks = app.get("/.well-known/jwks.json").await.json();
+        assert_eq!(kids(&jwks), before);
+        assert_ne!(jwks["keys"][0]["n"], jwks["keys"][1]["n"]);
+    }
 }

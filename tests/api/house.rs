@@ -60,6 +60,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "settings",
             "start",
             "telemetry",
+            "tokens",
             "views",
         ],
         &["sqlx", "rsa"],

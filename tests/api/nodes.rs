@@ -186,3 +186,84 @@ async fn after_a_slow_commit_the_bounds_count_from_when_it_could_be_seen() {
     let list = app.get_as(&admin, "/admin/keys").await.expect(200).json();
     assert_eq!(list["keys"][0]["published_at"], rotated["next"]["published_at"]);
 }
+
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..200 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("not within ten seconds: {what}");
+}
+
+#[tokio::test]
+async fn what_consumers_fetch_from_any_node_every_node_knows() {
+    let database = Arc::new(Database::create(Kind::Postgres).await);
+    let fast = [("CHANCERY_KEYS__POLL", "200ms")];
+    let clock = standing_clock();
+    let nodes =
+        join_all((0..3).map(|_| TestApp::start_on(Arc::clone(&database), clock.clone(), &fast))).await;
+    let admin = nodes[0].admin().await;
+    for (at, node) in nodes.iter().enumerate() {
+        for agent in ["shared".to_owned(), format!("service-{at}")] {
+            let headers = [("user-agent", agent.as_str())];
+            node.send(reqwest::Method::GET, "/.well-known/jwks.json", &headers, None).await.expect(200);
+        }
+    }
+    for node in &nodes {
+        eventually("four consumers", async || {
+            let list = node.get_as(&admin, "/admin/keys").await.expect(200).json();
+            list["keys"][0]["propagation"] == json!({ "known": 4, "fetched": 4 })
+        })
+        .await;
+    }
+    eventually("the tokens of all nodes are counted", async || {
+        nodes[1].login("admin@x.test").await;
+        database.count("SELECT coalesce(sum(tokens), 0)::bigint FROM issued_tokens").await >= 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revocation_on_one_node_holds_on_all_at_once() {
+    let database = Arc::new(Database::create(Kind::Postgres).await);
+    // The poll alone would take five seconds of a clock that stands.
+    let nodes = {
+        let clock = standing_clock();
+        join_all((0..3).map(|_| TestApp::start_on(Arc::clone(&database), clock.clone(), &[]))).await
+    };
+    let admin = nodes[0].admin().await;
+    let stolen = part(&admin, 0)["kid"].as_str().unwrap().to_owned();
+    for node in &nodes {
+        node.get_as(&admin, "/auth/me").await.expect(200);
+    }
+    let path = format!("/admin/keys/{stolen}/revoke");
+    nodes[1].post_as(&admin, &path, json!({ "reason": "test" })).await.expect(200);
+    for node in &nodes {
+        eventually("the notification is heard", async || {
+            node.get_as(&admin, "/auth/me").await.status == 401
+                && !kids(&node.get("/.well-known/jwks.json").await.json()).contains(&stolen)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_leaves_by_the_clock_is_audited_once() {
+    let database = Arc::new(Database::create(Kind::Postgres).await);
+    let fast = [("CHANCERY_KEYS__POLL", "200ms")];
+    let clock = standing_clock();
+    let nodes =
+        join_all((0..3).map(|_| TestApp::start_on(Arc::clone(&database), clock.clone(), &fast))).await;
+    let admin = nodes[0].admin().await;
+    nodes[0]
+        .post_as(&admin, "/admin/keys/rotate", json!({ "force": true, "reason": "test" }))
+        .await
+        .expect(200);
+    nodes[0].advance(TimeDelta::minutes(12));
+    let told = "SELECT count(*) FROM audit WHERE event = 'key_retired'";
+    eventually("it is told", async || database.count(told).await == 1).await;
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    assert_eq!(database.count(told).await, 1);
+}

@@ -1,12 +1,15 @@
 //! The store's conformance suite: every function, with the same results on both databases.
 
 use chancery::domain::{
-    Actor, AuditEvent, ClientId, DisplayName, Email, Kid, Origin, PasswordHash, Roles, Session, SessionId,
-    SessionLimits, SigningAlgorithm, SigningKey, ThrottlePolicy, User, UserId, UserStatus,
+    Actor, AuditEvent, ClientId, Consumer, DisplayName, Email, IssuedTokens, Kid, Origin, PasswordHash,
+    Roles, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, ThrottlePolicy, User,
+    UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::signing_keys::SealedPrivateKey;
-use chancery::store::{self, audit, idempotency_keys, sessions, signing_keys, users};
+use chancery::store::{
+    self, audit, idempotency_keys, issued_tokens, jwks_consumers, sessions, signing_keys, users,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
@@ -347,5 +350,97 @@ on_both! {
         app.database.execute("UPDATE users SET roles = 'NOT A ROLE'").await;
         let error = users::by_id(&mut db.read().await.unwrap(), ada.id).await.unwrap_err().to_string();
         assert!(error.contains("users") && error.contains("roles") && error.contains(&ada.id.to_string()), "{error}");
+    }
+
+    async fn keys_are_resealed_withdrawn_retired_and_revoked_once(app: TestApp) {
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        let epoch = signing_keys::epoch(&mut tx).await.unwrap();
+        let stored = signing_keys::all(&mut tx).await.unwrap();
+        let next = stored.iter().find(|stored| stored.key.activated_at.is_none()).unwrap();
+        let current = &stored.iter().find(|stored| stored.key.activated_at.is_some()).unwrap().key;
+        let (kid, before) = (&next.key.kid, next.sealed.as_ref().unwrap());
+        let after = SealedPrivateKey { master_key_id: "other".to_owned(), ciphertext: vec![7; 40] };
+        assert!(signing_keys::reseal(&mut tx, kid, before, &after).await.unwrap());
+        assert!(!signing_keys::reseal(&mut tx, kid, before, &after).await.unwrap(), "it is another by now");
+        assert!(!signing_keys::withdraw(&mut tx, &current.kid, at(1)).await.unwrap(), "it signs");
+        assert!(signing_keys::withdraw(&mut tx, kid, at(1)).await.unwrap());
+        assert!(!signing_keys::withdraw(&mut tx, kid, at(1)).await.unwrap());
+        assert!(signing_keys::demote(&mut tx, &current.kid, at(1), at(100)).await.unwrap());
+        assert_eq!(signing_keys::note_retirements(&mut tx, at(2)).await.unwrap(), std::slice::from_ref(kid));
+        assert!(!signing_keys::retire(&mut tx, kid, at(2)).await.unwrap(), "it is retired");
+        assert!(signing_keys::retire(&mut tx, &current.kid, at(3)).await.unwrap());
+        assert_eq!(signing_keys::note_retirements(&mut tx, at(4)).await.unwrap(), std::slice::from_ref(&current.kid));
+        assert!(signing_keys::note_retirements(&mut tx, at(5)).await.unwrap().is_empty());
+        assert!(signing_keys::revoke(&mut tx, &current.kid, at(6)).await.unwrap());
+        assert!(!signing_keys::revoke(&mut tx, &current.kid, at(7)).await.unwrap());
+        store::announce_keys(&mut tx).await.unwrap();
+        assert_eq!(signing_keys::epoch(&mut tx).await.unwrap(), epoch + 1);
+        let stored = signing_keys::all(&mut tx).await.unwrap();
+        assert!(stored.iter().all(|stored| stored.sealed.is_none() && stored.key.damage.is_none()));
+        let revoked = stored.iter().find(|stored| stored.key.kid == current.kid).unwrap();
+        assert_eq!((revoked.key.retires_at, revoked.key.revoked_at), (Some(at(3)), Some(at(6))));
+    }
+
+    async fn consumers_are_kept_at_their_newest(app: TestApp) {
+        let db = &app.app.db;
+        let mut conn = db.write().await.unwrap();
+        let conn = &mut conn;
+        let consumer = Consumer::new(Some("203.0.113.9".parse().unwrap()), Some("ag\u{e9}nt/1"));
+        let other = Consumer::new(None, None);
+        let seen = |at_s, published| Sighting { at: at(at_s), published_until: at(published) };
+        jwks_consumers::note(conn, &consumer, seen(10, 5)).await.unwrap();
+        jwks_consumers::note(conn, &consumer, seen(20, 3)).await.unwrap();
+        jwks_consumers::note(conn, &consumer, seen(15, 7)).await.unwrap();
+        jwks_consumers::note(conn, &other, seen(1, 1)).await.unwrap();
+        let all = jwks_consumers::all(conn).await.unwrap();
+        assert_eq!(all.iter().map(|known| &known.consumer).collect::<Vec<_>>(), [&other, &consumer]);
+        let known = &all[1];
+        assert_eq!((known.first_seen_at, known.last_seen_at, known.published_until), (at(10), at(20), at(7)));
+        assert_eq!(jwks_consumers::reach(conn, at(7), at(0)).await.unwrap(), (2, 1));
+        assert_eq!(jwks_consumers::reach(conn, at(7), at(30)).await.unwrap(), (0, 0));
+        assert_eq!(jwks_consumers::delete_unseen(conn, at(2)).await.unwrap(), 1);
+        assert_eq!(jwks_consumers::all(conn).await.unwrap().len(), 1);
+    }
+
+    async fn issued_tokens_add_up_by_key_and_minute(app: TestApp) {
+        let db = &app.app.db;
+        let mut conn = db.write().await.unwrap();
+        let conn = &mut conn;
+        let (one, two) = (Kid::new("one".to_owned()), Kid::new("two".to_owned()));
+        let issued = |tokens, last| IssuedTokens { tokens, last_expires_at: at(last) };
+        issued_tokens::add(conn, &one, at(60), issued(3, 70)).await.unwrap();
+        issued_tokens::add(conn, &one, at(60), issued(2, 65)).await.unwrap();
+        issued_tokens::add(conn, &one, at(120), issued(1, 130)).await.unwrap();
+        issued_tokens::add(conn, &two, at(60), issued(9, 100)).await.unwrap();
+        let sum = issued_tokens::valid(conn, &one, at(69)).await.unwrap().into_iter().reduce(IssuedTokens::plus);
+        assert_eq!(sum, Some(issued(6, 130)));
+        let sum = issued_tokens::valid(conn, &one, at(70)).await.unwrap().into_iter().reduce(IssuedTokens::plus);
+        assert_eq!(sum, Some(issued(1, 130)));
+        assert_eq!(issued_tokens::delete_expired(conn, at(61)).await.unwrap(), 2);
+        assert!(issued_tokens::valid(conn, &two, at(0)).await.unwrap().is_empty());
+    }
+
+    async fn live_sessions_are_counted_by_master_key(app: TestApp) {
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        let ada = user("ada@x.test", at(0));
+        users::insert(&mut tx, &ada).await.unwrap();
+        let under = |master: Option<&str>, now: i64| Session {
+            master_key_id: master.map(str::to_owned),
+            ..session(ada.id, at(now))
+        };
+        for session in [under(Some("a"), 0), under(Some("a"), 9), under(Some("b"), 3), under(None, 5)] {
+            sessions::insert(&mut tx, &session).await.unwrap();
+        }
+        let over = under(Some("a"), 7);
+        sessions::insert(&mut tx, &over).await.unwrap();
+        sessions::revoke(&mut tx, over.id, at(8)).await.unwrap();
+        assert_eq!(sessions::count_live(&mut tx, &LIMITS, at(10)).await.unwrap(), 4);
+        let mut used = sessions::live_by_master_key(&mut tx, &LIMITS, at(10)).await.unwrap();
+        used.sort_by_key(|used| used.master_key_id.clone());
+        let told: Vec<_> = used.iter().map(|used| (used.master_key_id.as_deref(), used.sessions)).collect();
+        assert_eq!(told, [(None, 1), (Some("a"), 2), (Some("b"), 1)]);
+        assert_eq!(used[1].last_expires_at, at(9) + TimeDelta::days(30));
     }
 }

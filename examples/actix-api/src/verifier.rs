@@ -81,6 +81,10 @@ impl Verifier {
         if header.typ.as_deref() != Some("at+jwt") {
             return Err(Denied::InvalidToken);
         }
+        // Chancery marks nothing critical, and jsonwebtoken leaves `crit` to us as well (RFC 7515, section 4.1.11).
+        if header.crit.is_some() {
+            return Err(Denied::InvalidToken);
+        }
         let kid = header.kid.ok_or(Denied::InvalidToken)?;
         let key = self.key(&kid).await?;
         let token = decode(token, &key, &self.validation).map_err(|_| Denied::InvalidToken)?;

@@ -30,7 +30,7 @@ impl Chancery {
         self
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
         command.args(arguments).current_dir(&self.folder).env_clear().envs(self.environment.iter().cloned());
         command

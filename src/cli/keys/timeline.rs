@@ -8,7 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::views::{KeyListView, KeyView};
 
 /// Columns from one event to the next.
-const STEP: usize = 10;
+const STEP: usize = 9;
+/// Keys drawn: next, current and the newest previous ones.
+const DRAWN: usize = 5;
 /// Columns before the axis: status and the beginning of the kid.
 const MARGIN: usize = 18;
 
@@ -19,7 +21,10 @@ const VERIFIES: char = '\u{2592}';
 /// Draws the published keys of the list at `now`.
 pub fn draw(list: &KeyListView, now: DateTime<Utc>) -> String {
     let is_shown = |key: &&KeyView| matches!(key.status.as_str(), "next" | "current" | "previous");
-    let keys: Vec<&KeyView> = list.keys.iter().filter(is_shown).collect();
+    let mut keys: Vec<&KeyView> = list.keys.iter().filter(is_shown).collect();
+    let left_out = keys.len().saturating_sub(DRAWN);
+    keys.truncate(DRAWN);
+
     let events = events(&keys, list.next_rotation_at, now);
     let mut picture = axis(&events, now);
     for key in keys {
@@ -27,6 +32,9 @@ pub fn draw(list: &KeyListView, now: DateTime<Utc>) -> String {
         picture += &format!("{:<8}  {kid:<6}  ", key.status);
         picture += &bar(key, &events, list.next_rotation_at, now);
         picture += &format!(" {}\n", outlook(key, list.next_rotation_at, now));
+    }
+    if left_out > 0 {
+        picture += &format!("and {left_out} more previous keys\n");
     }
     picture += &format!(
         "\n{PUBLISHED} published, does not sign   {SIGNS} signs   {VERIFIES} verifies only   \u{2502} now\n"
@@ -101,10 +109,8 @@ fn state(key: &KeyView, at: DateTime<Utc>, next_rotation_at: DateTime<Utc>) -> c
 /// What comes next for a key.
 fn outlook(key: &KeyView, next_rotation_at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match key.status.as_str() {
-        "next" if key.eligible_at > now => {
-            format!("may sign in {}, will in {}", span(key.eligible_at - now), span(next_rotation_at - now))
-        }
-        "next" => format!("may sign now, will in {}", span(next_rotation_at - now)),
+        "next" if key.eligible_at > now => format!("may sign in {}", span(key.eligible_at - now)),
+        "next" => "may sign now".to_owned(),
         "current" => format!("signs for {} more", span(next_rotation_at - now)),
         _ => key.retires_at.map(|at| format!("leaves in {}", span(at - now))).unwrap_or_default(),
     }
@@ -112,7 +118,7 @@ fn outlook(key: &KeyView, next_rotation_at: DateTime<Utc>, now: DateTime<Utc>) -
 
 fn distance(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
     match at - now {
-        apart if apart == TimeDelta::zero() => "now".to_owned(),
+        apart if apart.abs() < TimeDelta::seconds(1) => "now".to_owned(),
         apart if apart < TimeDelta::zero() => format!("-{}", span(-apart)),
         apart => format!("+{}", span(apart)),
     }
@@ -167,10 +173,10 @@ mod tests {
             key("retired", 0, Some(0), Some((1, 2))),
         ];
         let list = KeyListView { keys, next_rotation_at: at(60 * day) };
-        let expected = "                  -30d      -5m       now       +6m       +15m      +29d 23h
-next      next-a            ░░░░░░░░░░│░░░░░░░░░░░░░░░░░░░░░░░░░░░░░██████████ may sign in 15m, will in 29d 23h
-current   curren  ░░░░░░░░░░██████████│█████████████████████████████▒▒▒▒▒▒▒▒▒▒ signs for 29d 23h more
-previous  previo  ██████████▒▒▒▒▒▒▒▒▒▒│▒▒▒▒▒▒▒▒▒                               leaves in 6m
+        let expected = "                  -30d     -5m      now      +6m      +15m     +29d 23h
+next      next-a           ░░░░░░░░░│░░░░░░░░░░░░░░░░░░░░░░░░░░█████████ may sign in 15m
+current   curren  ░░░░░░░░░█████████│██████████████████████████▒▒▒▒▒▒▒▒▒ signs for 29d 23h more
+previous  previo  █████████▒▒▒▒▒▒▒▒▒│▒▒▒▒▒▒▒▒                            leaves in 6m
 
 ░ published, does not sign   █ signs   ▒ verifies only   │ now
 ";

@@ -1,0 +1,61 @@
+use clap::Args;
+
+use super::super::{Failure, Output, failed, open, print_json};
+use super::{parse_reason, print_table};
+use crate::domain::{Kid, Origin};
+use crate::flows::{RevokeKey, revoke_key};
+use crate::settings::Settings;
+use crate::views::{KeyView, RevocationView, rfc3339};
+
+#[derive(Args)]
+pub struct RevokeArgs {
+    /// The key; `keys list` shows them.
+    kid: String,
+    /// Why; kept in the audit table.
+    #[arg(long)]
+    reason: String,
+    /// Only tell what it would cost.
+    #[arg(long)]
+    dry_run: bool,
+    /// A name for this revocation; repeated with the same name it gives the same answer and revokes nothing.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+pub async fn run(args: RevokeArgs, settings: Settings, output: Output) -> Result<(), Failure> {
+    let app = open(settings).await?;
+    let request = RevokeKey {
+        kid: Kid::new(args.kid),
+        reason: parse_reason(&args.reason)?,
+        dry_run: args.dry_run,
+        idempotency_key: args.idempotency_key,
+        origin: Origin::operator(),
+    };
+    let view = revoke_key(&app, request).await.map_err(failed)?;
+    if output == Output::Json {
+        return print_json(&view);
+    }
+    tell(&view);
+    Ok(())
+}
+
+fn tell(view: &RevocationView) {
+    let RevocationView { impact, dry_run, .. } = view;
+    println!("{}", if *dry_run { "Nothing was changed. Revoking would leave:" } else { "Revoked." });
+    let kept = view.next.iter().chain(&view.current).chain(&view.previous);
+    let gone = view.dropped.iter().chain([&view.revoked]);
+    let keys: Vec<KeyView> = kept.chain(gone).cloned().collect();
+    print_table(&keys);
+    if *dry_run && view.current.is_none() {
+        println!("A current and a next key that were never published are made when it is done.");
+    }
+    println!("\nLive sessions: {}. They go on and refresh.", impact.live_sessions);
+    match (impact.valid_tokens, impact.last_expires_at) {
+        (0, _) | (_, None) => println!("No access token under this key is known to be valid."),
+        (tokens, Some(last)) => println!(
+            "Access tokens under this key that are not expired: {tokens}; the last expires at {}. Services accept them \
+             until then, or until they fetch the set anew.",
+            rfc3339(last)
+        ),
+    }
+}

@@ -1,0 +1,146 @@
+use chrono::{DateTime, TimeDelta, Utc};
+use zeroize::Zeroizing;
+
+use super::key_change::{ReadKeysError, read_set, settle};
+use crate::app::App;
+use crate::domain::{AuditEvent, KeySet, KeyStatus, Kid, Origin, SigningKey};
+use crate::keys::{
+    ImportError, ImportOptions, ImportedKey, SealError, import_key as read_key, seal_private_key,
+};
+use crate::store::signing_keys::{self, SealedPrivateKey};
+use crate::store::{self, StoreError, Tx, audit};
+use crate::views::KeyView;
+
+/// Where an imported key takes its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// It is published, and signs from the next rotation on. What waited before is taken back.
+    Next,
+    /// It is published until the tokens it signed elsewhere are dead, which live this long. Its private half is not kept.
+    Previous { token_life: TimeDelta },
+}
+
+/// A wish to take in a key made elsewhere.
+pub struct ImportKey {
+    /// A PEM, DER or JWK file as it was read.
+    pub file: Zeroizing<Vec<u8>>,
+    pub options: ImportOptions,
+    pub placement: Placement,
+    /// Only tell what would happen.
+    pub dry_run: bool,
+    pub origin: Origin,
+}
+
+/// Why the key was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportKeyError {
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error("a key that is to sign needs its private half, and this is only the public one")]
+    PrivateHalfMissing,
+    #[error("signing key {kid} is here already, as {}", .status.as_str())]
+    Known { kid: Kid, status: KeyStatus },
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    Read(#[from] ReadKeysError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes in a key of another server with its own kid, so that services move over without a token being refused.
+pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, ImportKeyError> {
+    let imported = read_key(&request.file, &request.options)?;
+    if request.placement == Placement::Next && imported.pkcs8.is_none() {
+        return Err(ImportKeyError::PrivateHalfMissing);
+    }
+    let policy = &app.settings.key_policy;
+    let seen = read_set(&mut app.db.read().await?).await?;
+    let now = app.clock.now();
+    refuse_known(&seen, &imported.kid, now)?;
+    if request.dry_run {
+        return Ok(KeyView::of(&row(app, &imported, request.placement, now), policy, now));
+    }
+
+    let mut tx = app.db.begin().await?;
+    store::lock_signing_keys(&mut tx).await?;
+    let set = read_set(&mut tx).await?;
+    let now = app.clock.now();
+    refuse_known(&set, &imported.kid, now)?;
+    let key = row(app, &imported, request.placement, now);
+    if request.placement == Placement::Next {
+        withdraw(&mut tx, &set, &key.kid, &request.origin, now).await?;
+    }
+    let sealed = seal(app, &imported, request.placement)?;
+    signing_keys::insert(&mut tx, &key, sealed.as_ref()).await?;
+    let status = key.status(now).as_str();
+    let detail = serde_json::json!({ "as": status, "alg": key.alg.as_str() }).to_string();
+    let event = AuditEvent::KeyImported;
+    audit::append(&mut tx, event, &request.origin, key.kid.as_str(), Some(&detail), now).await?;
+    store::announce_keys(&mut tx).await?;
+    tx.commit().await?;
+    tracing::info!(event = "key_imported", kid = %key.kid, status, actor = %request.origin.actor);
+    let mended = settle(app, now).await;
+    let key = mended.as_ref().and_then(|set| set.find(&key.kid)).unwrap_or(&key);
+    Ok(KeyView::of(key, policy, app.clock.now()))
+}
+
+fn refuse_known(set: &KeySet, kid: &Kid, now: DateTime<Utc>) -> Result<(), ImportKeyError> {
+    match set.find(kid) {
+        None => Ok(()),
+        Some(key) => Err(ImportKeyError::Known { kid: kid.clone(), status: key.status(now) }),
+    }
+}
+
+fn row(app: &App, imported: &ImportedKey, placement: Placement, now: DateTime<Utc>) -> SigningKey {
+    let next = SigningKey {
+        kid: imported.kid.clone(),
+        alg: imported.alg,
+        public_jwk: imported.public_jwk.clone(),
+        longest_life: app.settings.tokens.access_life,
+        damage: None,
+        created_at: now,
+        published_at: now,
+        activated_at: None,
+        demoted_at: None,
+        retires_at: None,
+        revoked_at: None,
+    };
+    match placement {
+        Placement::Next => next,
+        Placement::Previous { token_life } => SigningKey {
+            longest_life: token_life,
+            activated_at: Some(now),
+            demoted_at: Some(now),
+            retires_at: Some(app.settings.key_policy.retires_at(now, token_life)),
+            ..next
+        },
+    }
+}
+
+/// The key that waited has signed nothing, so nobody misses it.
+async fn withdraw(
+    tx: &mut Tx,
+    set: &KeySet,
+    for_kid: &Kid,
+    origin: &Origin,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let waiting = &set.next().kid;
+    signing_keys::withdraw(tx, waiting, now).await?;
+    let detail = serde_json::json!({ "reason": "another key was imported", "next": for_kid.as_str() });
+    let detail = detail.to_string();
+    audit::append(tx, AuditEvent::KeyWithdrawn, origin, waiting.as_str(), Some(&detail), now).await
+}
+
+fn seal(
+    app: &App,
+    imported: &ImportedKey,
+    placement: Placement,
+) -> Result<Option<SealedPrivateKey>, SealError> {
+    let Some(pkcs8) = imported.pkcs8.as_ref().filter(|_| placement == Placement::Next) else {
+        return Ok(None);
+    };
+    let sealed = seal_private_key(&app.masters, &imported.kid, imported.alg, pkcs8)?;
+    Ok(Some(SealedPrivateKey { master_key_id: sealed.master_key_id, ciphertext: sealed.ciphertext }))
+}

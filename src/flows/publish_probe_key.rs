@@ -1,0 +1,38 @@
+use chrono::TimeDelta;
+
+use crate::app::App;
+use crate::domain::{AuditEvent, Origin, SigningKey};
+use crate::keys::MintedKey;
+use crate::store::{self, StoreError, audit, signing_keys};
+
+/// Publishes the public half of a key made for a drill with `service`, as one that has signed and signs no more. Its private
+/// half stays with whoever made it and dies with them; by itself the key leaves after `keep`.
+pub async fn publish_probe_key(
+    app: &App,
+    minted: &MintedKey,
+    keep: TimeDelta,
+    service: &str,
+) -> Result<(), StoreError> {
+    let mut tx = app.db.begin().await?;
+    store::lock_signing_keys(&mut tx).await?;
+    let now = app.clock.now();
+    let key = SigningKey {
+        kid: minted.kid.clone(),
+        alg: minted.alg,
+        public_jwk: minted.public_jwk.clone(),
+        longest_life: app.settings.tokens.access_life,
+        damage: None,
+        created_at: now,
+        published_at: now,
+        activated_at: Some(now),
+        demoted_at: Some(now),
+        retires_at: Some(now + keep),
+        revoked_at: None,
+    };
+    signing_keys::insert(&mut tx, &key, None).await?;
+    let detail = serde_json::json!({ "what": "published", "service": service }).to_string();
+    let (event, origin) = (AuditEvent::ProbeKey, Origin::operator());
+    audit::append(&mut tx, event, &origin, key.kid.as_str(), Some(&detail), now).await?;
+    store::announce_keys(&mut tx).await?;
+    tx.commit().await
+}

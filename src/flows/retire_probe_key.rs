@@ -1,0 +1,20 @@
+use crate::app::App;
+use crate::domain::{AuditEvent, Kid, Origin};
+use crate::store::{self, StoreError, audit, signing_keys};
+
+/// Takes a drill's key out of the JWK Set. It retires and is not revoked: nothing is stolen, and caches need not be made to
+/// ask each time. `false` when it has left already or never came.
+pub async fn retire_probe_key(app: &App, kid: &Kid, service: &str) -> Result<bool, StoreError> {
+    let mut tx = app.db.begin().await?;
+    store::lock_signing_keys(&mut tx).await?;
+    let now = app.clock.now();
+    if !signing_keys::retire(&mut tx, kid, now).await? {
+        return Ok(false);
+    }
+    let detail = serde_json::json!({ "what": "taken back", "service": service }).to_string();
+    let (event, origin) = (AuditEvent::ProbeKey, Origin::operator());
+    audit::append(&mut tx, event, &origin, kid.as_str(), Some(&detail), now).await?;
+    store::announce_keys(&mut tx).await?;
+    tx.commit().await?;
+    Ok(true)
+}
