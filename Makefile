@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test interop lint deny bench ci toolchain
+.PHONY: help run test interop drills drills-quick lint deny bench ci toolchain
 
 help: ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
 
 run: toolchain ## start the server, optimised
 	cargo run --release --locked
@@ -13,9 +13,16 @@ test: toolchain ## all tests, on SQLite and on a throwaway Postgres
 interop: toolchain ## the libraries other stacks verify tokens with, against a running server
 	scripts/interop
 
+drills: toolchain ## rotation under everything that may happen to it, with real processes: some 12 minutes
+	scripts/drills
+
+drills-quick: toolchain ## the same in short
+	scripts/drills --quick
+
 lint: toolchain ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --locked --test drills -- -D warnings
 
 deny: toolchain ## licences, banned crates and known vulnerabilities of the dependencies
 	scripts/supply-chain

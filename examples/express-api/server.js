@@ -6,7 +6,9 @@ import { auth } from 'express-oauth2-jwt-bearer';
 
 const { PORT = '3001', CHANCERY_ISSUER = 'http://127.0.0.1:8080', AUDIENCE = 'chancery' } = process.env;
 
-// The library's cache: ten minutes, and an unknown `kid` refetches at most every 30 seconds.
+// The library's own defaults: ten minutes, and an unknown `kid` refetches at most every 30 seconds.
+const { JWKS_CACHE = '600', JWKS_COOL_DOWN = '30' } = process.env;
+
 const requireToken = auth({
   issuerBaseURL: CHANCERY_ISSUER,
   issuer: CHANCERY_ISSUER, // the issuer we were told, not the one the discovery document names
@@ -14,6 +16,8 @@ const requireToken = auth({
   tokenSigningAlg: 'RS256',
   strict: true, // RFC 9068: `typ: at+jwt`, and iat, sub, client_id and jti must be there
   clockTolerance: 5,
+  cacheMaxAge: Number(JWKS_CACHE) * 1000,
+  cooldownDuration: Number(JWKS_COOL_DOWN) * 1000,
   dpop: { enabled: false }, // Chancery's tokens are bearer tokens; do not advertise more
 });
 

@@ -17,8 +17,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 PORT = int(os.environ.get("PORT", "3002"))
 ISSUER = os.environ.get("CHANCERY_ISSUER", "http://127.0.0.1:8080")
 AUDIENCE = os.environ.get("AUDIENCE", "chancery")
+# The library's own defaults.
+JWKS_CACHE = float(os.environ.get("JWKS_CACHE", "300"))
+JWKS_COOL_DOWN = float(os.environ.get("JWKS_COOL_DOWN", "30"))
 
-jwks = jwt.PyJWKClient(f"{ISSUER}/.well-known/jwks.json", timeout=5)
+jwks = jwt.PyJWKClient(
+    f"{ISSUER}/.well-known/jwks.json", timeout=5, lifespan=JWKS_CACHE, cooldown_duration=JWKS_COOL_DOWN
+)
 bearer = HTTPBearer(auto_error=False)
 
 

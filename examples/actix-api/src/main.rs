@@ -3,20 +3,22 @@
 
 mod verifier;
 
-use std::{env, error::Error, fmt, pin::Pin};
+use std::{env, error::Error, fmt, pin::Pin, time::Duration};
 
 use actix_web::{
     App, FromRequest, HttpRequest, HttpResponse, HttpServer, Responder, ResponseError, dev::Payload, get,
     http::header, web,
 };
 use serde_json::json;
-use verifier::{Claims, Denied, Verifier};
+use verifier::{Claims, Denied, Patience, Verifier};
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let port = var("PORT", "3003").parse()?;
     let issuer = var("CHANCERY_ISSUER", "http://127.0.0.1:8080");
-    let verifier = web::Data::new(Verifier::new(&issuer, &var("AUDIENCE", "chancery"))?);
+    let patience =
+        Patience { cache: seconds("JWKS_CACHE", "300")?, cool_down: seconds("JWKS_COOL_DOWN", "10")? };
+    let verifier = web::Data::new(Verifier::new(&issuer, &var("AUDIENCE", "chancery"), patience)?);
 
     HttpServer::new(move || App::new().app_data(verifier.clone()).service(healthz).service(orders))
         .bind(("127.0.0.1", port))?
@@ -27,6 +29,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn var(name: &str, default: &str) -> String {
     env::var(name).unwrap_or_else(|_| default.to_owned())
+}
+
+fn seconds(name: &str, default: &str) -> Result<Duration, std::num::ParseIntError> {
+    Ok(Duration::from_secs(var(name, default).parse()?))
 }
 
 #[get("/healthz")]

@@ -17,9 +17,7 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-const FRESH: Duration = Duration::from_secs(5 * 60);
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
-const COOL_DOWN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Deserialize)]
 pub struct Claims {
@@ -37,10 +35,17 @@ pub enum Denied {
     NoKeys,
 }
 
+/// How long a key set is used without asking, and how long an unknown `kid` waits before it is asked for.
+pub struct Patience {
+    pub cache: Duration,
+    pub cool_down: Duration,
+}
+
 pub struct Verifier {
     http: reqwest::Client,
     jwks_uri: String,
     validation: Validation,
+    patience: Patience,
     keys: RwLock<Option<KeySet>>,
     last_fetch: Mutex<Option<Instant>>,
 }
@@ -51,7 +56,7 @@ struct KeySet {
 }
 
 impl Verifier {
-    pub fn new(issuer: &str, audience: &str) -> reqwest::Result<Self> {
+    pub fn new(issuer: &str, audience: &str, patience: Patience) -> reqwest::Result<Self> {
         // Only RS256 is accepted, whatever the token's own header asks for.
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_issuer(&[issuer]);
@@ -64,6 +69,7 @@ impl Verifier {
             http: reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?,
             jwks_uri: format!("{issuer}/.well-known/jwks.json"),
             validation,
+            patience,
             keys: RwLock::default(),
             last_fetch: Mutex::default(),
         })
@@ -86,7 +92,7 @@ impl Verifier {
     }
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, Denied> {
-        if let Ok(Some(key)) = self.cached(kid, FRESH) {
+        if let Ok(Some(key)) = self.cached(kid, self.patience.cache) {
             return Ok(key);
         }
         self.refresh().await;
@@ -104,7 +110,7 @@ impl Verifier {
     /// One fetch at a time: whoever waited for the lock finds the work done.
     async fn refresh(&self) {
         let mut last_fetch = self.last_fetch.lock().await;
-        if last_fetch.is_some_and(|at| at.elapsed() < COOL_DOWN) {
+        if last_fetch.is_some_and(|at| at.elapsed() < self.patience.cool_down) {
             return;
         }
         match self.fetch().await {
