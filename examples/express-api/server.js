@@ -5,6 +5,8 @@ import express from 'express';
 import { auth } from 'express-oauth2-jwt-bearer';
 
 const { PORT = '3001', CHANCERY_ISSUER = 'http://127.0.0.1:8080', AUDIENCE = 'chancery' } = process.env;
+// The one algorithm that is accepted, whatever a token's own header asks for: Chancery's `keys.algorithm`.
+const { ALGORITHM = 'RS256' } = process.env;
 
 // The library's own defaults: ten minutes, and an unknown `kid` refetches at most every 30 seconds.
 const { JWKS_CACHE = '600', JWKS_COOL_DOWN = '30' } = process.env;
@@ -13,7 +15,7 @@ const requireToken = auth({
   issuerBaseURL: CHANCERY_ISSUER,
   issuer: CHANCERY_ISSUER, // the issuer we were told, not the one the discovery document names
   audience: AUDIENCE,
-  tokenSigningAlg: 'RS256',
+  tokenSigningAlg: ALGORITHM,
   strict: true, // RFC 9068: `typ: at+jwt`, and iat, sub, client_id and jti must be there
   clockTolerance: 5,
   cacheMaxAge: Number(JWKS_CACHE) * 1000,

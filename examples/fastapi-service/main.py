@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 PORT = int(os.environ.get("PORT", "3002"))
 ISSUER = os.environ.get("CHANCERY_ISSUER", "http://127.0.0.1:8080")
 AUDIENCE = os.environ.get("AUDIENCE", "chancery")
+ALGORITHM = os.environ.get("ALGORITHM", "RS256")  # and no other; Chancery's keys.algorithm
 # The library's own defaults.
 JWKS_CACHE = float(os.environ.get("JWKS_CACHE", "300"))
 JWKS_COOL_DOWN = float(os.environ.get("JWKS_COOL_DOWN", "30"))
@@ -37,7 +38,7 @@ def caller(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(b
         verified = jwt.decode_complete(
             token,
             key,
-            algorithms=["RS256"],
+            algorithms=[ALGORITHM],
             issuer=ISSUER,
             audience=AUDIENCE,
             leeway=5,

@@ -18,7 +18,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let issuer = var("CHANCERY_ISSUER", "http://127.0.0.1:8080");
     let patience =
         Patience { cache: seconds("JWKS_CACHE", "300")?, cool_down: seconds("JWKS_COOL_DOWN", "10")? };
-    let verifier = web::Data::new(Verifier::new(&issuer, &var("AUDIENCE", "chancery"), patience)?);
+    let algorithm = var("ALGORITHM", "RS256").parse()?;
+    let verifier = web::Data::new(Verifier::new(&issuer, &var("AUDIENCE", "chancery"), algorithm, patience)?);
 
     HttpServer::new(move || App::new().app_data(verifier.clone()).service(healthz).service(orders))
         .bind(("127.0.0.1", port))?

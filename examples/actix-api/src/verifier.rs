@@ -12,7 +12,7 @@ use std::{
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, Validation, decode, decode_header,
-    jwk::{AlgorithmParameters, JwkSet},
+    jwk::{AlgorithmParameters, Jwk, JwkSet},
 };
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -56,9 +56,14 @@ struct KeySet {
 }
 
 impl Verifier {
-    pub fn new(issuer: &str, audience: &str, patience: Patience) -> reqwest::Result<Self> {
-        // Only RS256 is accepted, whatever the token's own header asks for.
-        let mut validation = Validation::new(Algorithm::RS256);
+    pub fn new(
+        issuer: &str,
+        audience: &str,
+        algorithm: Algorithm,
+        patience: Patience,
+    ) -> reqwest::Result<Self> {
+        // Only this one is accepted, whatever the token's own header asks for.
+        let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[issuer]);
         validation.set_audience(&[audience]);
         // Without this a token that has no `iss` or `aud` at all would pass.
@@ -123,10 +128,13 @@ impl Verifier {
     async fn fetch(&self) -> reqwest::Result<KeySet> {
         let answer = self.http.get(&self.jwks_uri).send().await?.error_for_status()?;
         let set: JwkSet = answer.json().await?;
-        let by_kid = set.keys.iter().filter_map(|jwk| match (&jwk.common.key_id, &jwk.algorithm) {
-            (Some(kid), AlgorithmParameters::RSA(_)) => Some((kid.clone(), DecodingKey::from_jwk(jwk).ok()?)),
-            _ => None,
-        });
+        // A symmetric key in a public set would let anyone sign.
+        let is_public = |jwk: &&Jwk| !matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
+        let by_kid = set
+            .keys
+            .iter()
+            .filter(is_public)
+            .filter_map(|jwk| Some((jwk.common.key_id.clone()?, DecodingKey::from_jwk(jwk).ok()?)));
         Ok(KeySet { by_kid: by_kid.collect(), fetched_at: Instant::now() })
     }
 }
