@@ -115,6 +115,35 @@ impl KeyStatus {
 }
 
 impl SigningKey {
+    /// A key that is published from `now` on and does not sign yet.
+    pub fn next(
+        kid: Kid,
+        alg: SigningAlgorithm,
+        public_jwk: serde_json::Value,
+        longest_life: TimeDelta,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            kid,
+            alg,
+            public_jwk,
+            longest_life,
+            damage: None,
+            created_at: now,
+            published_at: now,
+            activated_at: None,
+            demoted_at: None,
+            retires_at: None,
+            revoked_at: None,
+        }
+    }
+
+    /// The same key as one that has signed, here or elsewhere, and only verifies until then.
+    pub fn verifying_until(self, retires_at: DateTime<Utc>) -> Self {
+        let since = Some(self.published_at);
+        Self { activated_at: since, demoted_at: since, retires_at: Some(retires_at), ..self }
+    }
+
     /// In the JWKS, and accepted by our own endpoints.
     pub fn is_published(&self, now: DateTime<Utc>) -> bool {
         self.damage.is_none() && self.status(now).is_published()

@@ -93,28 +93,13 @@ fn refuse_known(set: &KeySet, kid: &Kid, now: DateTime<Utc>) -> Result<(), Impor
 }
 
 fn row(app: &App, imported: &ImportedKey, placement: Placement, now: DateTime<Utc>) -> SigningKey {
-    let next = SigningKey {
-        kid: imported.kid.clone(),
-        alg: imported.alg,
-        public_jwk: imported.public_jwk.clone(),
-        longest_life: app.settings.tokens.access_life,
-        damage: None,
-        created_at: now,
-        published_at: now,
-        activated_at: None,
-        demoted_at: None,
-        retires_at: None,
-        revoked_at: None,
-    };
+    let key =
+        |life| SigningKey::next(imported.kid.clone(), imported.alg, imported.public_jwk.clone(), life, now);
     match placement {
-        Placement::Next => next,
-        Placement::Previous { token_life } => SigningKey {
-            longest_life: token_life,
-            activated_at: Some(now),
-            demoted_at: Some(now),
-            retires_at: Some(app.settings.key_policy.retires_at(now, token_life)),
-            ..next
-        },
+        Placement::Next => key(app.settings.tokens.access_life),
+        Placement::Previous { token_life } => {
+            key(token_life).verifying_until(app.settings.key_policy.retires_at(now, token_life))
+        }
     }
 }
 

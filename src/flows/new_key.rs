@@ -49,19 +49,9 @@ pub(super) async fn insert_key(
     now: DateTime<Utc>,
 ) -> Result<(), NewKeyError> {
     let sealed = seal_private_key(&app.masters, &minted.kid, minted.alg, &minted.pkcs8)?;
-    let key = SigningKey {
-        kid: minted.kid.clone(),
-        alg: minted.alg,
-        public_jwk: minted.public_jwk.clone(),
-        longest_life: app.settings.tokens.access_life,
-        damage: None,
-        created_at: now,
-        published_at: now,
-        activated_at,
-        demoted_at: None,
-        retires_at: None,
-        revoked_at: None,
-    };
+    let life = app.settings.tokens.access_life;
+    let next = SigningKey::next(minted.kid.clone(), minted.alg, minted.public_jwk.clone(), life, now);
+    let key = SigningKey { activated_at, ..next };
     let sealed = SealedPrivateKey { master_key_id: sealed.master_key_id, ciphertext: sealed.ciphertext };
     Ok(signing_keys::insert(tx, &key, Some(&sealed)).await?)
 }

@@ -16,19 +16,9 @@ pub async fn publish_probe_key(
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     let now = app.clock.now();
-    let key = SigningKey {
-        kid: minted.kid.clone(),
-        alg: minted.alg,
-        public_jwk: minted.public_jwk.clone(),
-        longest_life: app.settings.tokens.access_life,
-        damage: None,
-        created_at: now,
-        published_at: now,
-        activated_at: Some(now),
-        demoted_at: Some(now),
-        retires_at: Some(now + keep),
-        revoked_at: None,
-    };
+    let life = app.settings.tokens.access_life;
+    let key = SigningKey::next(minted.kid.clone(), minted.alg, minted.public_jwk.clone(), life, now)
+        .verifying_until(now + keep);
     signing_keys::insert(&mut tx, &key, None).await?;
     let detail = serde_json::json!({ "what": "published", "service": service }).to_string();
     let (event, origin) = (AuditEvent::ProbeKey, Origin::operator());

@@ -1,11 +1,9 @@
 //! Rows of signing keys that are damaged: one is put aside with an alarm, and the rest works.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::support::{Database, TestApp, kids, on_both, part};
+use crate::support::{Database, TestApp, eventually, kids, on_both, part};
 
 /// Overwrites sealed bytes as a failing disk would.
 async fn damage_private_half(database: &Database, which: &str) {
@@ -20,16 +18,6 @@ const NEXT: &str = "activated_at IS NULL AND demoted_at IS NULL AND revoked_at I
 const CURRENT: &str = "activated_at IS NOT NULL AND demoted_at IS NULL AND revoked_at IS NULL";
 /// The poll of the nodes here is fast.
 const FAST: &[(&str, &str)] = &[("CHANCERY_KEYS__POLL", "200ms")];
-
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..200 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("not within ten seconds: {what}");
-}
 
 on_both! {
     async fn a_damaged_next_key_is_replaced_and_rotation_goes_on(app: TestApp) {

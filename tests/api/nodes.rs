@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{Database, Kind, PASSWORD, TestApp, kids, part, standing_clock};
+use crate::support::{Database, Kind, PASSWORD, TestApp, eventually, kids, part, standing_clock};
 
 async fn three_nodes() -> Vec<TestApp> {
     let database = Arc::new(Database::create(Kind::Postgres).await);
@@ -185,16 +185,6 @@ async fn after_a_slow_commit_the_bounds_count_from_when_it_could_be_seen() {
     );
     let list = app.get_as(&admin, "/admin/keys").await.expect(200).json();
     assert_eq!(list["keys"][0]["published_at"], rotated["next"]["published_at"]);
-}
-
-async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..200 {
-        if is_so().await {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("not within ten seconds: {what}");
 }
 
 #[tokio::test]

@@ -347,3 +347,14 @@ fn fixed_keys() -> Vec<MintedKey> {
     let key = |der| MintedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
     ready.into_iter().map(key).collect()
 }
+
+/// Waits for what a background task does.
+pub async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    for _ in 0..200 {
+        if is_so().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("not within ten seconds: {what}");
+}
