@@ -68,6 +68,14 @@ impl App {
         view.or_else(|| self.last_good.load_full())
     }
 
+    /// The `Cache-Control` of that key set. A node that is cut off from the database may have missed a change, so nobody should
+    /// keep its answer for long.
+    pub fn jwks_cache_control(&self, document: &JwksDocument) -> String {
+        let (policy, now) = (&self.settings.key_policy, self.clock.now());
+        let is_fresh = self.keyring.load().as_ref().is_some_and(|keyring| !keyring.is_stale(policy, now));
+        document.cache_control(now, (!is_fresh).then_some(policy.staleness))
+    }
+
     /// The database has been looked at and everything is as it must be.
     pub fn finish_start(&self) {
         self.started.store(true, Ordering::Release);

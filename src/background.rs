@@ -15,6 +15,7 @@ use crate::flows::{
     RotateKeys, RotateKeysError, clean_up, flush_ledger, keep_last_good, load_keyring, measure_propagation,
     note_retirements, repair_keys, rotate_keys, sync_clock,
 };
+use crate::keys::JwksDocument;
 use crate::store::{KeysListener, StoreError};
 use crate::telemetry;
 
@@ -54,7 +55,7 @@ async fn follow_keys(app: Arc<App>) {
     let staleness = app.settings.key_policy.staleness.to_std().unwrap_or_default();
     let mut ticks = interval(staleness.mul_f64(0.8).max(Duration::from_millis(50)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut was_well, mut retired, mut kept) = (true, usize::MAX, String::new());
+    let (mut was_well, mut retired, mut kept) = (true, usize::MAX, None);
     loop {
         ticks.tick().await;
         let outcome = match within(staleness, load(&app)).await {
@@ -86,24 +87,33 @@ async fn load(app: &App) -> Outcome {
 }
 
 /// Keeps the key set on disk when it has changed.
-async fn keep_for_restart(app: &Arc<App>, kept: &mut String) {
+async fn keep_for_restart(app: &Arc<App>, kept: &mut Option<Arc<JwksDocument>>) {
     let Some(keyring) = app.keyring.load_full() else { return };
+    let document = Arc::clone(keyring.jwks());
     // An embedded database is there or the whole machine is not.
-    if app.db.is_embedded() || keyring.jwks().etag == *kept {
+    if app.db.is_embedded() || kept.as_ref() == Some(&document) {
         return;
     }
-    kept.clone_from(&keyring.jwks().etag);
-    let app = Arc::clone(app);
-    let written = tokio::task::spawn_blocking(move || keep_last_good(&app, keyring.jwks())).await;
-    if let Ok(Err(error)) = written {
-        tracing::warn!(event = "last_good_keys_not_kept", %error);
+    let (app, written) = (Arc::clone(app), Arc::clone(&document));
+    match tokio::task::spawn_blocking(move || keep_last_good(&app, &written)).await {
+        Ok(Ok(())) => *kept = Some(document),
+        Ok(Err(error)) => tracing::warn!(event = "last_good_keys_not_kept", %error),
+        Err(error) => tracing::warn!(event = "last_good_keys_not_kept", %error),
     }
 }
 
 /// What is to be done about the keys as they are now.
 async fn change_if_needed(app: &App, retired: &mut usize) -> Outcome {
-    rotate_if_due(app).await?;
-    repair_keys(app).await?;
+    // One that fails keeps nobody from the next.
+    let repaired = repair_keys(app).await;
+    let rotated = rotate_if_due(app).await;
+    let noted = note_what_left(app, retired).await;
+    repaired?;
+    rotated?;
+    noted
+}
+
+async fn note_what_left(app: &App, retired: &mut usize) -> Outcome {
     let Some(keyring) = app.keyring.load_full() else { return Ok(()) };
     let now = app.clock.now();
     let gone = keyring.set().all().iter().filter(|key| key.status(now) == KeyStatus::Retired).count();

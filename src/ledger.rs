@@ -11,6 +11,10 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::{Consumer, IssuedTokens, Kid, Sighting};
 
+/// User agents of one network on one page; the table tells fewer apart. Large enough that those it knows find room beside a
+/// flood from the same address.
+const CROWD: usize = 10 * Consumer::PER_NETWORK;
+
 /// See the room's opening.
 #[derive(Default)]
 pub struct Ledger(Mutex<Page>);
@@ -19,6 +23,7 @@ pub struct Ledger(Mutex<Page>);
 #[derive(Default)]
 pub struct Page {
     pub consumers: HashMap<Consumer, Sighting>,
+    in_network: HashMap<String, usize>,
     pub issued: HashMap<(Kid, DateTime<Utc>), IssuedTokens>,
     /// Sightings there was no room for.
     pub untracked: u64,
@@ -63,15 +68,24 @@ impl Page {
         self.consumers.is_empty() && self.issued.is_empty() && self.untracked == 0
     }
 
+    /// The many user agents of one network count as one, so that nobody can fill the page alone.
     fn add_consumer(&mut self, consumer: Consumer, sighting: Sighting) {
-        let is_full = self.consumers.len() >= Consumer::REMEMBERED;
-        match self.consumers.get_mut(&consumer) {
-            Some(seen) => *seen = seen.merge(sighting),
-            None if is_full => self.untracked += 1,
-            None => {
-                self.consumers.insert(consumer, sighting);
-            }
+        if let Some(seen) = self.consumers.get_mut(&consumer) {
+            *seen = seen.merge(sighting);
+            return;
         }
+        if self.consumers.len() >= Consumer::REMEMBERED {
+            self.untracked += 1;
+            return;
+        }
+        let neighbours = self.in_network.entry(consumer.network.clone()).or_default();
+        if *neighbours >= CROWD {
+            let seen = self.consumers.entry(consumer.others()).or_insert(sighting);
+            *seen = seen.merge(sighting);
+            return;
+        }
+        *neighbours += 1;
+        self.consumers.insert(consumer, sighting);
     }
 
     /// Bounded by the keys that sign and the minutes a token may live.
@@ -101,9 +115,24 @@ mod tests {
             let consumer = Consumer::new(None, Some(&format!("agent {n}")));
             ledger.fetched(consumer, Sighting { at: at(n), published_until: at(0) });
         }
+        let elsewhere = Consumer::new(Some("203.0.113.7".parse().unwrap()), Some("legit"));
+        ledger.fetched(elsewhere.clone(), Sighting { at: at(9), published_until: at(9) });
+        let page = ledger.take();
+        assert_eq!((page.consumers.len(), page.untracked), (CROWD + 2, 0));
+        assert_eq!(page.consumers[&elsewhere].published_until, at(9));
+        assert!(ledger.take().is_empty());
+    }
+
+    #[test]
+    fn a_flood_from_everywhere_costs_bounded_memory() {
+        let ledger = Ledger::default();
+        for n in 0..5000_u32 {
+            let ip = std::net::IpAddr::from(n.to_be_bytes().map(|byte| byte.wrapping_add(1)));
+            let consumer = Consumer { network: ip.to_string(), user_agent: String::new() };
+            ledger.fetched(consumer, Sighting { at: at(0), published_until: at(0) });
+        }
         let page = ledger.take();
         assert_eq!((page.consumers.len(), page.untracked), (1000, 4000));
-        assert!(ledger.take().is_empty());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Clock;
+use crate::flows::flush_ledger;
 use crate::http;
 use crate::keys::Mint;
 use crate::settings::Settings;
@@ -25,6 +26,9 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// Between two looks for a database that is away.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// For writing down what was counted, before the end.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// A server that is bound and does not serve yet.
 pub struct Server {
@@ -103,7 +107,8 @@ impl Server {
 /// comes back as something this node must not work with, the node stops.
 async fn work(app: Arc<App>, stop: CancellationToken) -> io::Result<()> {
     while !app.is_started() {
-        match complete_start(&app).await {
+        let Some(completed) = stop.run_until_cancelled(complete_start(&app)).await else { return Ok(()) };
+        match completed {
             Ok(()) => tracing::info!(event = "database_is_back"),
             Err(error) if error.is_passing() => {
                 tracing::warn!(event = "database_still_away", %error);
@@ -120,5 +125,7 @@ async fn work(app: Arc<App>, stop: CancellationToken) -> io::Result<()> {
     }
     let mut tasks = background::start(&app, &stop);
     while tasks.join_next().await.is_some() {}
+    // What was seen since the last poll; the database may be away by now.
+    let _ = tokio::time::timeout(LAST_WORD, flush_ledger(&app)).await;
     Ok(())
 }

@@ -38,6 +38,8 @@ pub enum StartError {
     WrongMasterKey(#[source] CheckMasterKeysError),
     #[error("the database is not at this version's schema; run `chancery migrate`, or start the server once")]
     NotMigrated,
+    #[error("the database is empty, although this node has served signing keys; is it the right one?")]
+    NotItsDatabase,
     #[error(transparent)]
     Migration(#[from] MigrationError),
     #[error(transparent)]
@@ -77,11 +79,16 @@ pub async fn start_server_app(
     }
     let db = match connect(&settings, masters.is_some()).await {
         Err(away) if away.is_passing() => {
-            return start_without_database(settings, clock, masters, mint, away);
+            return start_without_database(settings, clock, masters, mint, away.into());
         }
         connected => connected?,
     };
-    let sealed_keys = check(&db, masters.as_ref()).await?;
+    let sealed_keys = match check(&db, masters.as_ref()).await {
+        Err(away) if away.is_passing() => {
+            return start_without_database(settings, clock, masters, mint, away);
+        }
+        checked => checked?,
+    };
     let masters = match (masters, &settings.keys.master) {
         (Some(masters), _) => masters,
         // An embedded database that somebody migrated, and nobody has used yet.
@@ -92,8 +99,19 @@ pub async fn start_server_app(
         (None, source) => return Err(missing(source)),
     };
     let app = App::new(settings, clock, db, masters, mint)?;
-    prepare(&app, &mut report).await?;
+    match prepare(&app, &mut report).await {
+        Err(away) if away.is_passing() => report.database_away = Some(fall_back(&app, away)?),
+        prepared => prepared?,
+    }
     Ok((app, report))
+}
+
+/// Serves the key set kept from before, if there is one, and says why.
+fn fall_back(app: &App, away: StartError) -> Result<String, StartError> {
+    let Some(document) = recall_last_good(&app.settings, &app.masters) else { return Err(away) };
+    app.last_good.store(Some(document.into()));
+    tracing::error!(event = "started_without_database", error = %away, "serving the key set kept from before");
+    Ok(away.to_string())
 }
 
 /// A node that restarts while the database is away goes on serving the key set it served last. Without one there is nothing
@@ -103,20 +121,21 @@ fn start_without_database(
     clock: Clock,
     masters: Option<MasterKeys>,
     mint: Mint,
-    away: ConnectError,
+    away: StartError,
 ) -> Result<(App, StartReport), StartError> {
-    let kept = masters.as_ref().and_then(|masters| recall_last_good(&settings, masters));
-    let (Some(masters), Some(document)) = (masters, kept) else { return Err(away.into()) };
+    let Some(masters) = masters.filter(|_| !is_embedded(&settings)) else { return Err(away) };
     let db = Db::connect_later(&database_options(&settings, false))?;
     let app = App::new(settings, clock, db, masters, mint)?;
-    app.last_good.store(Some(document.into()));
-    tracing::error!(event = "started_without_database", error = %away, "serving the key set kept from before");
-    Ok((app, StartReport { database_away: Some(away.to_string()), ..StartReport::default() }))
+    let database_away = Some(fall_back(&app, away)?);
+    Ok((app, StartReport { database_away, ..StartReport::default() }))
 }
 
 /// What a node that was started without its database does when it is back.
 pub async fn complete_start(app: &App) -> Result<(), StartError> {
-    check(&app.db, Some(&app.masters)).await?;
+    // It has served keys, so the database has some. One that has none is another database.
+    if check(&app.db, Some(&app.masters)).await? == 0 {
+        return Err(StartError::NotItsDatabase);
+    }
     prepare(app, &mut StartReport::default()).await
 }
 
@@ -153,12 +172,25 @@ impl StartError {
     }
 }
 
-/// Opens what a command works on: a database that exists and is up to date.
+/// Opens what a command works on: a database that exists and is up to date, whose keys these master keys open. Keys sealed by
+/// another would be of no use to the servers.
 pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
+    open_command_app(settings, true).await
+}
+
+/// The same for whoever has lost the master key, and begins anew with another.
+pub async fn start_anew(settings: Settings) -> Result<App, StartError> {
+    open_command_app(settings, false).await
+}
+
+async fn open_command_app(settings: Settings, must_open: bool) -> Result<App, StartError> {
     let masters = read_master_keys(&settings)?.ok_or_else(|| missing(&settings.keys.master))?;
     let db = connect(&settings, false).await?;
     if !is_migrated(&db).await? {
         return Err(StartError::NotMigrated);
+    }
+    if must_open {
+        check(&db, Some(&masters)).await?;
     }
     let mint = Mint::new(settings.keys.plan);
     let app = App::new(settings, Clock::system(), db, masters, mint)?;

@@ -15,7 +15,7 @@ use crate::domain::{
 /// A signing key. Its private half is in no answer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct KeyView {
-    /// RFC 7638 SHA-256 thumbprint.
+    /// The RFC 7638 SHA-256 thumbprint, or what an imported key was called before.
     pub kid: String,
     #[schema(example = "RS256")]
     pub alg: String,
@@ -244,7 +244,8 @@ pub struct RevocationView {
     /// `null` in a dry run where that key is not made yet.
     pub next: Option<KeyView>,
     pub previous: Vec<KeyView>,
-    pub impact: ImpactView,
+    /// `null` when it could not be told soon enough: a revocation does not wait for it.
+    pub impact: Option<ImpactView>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
 }
@@ -254,7 +255,7 @@ impl RevocationView {
     pub fn of(
         set: &KeySet,
         kid: &Kid,
-        impact: ImpactView,
+        impact: Option<ImpactView>,
         policy: &KeyPolicy,
         now: DateTime<Utc>,
     ) -> Option<Self> {
@@ -279,7 +280,7 @@ impl RevocationView {
         set: &KeySet,
         kid: &Kid,
         wanted: Revocation,
-        impact: ImpactView,
+        impact: Option<ImpactView>,
         policy: &KeyPolicy,
         now: DateTime<Utc>,
     ) -> Option<Self> {

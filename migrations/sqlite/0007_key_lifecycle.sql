@@ -8,6 +8,9 @@ INSERT INTO signing_keys_epoch (id, epoch) SELECT 1, count(*) FROM signing_keys;
 -- When the audit table was told that the key has left the JWK Set; retirement itself is a matter of the clock.
 ALTER TABLE signing_keys ADD COLUMN retirement_noted_at TEXT;
 
+-- Set on a key that was made elsewhere: by another server, which may have signed with it, or for a drill.
+ALTER TABLE signing_keys ADD COLUMN imported_at TEXT;
+
 -- Who has fetched the JWK Set: by user agent and network, never by address. `seen_published_at` is the newest
 -- `published_at` of the keys in the set they fetched last, so they have every key published until then.
 CREATE TABLE jwks_consumers (

@@ -85,6 +85,8 @@ pub enum AuditEvent {
     KeyImported,
     /// A waiting key was taken back before it signed anything.
     KeyWithdrawn,
+    /// A public half that had been altered was written anew.
+    KeyMended,
     /// A previous key has left the JWK Set, its last token being dead.
     KeyRetired,
     /// Private keys were sealed anew under the first master key.
@@ -117,6 +119,7 @@ impl AuditEvent {
             Self::KeyRevoked => "key_revoked",
             Self::KeyImported => "key_imported",
             Self::KeyWithdrawn => "key_withdrawn",
+            Self::KeyMended => "key_mended",
             Self::KeyRetired => "key_retired",
             Self::KeysRewrapped => "keys_rewrapped",
             Self::ProbeKey => "probe_key",

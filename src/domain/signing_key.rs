@@ -79,6 +79,8 @@ pub struct SigningKey {
     pub demoted_at: Option<DateTime<Utc>>,
     pub retires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When it came in from elsewhere: from another server, which may have signed with it, or from a drill.
+    pub imported_at: Option<DateTime<Utc>>,
 }
 
 /// Where a key stands in its life.
@@ -135,6 +137,7 @@ impl SigningKey {
             demoted_at: None,
             retires_at: None,
             revoked_at: None,
+            imported_at: None,
         }
     }
 
@@ -147,6 +150,16 @@ impl SigningKey {
     /// In the JWKS, and accepted by our own endpoints.
     pub fn is_published(&self, now: DateTime<Utc>) -> bool {
         self.damage.is_none() && self.status(now).is_published()
+    }
+
+    /// Whether a token of this server can be under it. Not so for a key that came in as previous, or that was taken back while
+    /// it waited.
+    pub fn may_have_signed_here(&self) -> bool {
+        match (self.imported_at, self.activated_at) {
+            (None, _) => true,
+            (Some(_), None) => self.demoted_at.is_none(),
+            (Some(imported_at), Some(activated_at)) => activated_at > imported_at,
+        }
     }
 
     pub fn status(&self, now: DateTime<Utc>) -> KeyStatus {
@@ -189,6 +202,12 @@ impl KeyPolicy {
     /// most σ more, and what it signed then lives at most `longest_life`, and is accepted for `leeway` more.
     pub fn retires_at(&self, demoted_at: DateTime<Utc>, longest_life: TimeDelta) -> DateTime<Utc> {
         demoted_at + self.staleness + longest_life + self.leeway
+    }
+
+    /// When a waiting key that is taken back at `now` may leave the JWKS. It has signed nothing here, so at once; one that was
+    /// imported may have signed elsewhere.
+    pub fn withdrawn_until(&self, key: &SigningKey, now: DateTime<Utc>) -> DateTime<Utc> {
+        if key.imported_at.is_some() { self.retires_at(now, key.longest_life) } else { now }
     }
 
     /// When the schedule rotates a key activated at `activated_at`.
@@ -373,6 +392,7 @@ mod tests {
             demoted_at: None,
             retires_at: None,
             revoked_at: None,
+            imported_at: None,
         }
     }
 

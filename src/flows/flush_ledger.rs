@@ -10,16 +10,26 @@ const REFRESHED_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// Tells the database what this node has seen, in one transaction. What could not be told is kept for the next time.
 pub async fn flush_ledger(app: &App) -> Result<(), StoreError> {
-    let page = app.ledger.take();
-    if page.is_empty() {
+    let mut taken = Taken { app, page: app.ledger.take() };
+    if taken.page.is_empty() {
         return Ok(());
     }
-    let written = write(app, &page).await;
-    match written {
-        Ok(untracked) => metrics::counter!("chancery_jwks_consumers_untracked_total").increment(untracked),
-        Err(_) => app.ledger.give_back(page),
+    let untracked = write(app, &taken.page).await?;
+    taken.page = Page::default();
+    metrics::counter!("chancery_jwks_consumers_untracked_total").increment(untracked);
+    Ok(())
+}
+
+/// A page that comes back if it is not written, also when whoever waited for it went away.
+struct Taken<'a> {
+    app: &'a App,
+    page: Page,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.app.ledger.give_back(std::mem::take(&mut self.page));
     }
-    written.map(|_| ())
 }
 
 async fn write(app: &App, page: &Page) -> Result<u64, StoreError> {
@@ -99,8 +109,9 @@ mod tests {
 
     fn page(seen: impl IntoIterator<Item = KnownConsumer>, at_s: i64, published_s: i64) -> Page {
         let sighting = Sighting { at: at(at_s), published_until: at(published_s) };
-        let consumers = seen.into_iter().map(|row| (row.consumer, sighting)).collect();
-        Page { consumers, ..Page::default() }
+        let mut page = Page::default();
+        page.consumers = seen.into_iter().map(|row| (row.consumer, sighting)).collect();
+        page
     }
 
     #[test]

@@ -14,10 +14,18 @@ use crate::views::KeyView;
 /// Where an imported key takes its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// It is published, and signs from the next rotation on. What waited before is taken back.
-    Next,
+    /// It is published, and signs from the next rotation on. What waited before is taken back. Tokens it signed elsewhere live
+    /// this long.
+    Next { token_life: TimeDelta },
     /// It is published until the tokens it signed elsewhere are dead, which live this long. Its private half is not kept.
     Previous { token_life: TimeDelta },
+}
+
+impl Placement {
+    /// Whether it is to sign here.
+    fn signs(self) -> bool {
+        matches!(self, Self::Next { .. })
+    }
 }
 
 /// A wish to take in a key made elsewhere.
@@ -51,7 +59,7 @@ pub enum ImportKeyError {
 /// Takes in a key of another server with its own kid, so that services move over without a token being refused.
 pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, ImportKeyError> {
     let imported = read_key(&request.file, &request.options)?;
-    if request.placement == Placement::Next && imported.pkcs8.is_none() {
+    if request.placement.signs() && imported.pkcs8.is_none() {
         return Err(ImportKeyError::PrivateHalfMissing);
     }
     let policy = &app.settings.key_policy;
@@ -68,8 +76,8 @@ pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, Import
     let now = app.clock.now();
     refuse_known(&set, &imported.kid, now)?;
     let key = row(app, &imported, request.placement, now);
-    if request.placement == Placement::Next {
-        withdraw(&mut tx, &set, &key.kid, &request.origin, now).await?;
+    if request.placement.signs() {
+        withdraw(&mut tx, app, &set, &key.kid, &request.origin, now).await?;
     }
     let sealed = seal(app, &imported, request.placement)?;
     signing_keys::insert(&mut tx, &key, sealed.as_ref()).await?;
@@ -93,26 +101,30 @@ fn refuse_known(set: &KeySet, kid: &Kid, now: DateTime<Utc>) -> Result<(), Impor
 }
 
 fn row(app: &App, imported: &ImportedKey, placement: Placement, now: DateTime<Utc>) -> SigningKey {
-    let key =
-        |life| SigningKey::next(imported.kid.clone(), imported.alg, imported.public_jwk.clone(), life, now);
+    let key = |life| SigningKey {
+        imported_at: Some(now),
+        ..SigningKey::next(imported.kid.clone(), imported.alg, imported.public_jwk.clone(), life, now)
+    };
     match placement {
-        Placement::Next => key(app.settings.tokens.access_life),
+        Placement::Next { token_life } => key(token_life.max(app.settings.tokens.access_life)),
         Placement::Previous { token_life } => {
             key(token_life).verifying_until(app.settings.key_policy.retires_at(now, token_life))
         }
     }
 }
 
-/// The key that waited has signed nothing, so nobody misses it.
+/// The key that waited has signed nothing here, so nobody misses it.
 async fn withdraw(
     tx: &mut Tx,
+    app: &App,
     set: &KeySet,
     for_kid: &Kid,
     origin: &Origin,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let waiting = &set.next().kid;
-    signing_keys::withdraw(tx, waiting, now).await?;
+    let retires_at = app.settings.key_policy.withdrawn_until(set.next(), now);
+    signing_keys::withdraw(tx, waiting, now, retires_at).await?;
     let detail = serde_json::json!({ "reason": "another key was imported", "next": for_kid.as_str() });
     let detail = detail.to_string();
     audit::append(tx, AuditEvent::KeyWithdrawn, origin, waiting.as_str(), Some(&detail), now).await
@@ -123,7 +135,7 @@ fn seal(
     imported: &ImportedKey,
     placement: Placement,
 ) -> Result<Option<SealedPrivateKey>, SealError> {
-    let Some(pkcs8) = imported.pkcs8.as_ref().filter(|_| placement == Placement::Next) else {
+    let Some(pkcs8) = imported.pkcs8.as_ref().filter(|_| placement.signs()) else {
         return Ok(None);
     };
     let sealed = seal_private_key(&app.masters, &imported.kid, imported.alg, pkcs8)?;

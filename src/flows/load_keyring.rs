@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
-use super::open_key::{OpenKeyError, open_key};
+use super::open_key::{OpenKeyError, open_key, open_private_half};
 use crate::app::App;
 use crate::domain::{KeySet, KeySetBroken, SigningKey};
 use crate::keys::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 use crate::store::signing_keys::{self, StoredKey};
 use crate::store::{self, StoreError};
+
+/// The column a public half is in.
+const DAMAGED_PUBLIC_HALF: &str = "public_jwk";
 
 /// Why this node has no view of the signing keys to work by.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +34,15 @@ pub async fn fresh_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> 
 pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
     // A key that is demoted between reading it and recording our token life on it sends us round again.
     for _ in 0..3 {
-        let (at, ticket) = (app.clock.now(), app.next_keyring_ticket());
         let mut conn = app.db.read().await?;
+        let (at, ticket) = (app.clock.now(), app.next_keyring_ticket());
         // The epoch first: what is read after it is at least as new.
         let epoch = signing_keys::epoch(&mut conn).await?;
         let mut stored = signing_keys::all(&mut conn).await?;
         drop(conn);
         let held = app.keyring.load_full();
-        mark_altered(&mut stored, app, held.as_deref());
-        let mut faults = recall_damaged(&mut stored, held.as_deref());
+        let mut faults = mend_public_halves(app, &mut stored, held.as_deref());
+        faults.extend(recall_damaged(&mut stored, held.as_deref()));
         let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect())?;
         if !record_token_life(app, &set).await? {
             continue;
@@ -62,31 +65,48 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
     Err(LoadKeyringError::Unsettled)
 }
 
-/// A public half that its private half does not belong to can be read, and is damaged all the same: it must not be
-/// published.
-fn mark_altered(stored: &mut [StoredKey], app: &App, held: Option<&Keyring>) {
+/// A public half that cannot be read, or that its private half does not belong to, must not be published. Where the private
+/// half opens, the public half is made of it anew; `repair_keys` writes it down.
+fn mend_public_halves(app: &App, stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFault> {
+    let mut faults = Vec::new();
     for row in stored.iter_mut().filter(|row| row.sealed.is_some()) {
-        let is_altered = match held.and_then(|held| held.opened(&row.key.kid)) {
-            Some(opened) => !opened.signer.matches(&row.key.public_jwk),
-            None => matches!(open_key(&app.masters, row), Err(OpenKeyError::NotItsPublicHalf(_))),
-        };
-        if is_altered && row.key.damage.is_none() {
-            row.key.damage = Some("public_jwk");
+        if !matches!(row.key.damage, None | Some(DAMAGED_PUBLIC_HALF)) {
+            continue;
         }
+        let known = held.and_then(|held| held.opened(&row.key.kid)).cloned();
+        let opened = known.or_else(|| open_private_half(&app.masters, row).ok().map(Arc::new));
+        let Some(opened) = opened.filter(|opened| !opened.signer.matches(&row.key.public_jwk)) else {
+            continue;
+        };
+        let Some(public_jwk) = opened.signer.public_jwk() else { continue };
+        let problem = "its public half was altered and is made anew from its private half".to_owned();
+        faults.push(KeyFault { kid: row.key.kid.clone(), problem });
+        row.key.public_jwk = public_jwk;
+        row.key.damage = None;
     }
+    faults
 }
 
-/// A row that has become unreadable while this node runs: what the node remembers of the key is still true, and tokens it
-/// signed go on to verify.
+/// A row that has become unreadable while this node runs: what the node remembers of the key itself is still true, and tokens
+/// it signed go on to verify. What has happened to the key since is only in the row.
 fn recall_damaged(stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFault> {
     let mut faults = Vec::new();
-    for key in stored.iter_mut().map(|stored| &mut stored.key).filter(|key| key.damage.is_some()) {
+    for key in stored.iter_mut().map(|stored| &mut stored.key) {
+        let Some(column) = key.damage else { continue };
         let remembered = held.and_then(|held| held.set().find(&key.kid)).filter(|key| key.damage.is_none());
-        if let Some((remembered, column)) = remembered.zip(key.damage) {
-            let problem = format!("column {column} cannot be read; this node remembers it");
-            faults.push(KeyFault { kid: key.kid.clone(), problem });
-            *key = remembered.clone();
+        let Some(remembered) = remembered else { continue };
+        let problem = format!("column {column} cannot be read; this node remembers the key");
+        faults.push(KeyFault { kid: key.kid.clone(), problem });
+        key.alg = remembered.alg;
+        key.public_jwk = remembered.public_jwk.clone();
+        key.longest_life = key.longest_life.max(remembered.longest_life);
+        key.created_at = remembered.created_at;
+        match column {
+            "published_at" => key.published_at = remembered.published_at,
+            "retires_at" => key.retires_at = remembered.retires_at,
+            _ => {}
         }
+        key.damage = None;
     }
     faults
 }

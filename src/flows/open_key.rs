@@ -17,9 +17,10 @@ pub enum OpenKeyError {
 }
 
 impl OpenKeyError {
-    /// Whether the row is at fault, and not the master keys this node was given.
+    /// Whether the row is at fault beyond doubt, and not this node: a master key it was not given, or an algorithm that a later
+    /// version knows.
     pub fn is_damage(&self) -> bool {
-        !matches!(self, Self::Seal(SealError::MasterKeyMissing { .. }))
+        !matches!(self, Self::Seal(SealError::MasterKeyMissing { .. }) | Self::Damaged { column: "alg", .. })
     }
 }
 
@@ -29,11 +30,18 @@ pub(super) fn open_key(masters: &MasterKeys, stored: &StoredKey) -> Result<Opene
     if let Some(column) = key.damage {
         return Err(OpenKeyError::Damaged { kid: key.kid.to_string(), column });
     }
+    let opened = open_private_half(masters, stored)?;
+    match opened.signer.matches(&key.public_jwk) {
+        true => Ok(opened),
+        false => Err(OpenKeyError::NotItsPublicHalf(key.kid.to_string())),
+    }
+}
+
+/// Opens and parses a private key, whatever the row says of its public half. That it opens proves kid and algorithm.
+pub(super) fn open_private_half(masters: &MasterKeys, stored: &StoredKey) -> Result<Opened, OpenKeyError> {
+    let key = &stored.key;
     let sealed = stored.sealed.as_ref().ok_or_else(|| OpenKeyError::NoPrivateHalf(key.kid.to_string()))?;
     let pkcs8 = open_private_key(masters, &key.kid, key.alg, &sealed.master_key_id, &sealed.ciphertext)?;
     let signer = Signer::from_pkcs8(key.kid.clone(), key.alg, &pkcs8)?;
-    if !signer.matches(&key.public_jwk) {
-        return Err(OpenKeyError::NotItsPublicHalf(key.kid.to_string()));
-    }
     Ok(Opened { signer, ciphertext: sealed.ciphertext.clone() })
 }

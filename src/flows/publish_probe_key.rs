@@ -17,8 +17,8 @@ pub async fn publish_probe_key(
     store::lock_signing_keys(&mut tx).await?;
     let now = app.clock.now();
     let life = app.settings.tokens.access_life;
-    let key = SigningKey::next(minted.kid.clone(), minted.alg, minted.public_jwk.clone(), life, now)
-        .verifying_until(now + keep);
+    let next = SigningKey::next(minted.kid.clone(), minted.alg, minted.public_jwk.clone(), life, now);
+    let key = SigningKey { imported_at: Some(now), ..next.verifying_until(now + keep) };
     signing_keys::insert(&mut tx, &key, None).await?;
     let detail = serde_json::json!({ "what": "published", "service": service }).to_string();
     let (event, origin) = (AuditEvent::ProbeKey, Origin::operator());

@@ -3,8 +3,8 @@ use super::new_key::{NewKeyError, insert_key, mint_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
 use crate::app::App;
-use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, Trigger};
-use crate::keys::MasterKeys;
+use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, SigningKey, Trigger};
+use crate::keys::{Keyring, MasterKeys};
 use crate::store::signing_keys::{self, StoredKey};
 use crate::store::{self, Conn, StoreError, audit};
 
@@ -21,18 +21,54 @@ pub enum RepairKeysError {
     Rotate(#[from] RotateKeysError),
 }
 
-/// Replaces a key whose private half cannot be used: a waiting one by another, the signing one by rotating as soon as the
-/// gate allows it. Only where the row is damaged beyond doubt; a node that was given other master keys must not touch what
-/// it cannot read.
+/// Mends what can be mended: writes down a public half that was made anew, and replaces a key whose private half cannot be
+/// used, a waiting one by another, the signing one by rotating as soon as the gate allows it. Only where the row is damaged
+/// beyond doubt; a node that was given other master keys, or is of an older version, must not touch what it cannot read.
 pub async fn repair_keys(app: &App) -> Result<(), RepairKeysError> {
     let Some(keyring) = app.keyring.load_full() else { return Ok(()) };
     let set = keyring.set();
-    match (keyring.is_sound(&set.current().kid), keyring.is_sound(&set.next().kid)) {
-        (true, false) => replace_next(app).await,
-        (false, true) => replace_current(app).await,
-        // All is well, or nothing opens, which is no damage but the wrong master key.
-        (true, true) | (false, false) => Ok(()),
+    let is_sound = |key: &SigningKey| keyring.is_sound(&key.kid);
+    if is_sound(set.current()) && is_sound(set.next()) {
+        return Ok(());
     }
+    mend_public_halves(app, &keyring).await?;
+    match read_pair(&mut app.db.read().await?).await? {
+        Some(Pair { current, next }) if is_damaged(&app.masters, &next, &current) => replace_next(app).await,
+        Some(Pair { current, next }) if is_damaged(&app.masters, &current, &next) => {
+            replace_current(app).await
+        }
+        // All is well, or nothing opens, which is no damage but the wrong master key.
+        _ => Ok(()),
+    }
+}
+
+/// Writes down the public halves that this node made anew from their private halves.
+async fn mend_public_halves(app: &App, keyring: &Keyring) -> Result<(), RepairKeysError> {
+    let mut tx = app.db.begin().await?;
+    store::lock_signing_keys(&mut tx).await?;
+    let stored = signing_keys::all(&mut tx).await?;
+    let mut mended = Vec::new();
+    for row in stored.iter().filter(|row| row.sealed.is_some()) {
+        let Some(opened) = keyring.opened(&row.key.kid) else { continue };
+        let is_altered = matches!(row.key.damage, None | Some("public_jwk"))
+            && !opened.signer.matches(&row.key.public_jwk);
+        let Some(public_jwk) = opened.signer.public_jwk().filter(|_| is_altered) else { continue };
+        signing_keys::mend_public_half(&mut tx, &row.key.kid, &public_jwk).await?;
+        mended.push(row.key.kid.clone());
+    }
+    let now = app.clock.now();
+    for kid in &mended {
+        let (event, origin) = (AuditEvent::KeyMended, Origin::schedule());
+        audit::append(&mut tx, event, &origin, kid.as_str(), None, now).await?;
+    }
+    if !mended.is_empty() {
+        store::announce_keys(&mut tx).await?;
+    }
+    tx.commit().await?;
+    for kid in mended {
+        tracing::error!(event = "signing_key_mended", %kid, "its public half had been altered");
+    }
+    Ok(())
 }
 
 /// The current and the next key as they are stored.
@@ -57,7 +93,8 @@ fn is_damaged(masters: &MasterKeys, key: &StoredKey, other: &StoredKey) -> bool 
     let master = |stored: &StoredKey| stored.sealed.as_ref().map(|sealed| sealed.master_key_id.clone());
     match open_key(masters, key) {
         Ok(_) => false,
-        Err(OpenKeyError::Damaged { .. } | OpenKeyError::NoPrivateHalf(_)) => true,
+        Err(error @ OpenKeyError::Damaged { .. }) => error.is_damage(),
+        Err(OpenKeyError::NoPrivateHalf(_)) => true,
         Err(error) => error.is_damage() && master(key) == master(other) && open_key(masters, other).is_ok(),
     }
 }
@@ -68,8 +105,9 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
     store::lock_signing_keys(&mut tx).await?;
     let Some(Pair { current, next }) = read_pair(&mut tx).await? else { return Ok(()) };
     let now = app.clock.now();
+    let retires_at = app.settings.key_policy.withdrawn_until(&next.key, now);
     let withdrawn = is_damaged(&app.masters, &next, &current)
-        && signing_keys::withdraw(&mut tx, &next.key.kid, now).await?;
+        && signing_keys::withdraw(&mut tx, &next.key.kid, now, retires_at).await?;
     if !withdrawn {
         app.mint.give_back(minted);
         return Ok(());
@@ -87,11 +125,6 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
 }
 
 async fn replace_current(app: &App) -> Result<(), RepairKeysError> {
-    let pair = read_pair(&mut app.db.read().await?).await?;
-    let Some(Pair { current, next }) = pair else { return Ok(()) };
-    if !is_damaged(&app.masters, &current, &next) {
-        return Ok(());
-    }
     let request = RotateKeys {
         trigger: Trigger::Repair,
         reason: Reason::parse("the row of the current key is damaged").ok(),

@@ -1,6 +1,7 @@
 use chrono::{DateTime, Utc};
 
-use super::assess_impact::assess_impact;
+use super::assess_impact::{assess_impact, glance_at_impact};
+use super::flush_ledger::flush_ledger;
 use super::idempotency::{Idempotency, IdempotencyError};
 use super::key_change::{ReadKeysError, read_set, settle};
 use super::new_key::{NewKeyError, insert_key, mint_key, mint_two};
@@ -72,7 +73,14 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
     };
     let now = app.clock.now();
     let wanted = seen.revocation(&request.kid, now).ok_or(RevokeKeyError::NotFound)?;
-    let impact = ImpactView::of(&assess_impact(app, &request.kid, now).await?, now);
+    let impact = match request.dry_run {
+        true => {
+            flush_ledger(app).await?;
+            Some(assess_impact(app, &request.kid, now).await?)
+        }
+        false => glance_at_impact(app, &request.kid, now).await,
+    };
+    let impact = impact.map(|impact| ImpactView::of(&impact, now));
     let view = |set: &KeySet| {
         RevocationView::of(set, &request.kid, impact, &app.settings.key_policy, app.clock.now())
             .ok_or(RevokeKeyError::NotFound)

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use super::source::Source;
-use crate::domain::{Sighting, SigningAlgorithm};
+use crate::domain::Sighting;
 
 /// The public keys as a JWK Set (RFC 7517).
 #[derive(ToSchema)]
@@ -60,7 +60,7 @@ pub async fn jwks(app: AppData, source: Source, request: HttpRequest) -> Result<
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response
         .insert_header((header::ETAG, document.etag.as_str()))
-        .insert_header((header::CACHE_CONTROL, document.cache_control(now)));
+        .insert_header((header::CACHE_CONTROL, app.jwks_cache_control(&document)));
     open_to_all(&mut response);
     Ok(if unchanged {
         response.finish()
@@ -87,7 +87,7 @@ pub struct Metadata {
     response_types_supported: Vec<&'static str>,
     grant_types_supported: Vec<&'static str>,
     subject_types_supported: Vec<&'static str>,
-    id_token_signing_alg_values_supported: Vec<&'static str>,
+    id_token_signing_alg_values_supported: Vec<String>,
 }
 
 /// Where the keys are, found from the issuer alone.
@@ -95,6 +95,8 @@ pub struct Metadata {
     responses((status = 200, body = Metadata)))]
 pub async fn metadata(app: AppData) -> HttpResponse {
     let issuer = app.settings.server.issuer.clone();
+    // What a verifier may meet; RS256, which every client knows, first.
+    let algorithms = app.jwks().map(|document| document.algorithms.clone());
     let mut response = HttpResponse::Ok();
     response.insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(300)]));
     open_to_all(&mut response);
@@ -104,18 +106,9 @@ pub async fn metadata(app: AppData) -> HttpResponse {
         response_types_supported: vec![],
         grant_types_supported: vec![],
         subject_types_supported: vec!["public"],
-        id_token_signing_alg_values_supported: published_algorithms(&app),
+        id_token_signing_alg_values_supported: algorithms
+            .unwrap_or_else(|| vec![app.settings.keys.plan.alg.to_string()]),
     })
-}
-
-/// What the published keys sign with, so what a verifier may meet; RS256, which every client knows, first.
-fn published_algorithms(app: &AppData) -> Vec<&'static str> {
-    let published: Vec<SigningAlgorithm> = match app.keyring.load_full() {
-        Some(keyring) => keyring.set().published(app.clock.now()).map(|key| key.alg).collect(),
-        None => vec![app.settings.keys.plan.alg],
-    };
-    let known = SigningAlgorithm::ALL.into_iter().filter(|alg| published.contains(alg));
-    known.map(SigningAlgorithm::as_str).collect()
 }
 
 /// The same document at its RFC 8414 address.

@@ -4,16 +4,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::domain::{KeyPolicy, KeySet, SigningKey};
+use crate::domain::{KeyPolicy, KeySet, SigningAlgorithm, SigningKey};
 
 /// The JWK Set (RFC 7517 section 5) as it goes over the wire: built once per change, served from memory.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JwksDocument {
     pub body: String,
     /// A strong validator, quotes included: a digest of the body, so all nodes give the same one.
     pub etag: String,
     /// The newest `published_at` of its keys: whoever has this document has every key published until then.
     pub published_until: DateTime<Utc>,
+    /// What its keys sign with, each once, the default first.
+    pub algorithms: Vec<String>,
+
     max_age_s: i64,
     next_change: DateTime<Utc>,
     /// Set for a while after a revocation.
@@ -36,6 +39,7 @@ impl JwksDocument {
             body,
             etag,
             published_until: published.iter().map(|key| key.published_at).max().unwrap_or(now),
+            algorithms: algorithms(&published),
             max_age_s: policy.jwks_max_age.num_seconds(),
             next_change: keys.scheduled_at(policy),
             no_cache_until: keys
@@ -47,10 +51,15 @@ impl JwksDocument {
         }
     }
 
-    /// The `Cache-Control` to serve it with (RFC 9111, RFC 5861).
-    pub fn cache_control(&self, now: DateTime<Utc>) -> String {
-        match self.no_cache_until {
-            Some(end) if now < end => "no-cache".to_owned(),
+    /// The `Cache-Control` to serve it with (RFC 9111, RFC 5861). What this node cannot vouch for any more, as when it is cut
+    /// off from the database, is not to be kept for longer than `at_most`.
+    pub fn cache_control(&self, now: DateTime<Utc>, at_most: Option<TimeDelta>) -> String {
+        match (self.no_cache_until, at_most) {
+            (Some(end), _) if now < end => "no-cache".to_owned(),
+            (_, Some(at_most)) => {
+                let seconds = self.max_age(now).min(at_most.num_seconds().max(1));
+                format!("public, max-age={seconds}, stale-if-error=86400")
+            }
             _ => format!("public, max-age={}, stale-if-error=86400", self.max_age(now)),
         }
     }
@@ -64,10 +73,15 @@ impl JwksDocument {
     }
 }
 
+fn algorithms(published: &[&SigningKey]) -> Vec<String> {
+    let used = |alg: &&SigningAlgorithm| published.iter().any(|key| key.alg == **alg);
+    SigningAlgorithm::ALL.iter().filter(used).map(ToString::to_string).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Kid, SigningAlgorithm};
+    use crate::domain::Kid;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
@@ -86,6 +100,7 @@ mod tests {
             demoted_at: demoted.map(|(demoted_at, _)| at(demoted_at)),
             retires_at: demoted.map(|(_, retires_at)| at(retires_at)),
             revoked_at: None,
+            imported_at: None,
         }
     }
 

@@ -8,7 +8,7 @@ use jsonwebtoken::jwk::Jwk;
 
 use super::jwks::JwksDocument;
 use super::signer::{Signer, SignerError};
-use crate::domain::{KeyPolicy, KeySet, Kid, SigningAlgorithm};
+use crate::domain::{KeyPolicy, KeySet, Kid, SigningAlgorithm, SigningKey};
 
 /// One node's view of the signing keys: what signs, what verifies, and the document that says so. Immutable; when the
 /// database changes a new one takes its place.
@@ -63,7 +63,7 @@ impl Keyring {
         reading: Reading,
     ) -> Self {
         let mut verifying = HashMap::new();
-        set.quarantine(|key| match decoding_key(&key.public_jwk) {
+        set.quarantine(|key| match decoding_key(key) {
             _ if !key.is_published(reading.at) => None,
             Some(decoding) => {
                 verifying.insert(key.kid.clone(), decoding);
@@ -111,9 +111,13 @@ impl Keyring {
         &self.jwks
     }
 
-    /// The key to verify a token of `kid` with, if it is published.
+    /// The key to verify a token of `kid` with, if it is published and not one that only signed elsewhere: no session here ever
+    /// had a token under that.
     pub fn verifying(&self, kid: &str, now: DateTime<Utc>) -> Option<(SigningAlgorithm, &DecodingKey)> {
         let key = self.set.published(now).find(|key| key.kid.as_str() == kid)?;
+        if !key.may_have_signed_here() {
+            return None;
+        }
         Some((key.alg, self.verifying.get(&key.kid)?))
     }
 
@@ -153,7 +157,9 @@ impl fmt::Debug for Keyring {
     }
 }
 
-fn decoding_key(public_jwk: &serde_json::Value) -> Option<DecodingKey> {
-    let jwk: Jwk = serde_json::from_value(public_jwk.clone()).ok()?;
+fn decoding_key(key: &SigningKey) -> Option<DecodingKey> {
+    // Another key's JWK would be published twice.
+    let is_its_own = key.public_jwk["kid"] == key.kid.as_str() && key.public_jwk["alg"] == key.alg.as_str();
+    let jwk: Jwk = serde_json::from_value(key.public_jwk.clone()).ok().filter(|_| is_its_own)?;
     DecodingKey::from_jwk(&jwk).ok()
 }

@@ -74,6 +74,7 @@ mod tests {
             demoted_at: None,
             retires_at: None,
             revoked_at: None,
+            imported_at: None,
         };
         JwksDocument::build(
             &KeySet::new(vec![key("a", Some(epoch)), key("b", None)]).unwrap(),

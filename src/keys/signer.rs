@@ -50,6 +50,11 @@ impl Signer {
         self.alg
     }
 
+    /// The public half as a JWK, as it is published.
+    pub fn public_jwk(&self) -> Option<Value> {
+        self.pair.public().map(|public| public.jwk(&self.kid, self.alg))
+    }
+
     /// Whether this is the private half of that JWK.
     pub fn matches(&self, public_jwk: &Value) -> bool {
         self.pair.public().is_some_and(|public| public.is_in(public_jwk))

@@ -13,6 +13,11 @@ const KEYS_CHANNEL: &str = "chancery_keys";
 
 /// Makes every other change of the signing keys wait until this transaction ends.
 pub async fn lock_signing_keys(tx: &mut Tx) -> Result<(), StoreError> {
+    // Whoever holds it may have vanished with its host; nobody waits for that, and the server ends what says nothing more.
+    if let Backend::Postgres(conn) = tx.backend() {
+        sqlx::query("SET LOCAL lock_timeout = '4s'").execute(&mut *conn).await?;
+        sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'").execute(conn).await?;
+    }
     lock(tx, SIGNING_KEYS_LOCK).await
 }
 

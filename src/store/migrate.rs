@@ -55,6 +55,9 @@ impl From<MigrateError> for MigrationError {
         match error {
             MigrateError::VersionMissing(version) => Self::Newer(version),
             MigrateError::VersionMismatch(version) => Self::Altered(version),
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _) => {
+                Self::Store(cause.into())
+            }
             other => Self::Failed(other),
         }
     }

@@ -1,6 +1,6 @@
 //! Table `signing_keys`.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use sqlx::Row as _;
 
@@ -11,7 +11,7 @@ use crate::domain::{Kid, SigningAlgorithm, SigningKey};
 macro_rules! columns {
     () => {
         "kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s, \
-         created_at, published_at, activated_at, demoted_at, retires_at, revoked_at"
+         created_at, published_at, activated_at, demoted_at, retires_at, revoked_at, imported_at"
     };
 }
 
@@ -43,15 +43,37 @@ struct Cells {
     demoted_at: Option<Option<DateTime<Utc>>>,
     retires_at: Option<Option<DateTime<Utc>>>,
     revoked_at: Option<Option<DateTime<Utc>>>,
+    imported_at: Option<Option<DateTime<Utc>>>,
 }
 
 /// Longer than any token may live; what a damaged cell says beyond it is not believed.
 const LONGEST_LIFE_S: i64 = 366 * 86_400;
 
+impl Cells {
+    /// A time with which no sum can be made is one that cannot be read.
+    fn without_odd_times(self) -> Self {
+        let is_odd = |time: &DateTime<Utc>| !(1970..=9999).contains(&time.year());
+        let some = |cell: Option<DateTime<Utc>>| cell.filter(|time| !is_odd(time));
+        let maybe =
+            |cell: Option<Option<DateTime<Utc>>>| cell.filter(|time| !time.as_ref().is_some_and(is_odd));
+        Self {
+            created_at: some(self.created_at),
+            published_at: some(self.published_at),
+            activated_at: maybe(self.activated_at),
+            demoted_at: maybe(self.demoted_at),
+            retires_at: maybe(self.retires_at),
+            revoked_at: maybe(self.revoked_at),
+            imported_at: maybe(self.imported_at),
+            ..self
+        }
+    }
+}
+
 impl From<Cells> for StoredKey {
     fn from(cells: Cells) -> Self {
         let mut damage = None;
         let mut mark = |column| damage = damage.or(Some(column));
+        let cells = cells.without_odd_times();
         let time = |cell: Option<DateTime<Utc>>| cell.unwrap_or(DateTime::UNIX_EPOCH);
         let alg = cells.alg.as_deref().and_then(SigningAlgorithm::parse);
         let public_jwk = cells.public_jwk.as_deref().and_then(|jwk| serde_json::from_str(jwk).ok());
@@ -86,6 +108,7 @@ impl From<Cells> for StoredKey {
             demoted_at: maybe(cells.demoted_at),
             retires_at: maybe(cells.retires_at),
             revoked_at: maybe(cells.revoked_at),
+            imported_at: maybe(cells.imported_at),
             damage,
         };
         Self { key, sealed }
@@ -109,6 +132,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
             demoted_at: row.try_get("demoted_at").ok(),
             retires_at: row.try_get("retires_at").ok(),
             revoked_at: row.try_get("revoked_at").ok(),
+            imported_at: row.try_get("imported_at").ok(),
         });
         Ok::<_, sqlx::Error>(cells.collect())
     })?;
@@ -117,12 +141,20 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
 
 /// How often the signing keys have changed.
 pub async fn epoch(conn: &mut Conn) -> Result<i64, StoreError> {
-    Ok(on!(conn, |c| { sqlx::query_scalar("SELECT epoch FROM signing_keys_epoch").fetch_one(c) })?)
+    let epoch: Option<i64> =
+        on!(conn, |c| { sqlx::query_scalar("SELECT epoch FROM signing_keys_epoch").fetch_optional(c) })?;
+    Ok(epoch.unwrap_or(0))
 }
 
 /// Counts a change of the signing keys, in the transaction that makes it.
 pub(super) async fn count_change(tx: &mut Tx) -> Result<(), StoreError> {
-    execute!(tx, sqlx::query("UPDATE signing_keys_epoch SET epoch = epoch + 1"))?;
+    execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO signing_keys_epoch (id, epoch) VALUES (1, 1)
+             ON CONFLICT (id) DO UPDATE SET epoch = signing_keys_epoch.epoch + 1"
+        )
+    )?;
     Ok(())
 }
 
@@ -165,8 +197,8 @@ pub async fn insert(
         tx,
         sqlx::query(
             "INSERT INTO signing_keys (kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s,
-                                       created_at, published_at, activated_at, demoted_at, retires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+                                       created_at, published_at, activated_at, demoted_at, retires_at, imported_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
         .bind(key.kid.as_str())
         .bind(key.alg.as_str())
@@ -179,6 +211,7 @@ pub async fn insert(
         .bind(key.activated_at)
         .bind(key.demoted_at)
         .bind(key.retires_at)
+        .bind(key.imported_at)
     )?;
     Ok(())
 }
@@ -197,16 +230,22 @@ pub async fn revoke(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, 
     Ok(changed == 1)
 }
 
-/// Takes back a next key, which has signed nothing: it is retired at once. `false` when it was not next.
-pub async fn withdraw(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, StoreError> {
+/// Takes back a next key, which has signed nothing here. `false` when it was not next.
+pub async fn withdraw(
+    tx: &mut Tx,
+    kid: &Kid,
+    now: DateTime<Utc>,
+    retires_at: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     let changed = execute!(
         tx,
         sqlx::query(
-            "UPDATE signing_keys SET demoted_at = $1, retires_at = $1, sealed_private = NULL, master_key_id = NULL
+            "UPDATE signing_keys SET demoted_at = $1, retires_at = $3, sealed_private = NULL, master_key_id = NULL
              WHERE kid = $2 AND activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL",
         )
         .bind(now)
         .bind(kid.as_str())
+        .bind(retires_at)
     )?;
     Ok(changed == 1)
 }
@@ -223,6 +262,21 @@ pub async fn retire(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, 
         .bind(kid.as_str())
     )?;
     Ok(changed == 1)
+}
+
+/// Writes a public half anew.
+pub async fn mend_public_half(
+    tx: &mut Tx,
+    kid: &Kid,
+    public_jwk: &serde_json::Value,
+) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE signing_keys SET public_jwk = $1 WHERE kid = $2")
+            .bind(public_jwk.to_string())
+            .bind(kid.as_str())
+    )?;
+    Ok(())
 }
 
 /// Puts a private half sealed anew in the place of the one it was made from. `false` when that one is there no more.
@@ -281,7 +335,8 @@ pub async fn demote(
     Ok(changed == 1)
 }
 
-/// Lets the next key sign. `false` when it was not next.
+/// Lets the next key sign tokens of up to this life; one that was imported may have signed longer ones. `false` when it was not
+/// next.
 pub async fn promote(
     tx: &mut Tx,
     kid: &Kid,
@@ -291,7 +346,8 @@ pub async fn promote(
     let changed = execute!(
         tx,
         sqlx::query(
-            "UPDATE signing_keys SET activated_at = $1, longest_life_s = $2
+            "UPDATE signing_keys SET activated_at = $1,
+                longest_life_s = CASE WHEN longest_life_s < $2 THEN $2 ELSE longest_life_s END
              WHERE kid = $3 AND activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL",
         )
         .bind(activated_at)

@@ -162,6 +162,7 @@ mod tests {
             demoted_at: None,
             retires_at: None,
             revoked_at: None,
+            imported_at: None,
         }
     }
 

@@ -41,10 +41,10 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["sqlx", "rsa"],
     ),
     ("start", &["app", "clock", "flows", "keys", "settings", "store"], &["sqlx", "actix_web", "rsa"]),
-    ("background", &["app", "domain", "flows", "store", "telemetry"], &["sqlx", "actix_web", "rsa"]),
+    ("background", &["app", "domain", "flows", "keys", "store", "telemetry"], &["sqlx", "actix_web", "rsa"]),
     (
         "server",
-        &["app", "background", "clock", "http", "keys", "settings", "start", "telemetry"],
+        &["app", "background", "clock", "flows", "http", "keys", "settings", "start", "telemetry"],
         &["sqlx", "rsa"],
     ),
     (

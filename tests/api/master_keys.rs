@@ -109,3 +109,35 @@ async fn a_missing_master_key_is_named_with_every_key_it_would_open() {
     assert!(code == Some(1) && told.contains("`old`"), "{told}");
     assert_eq!(sealed_under(&database, "old").await, 2);
 }
+
+#[tokio::test]
+async fn a_command_with_another_master_key_seals_nothing_and_a_lost_one_is_survived() {
+    let database = Database::create(Kind::Sqlite).await;
+    let folder = tempdir().unwrap();
+    let ours = program(folder.path(), &database, &[OLD]);
+    let serving = ours.serve();
+    let credentials = json!({ "email": "ada@x.test", "password": PASSWORD });
+    assert_eq!(post(&serving, "/auth/register", &credentials).await.0, 201);
+    let list: Value = serde_json::from_str(&said(&ours, &["keys", "list", "-o", "json"]).1).unwrap();
+    let current = list["keys"][1]["kid"].as_str().unwrap();
+    let stranger = program(folder.path(), &database, &[NEW]);
+    for arguments in [
+        &["keys", "revoke", current, "--reason", "x"][..],
+        &["keys", "rotate", "--force", "--reason", "x"],
+        &["keys", "list"],
+    ] {
+        let (code, told) = said(&stranger, arguments);
+        assert!(code == Some(1) && told.contains("which is not configured"), "{told}");
+    }
+    assert_eq!(sealed_under(&database, "old").await, 2);
+    assert_eq!(post(&serving, "/auth/login", &credentials).await.0, 200);
+    assert_eq!(serving.terminate(), Some(0));
+
+    // The old one is lost for good.
+    let (code, told) = said(&stranger, &["keys", "revoke", current, "--reason", "lost", "--master-key-lost"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(sealed_under(&database, "new").await, 2);
+    let serving = stranger.serve();
+    assert_eq!(post(&serving, "/auth/login", &credentials).await.0, 200);
+    assert_eq!(serving.terminate(), Some(0));
+}

@@ -86,8 +86,16 @@ async fn a_foreign_key_comes_in_as_previous_and_its_tokens_verify() {
         assert!(verifies(&legacy_token("legacy:1/a"), &set));
         let (code, said) = run(&chancery, &import);
         assert!(code == Some(1) && said.contains("is here already, as previous"), "{said}");
+        let create = ["users", "create", "--email", "root@x.test", "--admin", "--password-stdin"];
+        assert!(chancery.run(&create, PASSWORD).status.success());
+        let login = json!({ "email": "root@x.test", "password": PASSWORD });
+        let login =
+            Client::new().post(format!("{}/auth/login", serving.address)).json(&login).send().await.unwrap();
+        let admin = login.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned();
         // A kid with a slash can be named in an address.
-        assert_eq!(run(&chancery, &["keys", "revoke", "legacy:1/a", "--reason", "test"]).0, Some(0));
+        let revoke = format!("{}/admin/keys/legacy%3A1%2Fa/revoke", serving.address);
+        let revoke = Client::new().post(revoke).bearer_auth(admin).json(&json!({ "reason": "test" }));
+        assert_eq!(revoke.send().await.unwrap().status(), 200);
         let (code, said) = run(&chancery, &import);
         assert!(code == Some(1) && said.contains("is here already, as revoked"), "{said}");
         let told = "SELECT count(*) FROM audit WHERE event = 'key_imported' AND subject = 'legacy:1/a'";
@@ -110,13 +118,22 @@ async fn a_foreign_key_comes_in_as_next_and_signs_from_the_next_rotation_on() {
         assert!(code == Some(1) && said.contains("needs its private half"), "{said}");
         let file = format!("{FIXTURES}/rsa-pkcs1.pem");
         assert_eq!(run(&chancery, &["keys", "import", &file, "--as", "previous"]).0, Some(2), "whose life?");
-        let imported = json(&chancery, &["keys", "import", &file, "--as", "next", "--kid", "legacy-1"]);
+        let imported = json(
+            &chancery,
+            &["keys", "import", &file, "--as", "next", "--kid", "legacy-1", "--token-life", "2h"],
+        );
         assert_eq!(imported["status"], "next");
         let set = jwks_with(&serving, "legacy-1").await;
         assert!(set.find(&waiting).is_none(), "what waited is taken back");
         assert!(verifies(&legacy_token("legacy-1"), &set));
         assert_eq!(run(&chancery, &["keys", "rotate"]).0, Some(1), "its lead has begun");
         json(&chancery, &["keys", "rotate", "--force", "--reason", "moving"]);
+        let life = "SELECT longest_life_s FROM signing_keys WHERE kid = 'legacy-1'";
+        assert_eq!(
+            database.count(life).await,
+            7200,
+            "it may have signed longer tokens elsewhere than it does here"
+        );
 
         let credentials = json!({ "email": "ada@x.test", "password": PASSWORD });
         let post = async |path: &str| {
@@ -132,6 +149,21 @@ async fn a_foreign_key_comes_in_as_next_and_signs_from_the_next_rotation_on() {
         assert_eq!(database.count(told).await, 1);
         assert_eq!(serving.terminate(), Some(0));
     }
+}
+
+#[tokio::test]
+async fn an_imported_next_key_that_is_taken_back_is_published_until_its_tokens_are_dead() {
+    let database = Database::create(Kind::Sqlite).await;
+    let folder = tempdir().unwrap();
+    let chancery = program(folder.path(), &database);
+    let serving = chancery.serve();
+    for (file, kid) in [("rsa-pkcs1.pem", "one"), ("p256-sec1.pem", "two")] {
+        let file = format!("{FIXTURES}/{file}");
+        json(&chancery, &["keys", "import", &file, "--as", "next", "--kid", kid, "--token-life", "1h"]);
+    }
+    let set = jwks_with(&serving, "two").await;
+    assert!(verifies(&legacy_token("one"), &set), "it may have signed elsewhere");
+    assert_eq!(serving.terminate(), Some(0));
 }
 
 #[tokio::test]

@@ -114,3 +114,40 @@ async fn a_node_that_started_alone_stops_when_the_database_is_not_its_own() {
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains("is sealed under master key `other`, which is not configured"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_started_alone_makes_no_keys_in_an_empty_database() {
+    let (ours, empty) = (Database::create(Kind::Postgres).await, Database::create(Kind::Postgres).await);
+    let mut wire = Wire::to(&ours.url()).await;
+    let folder = tempdir().unwrap();
+    let serving = program(folder.path(), &wire.url(&ours.url())).serve();
+    wait_for(&folder.path().join(KEPT)).await;
+    assert_eq!(serving.terminate(), Some(0));
+    wire.cut().await;
+    let mut serving = program(folder.path(), &wire.url(&empty.url())).serve();
+    let cached =
+        Client::new().get(format!("{}/.well-known/jwks.json", serving.address)).send().await.unwrap();
+    let cached = cached.headers()["cache-control"].to_str().unwrap().to_owned();
+    assert!(
+        cached.starts_with("public, max-age=5,"),
+        "what it cannot vouch for is not kept for long: {cached}"
+    );
+    wire.mend().await;
+    assert_eq!(serving.wait(Duration::from_secs(15)), Some(1));
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'";
+    assert_eq!(empty.count(tables).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_could_not_be_kept_are_kept_when_they_can() {
+    let database = Database::create(Kind::Postgres).await;
+    let folder = tempdir().unwrap();
+    // A file stands where the folder should be.
+    fs::write(folder.path().join("data"), "").unwrap();
+    let chancery = program(folder.path(), &database.url()).with("CHANCERY_KEYS__POLL", "200ms");
+    let serving = chancery.serve();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    fs::remove_file(folder.path().join("data")).unwrap();
+    wait_for(&folder.path().join(KEPT)).await;
+    assert_eq!(serving.terminate(), Some(0));
+}

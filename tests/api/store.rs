@@ -248,6 +248,7 @@ on_both! {
             demoted_at: None,
             retires_at: None,
             revoked_at: None,
+            imported_at: None,
         };
         let sealed = SealedPrivateKey { master_key_id: "m".to_owned(), ciphertext: vec![0, 1, 255] };
         signing_keys::insert(&mut tx, &new, Some(&sealed)).await.unwrap();
@@ -363,9 +364,9 @@ on_both! {
         let after = SealedPrivateKey { master_key_id: "other".to_owned(), ciphertext: vec![7; 40] };
         assert!(signing_keys::reseal(&mut tx, kid, before, &after).await.unwrap());
         assert!(!signing_keys::reseal(&mut tx, kid, before, &after).await.unwrap(), "it is another by now");
-        assert!(!signing_keys::withdraw(&mut tx, &current.kid, at(1)).await.unwrap(), "it signs");
-        assert!(signing_keys::withdraw(&mut tx, kid, at(1)).await.unwrap());
-        assert!(!signing_keys::withdraw(&mut tx, kid, at(1)).await.unwrap());
+        assert!(!signing_keys::withdraw(&mut tx, &current.kid, at(1), at(1)).await.unwrap(), "it signs");
+        assert!(signing_keys::withdraw(&mut tx, kid, at(1), at(1)).await.unwrap());
+        assert!(!signing_keys::withdraw(&mut tx, kid, at(1), at(1)).await.unwrap());
         assert!(signing_keys::demote(&mut tx, &current.kid, at(1), at(100)).await.unwrap());
         assert_eq!(signing_keys::note_retirements(&mut tx, at(2)).await.unwrap(), std::slice::from_ref(kid));
         assert!(!signing_keys::retire(&mut tx, kid, at(2)).await.unwrap(), "it is retired");

@@ -45,6 +45,10 @@ on_both! {
 
     async fn caches_come_back_when_the_schedule_is_near(app: TestApp) {
         app.advance(TimeDelta::days(30) - TimeDelta::seconds(40));
+        // A view that is too old to vouch for is not to be kept for long either.
+        let answer = app.get("/.well-known/jwks.json").await;
+        assert_eq!(answer.header("cache-control"), "public, max-age=5, stale-if-error=86400");
+        app.get("/health/ready").await.expect(200);
         let answer = app.get("/.well-known/jwks.json").await;
         assert_eq!(answer.header("cache-control"), "public, max-age=40, stale-if-error=86400");
     }

@@ -28,7 +28,8 @@ pub struct ImportArgs {
     /// RS256, PS256, ES256 or EdDSA. Otherwise the JWK's, otherwise the usual one of its kind.
     #[arg(long, value_parser = parse_algorithm)]
     alg: Option<SigningAlgorithm>,
-    /// With `--as previous`: how long the tokens live that it signed, such as "1h". It leaves when the last of them is dead.
+    /// How long the tokens live that it signed elsewhere, such as "1h": it stays published until the last of them is dead.
+    /// `--as previous` needs it; with `--as next` it is `tokens.access_life` unless told.
     #[arg(long, value_parser = parse_life, required_if_eq("place", "previous"))]
     token_life: Option<TimeDelta>,
     /// Only tell what would happen.
@@ -45,8 +46,8 @@ enum Place {
 pub async fn run(args: ImportArgs, settings: Settings, output: Output) -> Result<(), Failure> {
     let placement = match (args.place, args.token_life) {
         (Place::Previous, Some(token_life)) => Placement::Previous { token_life },
-        (Place::Next, None) => Placement::Next,
-        _ => return Err(Failure::Usage("--token-life belongs to --as previous".to_owned())),
+        (Place::Next, life) => Placement::Next { token_life: life.unwrap_or(settings.tokens.access_life) },
+        (Place::Previous, None) => return Err(Failure::Usage("--as previous needs --token-life".to_owned())),
     };
     let request = ImportKey {
         file: read(&args.file).map_err(|error| failed(format!("{}: {error}", args.file.display())))?,
@@ -62,7 +63,7 @@ pub async fn run(args: ImportArgs, settings: Settings, output: Output) -> Result
     }
     println!("{}", if args.dry_run { "Nothing was changed. It would come in as:" } else { "Imported." });
     print_table(&[view]);
-    if !args.dry_run && placement == Placement::Next {
+    if !args.dry_run && args.place == Place::Next {
         println!("\nThe private half is sealed in the database now; destroy {}.", args.file.display());
     }
     Ok(())

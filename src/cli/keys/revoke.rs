@@ -5,7 +5,8 @@ use super::{parse_reason, print_table};
 use crate::domain::{Kid, Origin};
 use crate::flows::{RevokeKey, revoke_key};
 use crate::settings::Settings;
-use crate::views::{KeyView, RevocationView, rfc3339};
+use crate::start::start_anew;
+use crate::views::{ImpactView, KeyView, RevocationView, rfc3339};
 
 #[derive(Args)]
 pub struct RevokeArgs {
@@ -17,13 +18,20 @@ pub struct RevokeArgs {
     /// Only tell what it would cost.
     #[arg(long)]
     dry_run: bool,
+    /// The master key is lost: revoke although the keys cannot be opened, and begin anew under the configured one. Everyone has to
+    /// log in again.
+    #[arg(long)]
+    master_key_lost: bool,
     /// A name for this revocation; repeated with the same name it gives the same answer and revokes nothing.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 }
 
 pub async fn run(args: RevokeArgs, settings: Settings, output: Output) -> Result<(), Failure> {
-    let app = open(settings).await?;
+    let app = match args.master_key_lost {
+        true => start_anew(settings).await.map_err(failed)?,
+        false => open(settings).await?,
+    };
     let request = RevokeKey {
         kid: Kid::new(args.kid),
         reason: parse_reason(&args.reason)?,
@@ -49,6 +57,12 @@ fn tell(view: &RevocationView) {
     if *dry_run && view.current.is_none() {
         println!("A current and a next key that were never published are made when it is done.");
     }
+    if let Some(impact) = impact {
+        tell_impact(impact);
+    }
+}
+
+fn tell_impact(impact: &ImpactView) {
     println!("\nLive sessions: {}. They go on and refresh.", impact.live_sessions);
     match (impact.valid_tokens, impact.last_expires_at) {
         (0, _) | (_, None) => println!("No access token under this key is known to be valid."),
