@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::UserId;
@@ -136,4 +137,32 @@ impl AuditEvent {
             Self::RefreshWrongClient => "refresh_wrong_client",
         }
     }
+}
+
+/// One recorded event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRecord {
+    pub id: Uuid,
+    pub at: DateTime<Utc>,
+    pub event: String,
+    pub actor: String,
+    /// The address it came from.
+    pub source: Option<String>,
+    pub request_id: Option<Uuid>,
+    /// The kid, user or session it was done to.
+    pub subject: String,
+    /// A JSON object.
+    pub detail: Option<String>,
+}
+
+/// Which events are looked for. What is left out does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    pub event: Option<String>,
+    pub actor: Option<String>,
+    pub subject: Option<String>,
+    /// At this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
 }

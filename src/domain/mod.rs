@@ -14,7 +14,7 @@ mod signing_key;
 mod throttle;
 mod user;
 
-pub use audit::{Actor, AuditEvent, InvalidReason, Origin, Reason};
+pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Origin, Reason};
 pub use client::ClientId;
 pub use consumer::{Consumer, KnownConsumer, Sighting};
 pub use email::{Email, InvalidEmail};

@@ -7,8 +7,9 @@ pub mod scope {
     pub const KEYS_ROTATE: &str = "keys:rotate";
     pub const USERS_READ: &str = "users:read";
     pub const USERS_WRITE: &str = "users:write";
+    pub const AUDIT_READ: &str = "audit:read";
     /// Every scope a route of this server asks for.
-    pub const OWN: [&str; 4] = [KEYS_READ, KEYS_ROTATE, USERS_READ, USERS_WRITE];
+    pub const OWN: [&str; 5] = [KEYS_READ, KEYS_ROTATE, USERS_READ, USERS_WRITE, AUDIT_READ];
     /// In `[roles]`: all of [`OWN`] and every scope any role names.
     pub const ALL: &str = "*";
 }

@@ -43,7 +43,7 @@ macro_rules! needed {
     )+};
 }
 
-needed!(KeysRead KEYS_READ, KeysRotate KEYS_ROTATE, UsersRead USERS_READ, UsersWrite USERS_WRITE);
+needed!(KeysRead KEYS_READ, KeysRotate KEYS_ROTATE, UsersRead USERS_READ, UsersWrite USERS_WRITE, AuditRead AUDIT_READ);
 
 impl FromRequest for Authenticated {
     type Error = Problem;

@@ -2,6 +2,9 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::Query;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -15,4 +18,32 @@ pub fn parse_id(text: &str) -> Result<Uuid, Problem> {
 pub fn parse_query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let query = Query::from_query(request.query_string());
     query.map(Query::into_inner).map_err(|error| Problem::new(Code::InvalidParameter).detail(error))
+}
+
+/// How much of a list is asked for: 1 to 200, 50 when left out.
+pub fn page_limit(given: Option<u16>) -> Result<u16, Problem> {
+    let limit = given.unwrap_or(50);
+    if (1..=200).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Problem::new(Code::InvalidParameter).detail("limit must be between 1 and 200"))
+}
+
+/// Where a page ended, as text that says nothing to anyone else.
+pub fn write_cursor(at: DateTime<Utc>, id: Uuid) -> String {
+    let mut bytes = at.timestamp_micros().to_be_bytes().to_vec();
+    bytes.extend_from_slice(id.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub fn read_cursor(cursor: &str) -> Result<(DateTime<Utc>, Uuid), Problem> {
+    let read = || {
+        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
+        let micros = i64::from_be_bytes(bytes[..8].try_into().ok()?);
+        // Years that both databases can hold.
+        let at = DateTime::from_timestamp_micros(micros)
+            .filter(|at| (0..4_000_000_000).contains(&at.timestamp()))?;
+        Some((at, Uuid::from_slice(&bytes[8..]).ok()?))
+    };
+    read().ok_or_else(|| Problem::new(Code::InvalidParameter).detail("this is no cursor of ours"))
 }

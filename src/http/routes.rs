@@ -37,6 +37,7 @@ pub fn url_table() -> Vec<Endpoint> {
             .patch(admin::users::update)
             .delete(admin::users::delete),
         at("/admin/users/{id}/password").post(admin::users::set_password),
+        at("/admin/audit").get(admin::audit::list),
         at("/health/live").get(ops::live),
         at("/health/ready").get(ops::ready),
         at("/metrics").get(ops::metrics),

@@ -55,6 +55,8 @@ pub struct Settings {
     pub registration: bool,
     pub throttle: ThrottlePolicy,
     pub roles: RolePolicy,
+    /// How long audit events are kept.
+    pub audit_keep: TimeDelta,
     pub log: LogSettings,
 }
 
@@ -262,6 +264,7 @@ mod tests {
             ("CHANCERY_LOGIN__FREE_ATTEMPTS", "0", "login.free_attempts"),
             ("CHANCERY_LOGIN__HARD_STOP", "4", "login.hard_stop"),
             ("CHANCERY_LOG__FORMAT", "xml", "log.format"),
+            ("CHANCERY_AUDIT__KEEP", "1h", "audit.keep"),
             ("CHANCERY_ROLES__CLERK", "not a scope", "roles"),
         ] {
             let error = load(&[(key, value)]).map(|_| ()).unwrap_err().to_string();

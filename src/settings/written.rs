@@ -39,7 +39,14 @@ struct Written {
     passwords: WrittenPasswords,
     login: WrittenLogin,
     roles: BTreeMap<String, List>,
+    audit: WrittenAudit,
     log: WrittenLog,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAudit {
+    keep: Span,
 }
 
 #[derive(Deserialize)]
@@ -234,6 +241,7 @@ impl Raw {
             registration: written.login.registration,
             throttle: written.login.throttle()?,
             roles: check_roles(written.roles)?,
+            audit_keep: written.audit.keep.delta("audit.keep", DAY, 100 * YEAR)?,
             log: written.log.check()?,
             server,
         })

@@ -1,26 +1,43 @@
 //! Table `audit`.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use super::{Conn, StoreError, execute, on, row::row};
-use crate::domain::{AuditEvent, Origin, time_ordered_id};
+use crate::domain::{AuditEvent, AuditFilter, AuditRecord, Origin, time_ordered_id};
+
+/// The year 2099: both databases order it behind everything.
+const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(4_102_444_799, 0) {
+    Some(time) => time,
+    None => DateTime::UNIX_EPOCH,
+};
 
 row! {
     struct AuditRow {
+        id: Uuid,
+        at: DateTime<Utc>,
         event: String,
         actor: String,
+        source: Option<String>,
+        request_id: Option<Uuid>,
         subject: String,
         detail: Option<String>,
     }
 }
 
-/// One recorded event.
-#[derive(Debug, PartialEq, Eq)]
-pub struct AuditRecord {
-    pub event: String,
-    pub actor: String,
-    pub subject: String,
-    pub detail: Option<String>,
+impl From<AuditRow> for AuditRecord {
+    fn from(row: AuditRow) -> Self {
+        Self {
+            id: row.id,
+            at: row.at,
+            event: row.event,
+            actor: row.actor,
+            source: row.source,
+            request_id: row.request_id,
+            subject: row.subject,
+            detail: row.detail,
+        }
+    }
 }
 
 /// Appends one event, in the transaction that does what it tells of.
@@ -50,20 +67,42 @@ pub async fn append(
     Ok(())
 }
 
-/// The latest events, newest first.
-pub async fn latest(conn: &mut Conn, limit: i64) -> Result<Vec<AuditRecord>, StoreError> {
+/// Events that fit the filter, newest first, from before the event with this time and id.
+pub async fn page(
+    conn: &mut Conn,
+    filter: &AuditFilter,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<AuditRecord>, StoreError> {
+    let (before_at, before_id) = before.unwrap_or((END_OF_TIME, Uuid::max()));
     let rows: Vec<AuditRow> = on!(conn, |c| {
-        sqlx::query_as("SELECT event, actor, subject, detail FROM audit ORDER BY at DESC, id DESC LIMIT $1")
-            .bind(limit)
-            .fetch_all(c)
+        sqlx::query_as(
+            "SELECT id, at, event, actor, source, request_id, subject, detail FROM audit
+             WHERE ($1 IS NULL OR event = $1) AND ($2 IS NULL OR actor = $2) AND ($3 IS NULL OR subject = $3)
+               AND at >= $4 AND at < $5 AND (at < $6 OR (at = $6 AND id < $7))
+             ORDER BY at DESC, id DESC LIMIT $8",
+        )
+        .bind(filter.event.as_deref())
+        .bind(filter.actor.as_deref())
+        .bind(filter.subject.as_deref())
+        .bind(filter.since.unwrap_or(DateTime::UNIX_EPOCH))
+        .bind(filter.until.unwrap_or(END_OF_TIME))
+        .bind(before_at)
+        .bind(before_id)
+        .bind(limit)
+        .fetch_all(c)
     })?;
-    Ok(rows
-        .into_iter()
-        .map(|row| AuditRecord {
-            event: row.event,
-            actor: row.actor,
-            subject: row.subject,
-            detail: row.detail,
-        })
-        .collect())
+    Ok(rows.into_iter().map(AuditRecord::from).collect())
+}
+
+/// Removes up to `limit` events from before `before`. Returns how many.
+pub async fn delete_older(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)"
+        )
+        .bind(before)
+        .bind(limit)
+    )?)
 }

@@ -1,9 +1,9 @@
 //! The store's conformance suite: every function, with the same results on both databases.
 
 use chancery::domain::{
-    Actor, AuditEvent, ClientId, Consumer, DisplayName, Email, IssuedTokens, Kid, Origin, PasswordHash,
-    Roles, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, ThrottlePolicy, User,
-    UserId, UserStatus,
+    Actor, AuditEvent, AuditFilter, ClientId, Consumer, DisplayName, Email, IssuedTokens, Kid, Origin,
+    PasswordHash, Roles, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey,
+    ThrottlePolicy, User, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::signing_keys::SealedPrivateKey;
@@ -327,7 +327,7 @@ on_both! {
         let origin = Origin { actor: Actor::Anonymous, ip: Some("::1".parse().unwrap()), request_id: None };
         audit::append(conn, AuditEvent::RefreshReuse, &origin, "s1", Some("d"), later).await.unwrap();
         audit::append(conn, AuditEvent::UserDisabled, &Origin::operator(), "u1", None, later + TimeDelta::seconds(1)).await.unwrap();
-        let latest = audit::latest(conn, 2).await.unwrap();
+        let latest = audit::page(conn, &AuditFilter::default(), None, 2).await.unwrap();
         let told: Vec<(&str, &str, &str)> =
             latest.iter().map(|line| (line.event.as_str(), line.actor.as_str(), line.subject.as_str())).collect();
         assert_eq!(told, [("user_disabled", "operator:cli", "u1"), ("refresh_reuse", "anonymous", "s1")]);

@@ -1,4 +1,5 @@
 //! `/admin`: what operators do. Every handler takes a `Permit` of the scope it needs.
 
+pub mod audit;
 pub mod keys;
 pub mod users;

@@ -1,23 +1,16 @@
 use actix_web::{HttpRequest, HttpResponse, web};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use super::super::AppData;
 use super::super::body::Body;
 use super::super::caller::{Permit, UsersRead, UsersWrite};
-use super::super::parameters::{parse_id, parse_query};
+use super::super::parameters::{page_limit, parse_id, parse_query, read_cursor, write_cursor};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
 use crate::domain::{DisplayName, Email, Roles, UserId, UserStatus};
 use crate::flows::{self, CreateUser, UserChange};
 use crate::views::UserView;
-
-const DEFAULT_LIMIT: u16 = 50;
-const MAX_LIMIT: u16 = 200;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -42,14 +35,11 @@ pub struct UserList {
 pub async fn list(app: AppData, _: Permit<UsersRead>, http: HttpRequest) -> Result<HttpResponse, Problem> {
     let query = parse_query::<PageQuery>(&http)?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(Problem::new(Code::InvalidParameter).detail("limit must be between 1 and 200"));
-    }
-    let page = flows::list_users(&app, after, limit).await?;
+    let after = after.map(|(created_at, id)| (created_at, UserId(id)));
+    let page = flows::list_users(&app, after, page_limit(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(UserList {
         users: page.users.iter().map(UserView::from).collect(),
-        next_cursor: page.next.map(write_cursor),
+        next_cursor: page.next.map(|(created_at, id)| write_cursor(created_at, id.0)),
     }))
 }
 
@@ -195,22 +185,4 @@ fn parse_name(name: &str) -> Result<DisplayName, Problem> {
 fn parse_roles(app: &AppData, names: &[String]) -> Result<Roles, Problem> {
     let parsed = app.settings.roles.parse_roles(names.iter().map(String::as_str));
     parsed.map_err(|error| Problem::new(Code::InvalidRole).detail(error))
-}
-
-fn write_cursor((created_at, id): (DateTime<Utc>, UserId)) -> String {
-    let mut bytes = created_at.timestamp_micros().to_be_bytes().to_vec();
-    bytes.extend_from_slice(id.0.as_bytes());
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn read_cursor(cursor: &str) -> Result<(DateTime<Utc>, UserId), Problem> {
-    let read = || {
-        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
-        let micros = i64::from_be_bytes(bytes[..8].try_into().ok()?);
-        // Years that both databases can hold.
-        let created_at = DateTime::from_timestamp_micros(micros)
-            .filter(|at| (0..4_000_000_000).contains(&at.timestamp()))?;
-        Some((created_at, UserId(Uuid::from_slice(&bytes[8..]).ok()?)))
-    };
-    read().ok_or_else(|| Problem::new(Code::InvalidParameter).detail("this is no cursor of ours"))
 }

@@ -413,7 +413,7 @@ on_both! {
                 asked += 1;
             }
         }
-        assert_eq!(asked, 10);
+        assert_eq!(asked, 11);
         app.database.execute("UPDATE users SET status = 'disabled'").await;
         app.get_as(&admin, "/admin/keys").await.expect_problem(401, "invalid_token");
     }
