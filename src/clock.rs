@@ -5,12 +5,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 /// A shared clock with microsecond resolution, the finest both databases keep.
 #[derive(Clone, Debug)]
 pub struct Clock(Arc<Source>);
+
+/// The year 2099.
+const NEVER: DateTime<Utc> = match DateTime::from_timestamp(4_102_444_799, 0) {
+    Some(time) => time,
+    None => DateTime::UNIX_EPOCH,
+};
 
 #[derive(Debug)]
 enum Source {
@@ -38,6 +45,15 @@ impl Clock {
             Source::Manual { unix_us } => {
                 DateTime::from_timestamp_micros(unix_us.load(Ordering::Relaxed)).unwrap_or_default()
             }
+        }
+    }
+
+    /// The moment `after` from now, for the database to compare with its own clock. It does not follow a manual clock, so one of
+    /// those never gets there.
+    pub fn deadline(&self, after: Duration) -> DateTime<Utc> {
+        match &*self.0 {
+            Source::System { .. } => self.now() + after,
+            Source::Manual { .. } => NEVER,
         }
     }
 

@@ -5,7 +5,8 @@ use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use crate::app::App;
 use crate::domain::{AuditEvent, ClientId, Origin, Session, User, Verdict};
 use crate::keys::SignerError;
-use crate::store::{StoreError, audit, sessions, users};
+use crate::store::sessions::{self, Advance};
+use crate::store::{StoreError, audit, users};
 use crate::tokens::{RefreshKeys, RefreshToken};
 
 /// Why a refresh token gave nothing.
@@ -53,13 +54,19 @@ async fn use_up(
     origin: &Origin,
     now: DateTime<Utc>,
 ) -> Result<Session, RefreshError> {
-    let (limits, master) = (&app.settings.sessions, app.masters.first().id());
+    let limits = &app.settings.sessions;
+    let wish = Advance {
+        id: token.session,
+        generation: token.generation,
+        client,
+        master_key_id: app.masters.first().id(),
+        now,
+        deadline: app.clock.deadline(app.settings.server.request_timeout),
+    };
     // Between the attempt and the look another request may move the session; then the picture is drawn anew.
     for _ in 0..5 {
         let mut conn = app.db.write().await?;
-        let advanced =
-            sessions::advance(&mut conn, token.session, token.generation, client, master, limits, now)
-                .await?;
+        let advanced = sessions::advance(&mut conn, &wish, limits).await?;
         if let Some(session) = advanced {
             return Ok(session);
         }

@@ -73,30 +73,22 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
     };
     let now = app.clock.now();
     let wanted = seen.revocation(&request.kid, now).ok_or(RevokeKeyError::NotFound)?;
-    let impact = match request.dry_run {
-        true => {
-            flush_ledger(app).await?;
-            Some(assess_impact(app, &request.kid, now).await?)
-        }
-        false => glance_at_impact(app, &request.kid, now).await,
-    };
-    let impact = impact.map(|impact| ImpactView::of(&impact, now));
-    let view = |set: &KeySet| {
-        RevocationView::of(set, &request.kid, impact, &app.settings.key_policy, app.clock.now())
-            .ok_or(RevokeKeyError::NotFound)
-    };
+    let impact = impact(app, request, now).await?;
     if request.dry_run {
         let policy = &app.settings.key_policy;
         let foreseen = RevocationView::foreseen(&seen, &request.kid, wanted, impact, policy, now);
         return foreseen.ok_or(RevokeKeyError::NotFound);
     }
+    let view = |set: &KeySet| {
+        RevocationView::of(set, &request.kid, impact, &app.settings.key_policy, app.clock.now())
+            .ok_or(RevokeKeyError::NotFound)
+    };
     if wanted == Revocation::Done {
         return view(&seen);
     }
 
     // Primes take their time; no lock is held meanwhile.
     let successors = make_successors(app, wanted).await?;
-
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     if let Some(answered) = idempotency.answered(&mut tx).await? {
@@ -104,16 +96,8 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
         return Ok(answered);
     }
     let now = app.clock.now();
-    let set = match replace(&mut tx, app, request, wanted, &successors, now).await {
-        Ok(Some(set)) => set,
-        Ok(None) => {
-            successors.give_back(app);
-            return view(&read_set(&mut tx).await?);
-        }
-        Err(error) => {
-            successors.give_back(app);
-            return Err(error);
-        }
+    let Some(set) = replace(&mut tx, app, request, wanted, successors, now).await? else {
+        return view(&read_set(&mut tx).await?);
     };
     let answer = view(&set)?;
     idempotency.remember(&mut tx, &answer, now).await?;
@@ -130,6 +114,21 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
         Some(mended) => view(&mended),
         None => Ok(answer),
     }
+}
+
+/// What it costs: all that is known for a dry run, what can be told at once for an emergency.
+async fn impact(
+    app: &App,
+    request: &RevokeKey,
+    now: DateTime<Utc>,
+) -> Result<Option<ImpactView>, StoreError> {
+    let impact = if request.dry_run {
+        flush_ledger(app).await?;
+        Some(assess_impact(app, &request.kid, now).await?)
+    } else {
+        glance_at_impact(app, &request.kid, now).await
+    };
+    Ok(impact.map(|impact| ImpactView::of(&impact, now)))
 }
 
 async fn make_successors(app: &App, wanted: Revocation) -> Result<Successors, NewKeyError> {
@@ -164,14 +163,18 @@ async fn replace(
     app: &App,
     request: &RevokeKey,
     wanted: Revocation,
-    successors: &Successors,
+    successors: Successors,
     now: DateTime<Utc>,
 ) -> Result<Option<KeySet>, RevokeKeyError> {
     let set = read_set(tx).await?;
-    match set.revocation(&request.kid, now) {
-        Some(Revocation::Done) => return Ok(None),
-        Some(same) if same == wanted => {}
-        _ => return Err(RevokeKeyError::Superseded),
+    let still_wanted = set.revocation(&request.kid, now);
+    if still_wanted != Some(wanted) {
+        successors.give_back(app);
+        return if still_wanted == Some(Revocation::Done) {
+            Ok(None)
+        } else {
+            Err(RevokeKeyError::Superseded)
+        };
     }
     let mut gone = vec![request.kid.clone()];
     if wanted == Revocation::CurrentAndNext {
@@ -180,7 +183,7 @@ async fn replace(
     for kid in &gone {
         signing_keys::revoke(tx, kid, now).await?;
     }
-    match successors {
+    match &successors {
         Successors::CurrentAndNext(current, next) => {
             insert_key(tx, app, current, Some(now), now).await?;
             insert_key(tx, app, next, None, now).await?;
@@ -189,14 +192,14 @@ async fn replace(
         Successors::None => {}
     }
     let after = read_set(tx).await?;
+    let detail = serde_json::json!({
+        "reason": request.reason.as_str(),
+        "asked_for": request.kid.as_str(),
+        "current": after.current().kid.as_str(),
+        "next": after.next().kid.as_str(),
+    });
+    let detail = detail.to_string();
     for kid in &gone {
-        let detail = serde_json::json!({
-            "reason": request.reason.as_str(),
-            "asked_for": request.kid.as_str(),
-            "current": after.current().kid.as_str(),
-            "next": after.next().kid.as_str(),
-        });
-        let detail = detail.to_string();
         audit::append(tx, AuditEvent::KeyRevoked, &request.origin, kid.as_str(), Some(&detail), now).await?;
     }
     Ok(Some(after))
