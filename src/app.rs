@@ -1,9 +1,10 @@
 //! The one shared state of a node, a line per field. Flows take it; nothing in it is another node's concern.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
+use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
 use crate::keys::{JwksDocument, Keyring, MasterKeys, Mint};
@@ -27,6 +28,8 @@ pub struct App {
     /// What this node has seen and not yet told the database.
     pub ledger: Ledger,
     keyring_tickets: AtomicU64,
+    /// In microseconds since 1970.
+    database_back_us: AtomicI64,
     started: AtomicBool,
     draining: AtomicBool,
 }
@@ -52,9 +55,21 @@ impl App {
             ledger: Ledger::default(),
 
             keyring_tickets: AtomicU64::new(0),
+            database_back_us: AtomicI64::new(i64::MIN),
             started: AtomicBool::new(false),
             draining: AtomicBool::new(false),
         })
+    }
+
+    /// The database is away, or has just come back.
+    pub fn note_database_away(&self) {
+        self.database_back_us.store(self.clock.now().timestamp_micros(), Ordering::Relaxed);
+    }
+
+    /// When the database was last seen to be away, as far as this node has noticed.
+    pub fn database_back_at(&self) -> DateTime<Utc> {
+        let back_us = self.database_back_us.load(Ordering::Relaxed);
+        DateTime::from_timestamp_micros(back_us).unwrap_or(DateTime::<Utc>::MIN_UTC)
     }
 
     /// A number for one reading of the keys, higher than any before.

@@ -55,10 +55,16 @@ async fn follow_keys(app: Arc<App>) {
     let staleness = app.settings.key_policy.staleness.to_std().unwrap_or_default();
     let mut ticks = interval(staleness.mul_f64(0.8).max(Duration::from_millis(50)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut was_well, mut retired, mut kept) = (true, usize::MAX, None);
+    let (mut was_well, mut could_load) = (true, true);
+    let (mut retired, mut kept) = (usize::MAX, None);
     loop {
         ticks.tick().await;
-        let outcome = match within(staleness, load(&app)).await {
+        let loaded = within(staleness, load(&app)).await;
+        if loaded.is_err() || !could_load {
+            app.note_database_away();
+        }
+        could_load = loaded.is_ok();
+        let outcome = match loaded {
             Ok(()) => within(CHANGES_WITHIN, change_if_needed(&app, &mut retired)).await,
             failed => failed,
         };

@@ -101,12 +101,14 @@ impl Session {
         self.expires_at.min(now + limits.idle_life)
     }
 
-    /// Judges a genuine token of this session by its generation.
+    /// Judges a genuine token of this session by its generation. The grace counts from the last use, or from when the database
+    /// was back if it was away since: who could get no answer cannot have come in time.
     pub fn judge(
         &self,
         client: &ClientId,
         presented: i64,
         limits: &SessionLimits,
+        database_back_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Verdict {
         if self.client_id != *client {
@@ -116,7 +118,7 @@ impl Session {
             return Verdict::Over;
         }
         // Another request may have advanced the session after this one looked at the clock.
-        let since_used = (now - self.last_used_at).max(TimeDelta::zero());
+        let since_used = (now - self.last_used_at.max(database_back_at)).max(TimeDelta::zero());
         let within_grace = since_used < limits.grace && self.replays < SessionLimits::MAX_REPLAYS;
         match self.generation - presented {
             0 => Verdict::Current,
@@ -131,6 +133,7 @@ impl Session {
 mod tests {
     use super::*;
 
+    const NEVER_AWAY: DateTime<Utc> = DateTime::<Utc>::MIN_UTC;
     const LIMITS: SessionLimits = SessionLimits {
         idle_life: TimeDelta::days(7),
         absolute_life: TimeDelta::days(30),
@@ -159,7 +162,7 @@ mod tests {
 
     fn judge(session: &Session, presented: i64, seconds: i64) -> Verdict {
         let now = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
-        session.judge(&ClientId::first_party(), presented, &LIMITS, now)
+        session.judge(&ClientId::first_party(), presented, &LIMITS, NEVER_AWAY, now)
     }
 
     #[test]
@@ -179,9 +182,20 @@ mod tests {
         for early in [0, 1, 1000] {
             // Also when the clock was read a moment before another request advanced the session.
             let now = DateTime::UNIX_EPOCH - TimeDelta::microseconds(early);
-            let verdict = session(5).judge(&ClientId::first_party(), 4, &none, now);
+            let verdict = session(5).judge(&ClientId::first_party(), 4, &none, NEVER_AWAY, now);
             assert_eq!(verdict, Verdict::Reuse);
         }
+    }
+
+    #[test]
+    fn the_grace_waits_for_a_database_that_was_away() {
+        let at = |seconds| DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let judge = |presented, back_at| {
+            session(5).judge(&ClientId::first_party(), presented, &LIMITS, at(back_at), at(35))
+        };
+        assert_eq!(judge(4, 30), Verdict::Replay);
+        assert_eq!(judge(4, 25), Verdict::Reuse);
+        assert_eq!(judge(3, 30), Verdict::Reuse, "an older one is no lost answer");
     }
 
     #[test]
@@ -202,7 +216,7 @@ mod tests {
     #[test]
     fn another_clients_token_is_told_apart_first() {
         let other = ClientId::from_row("other".to_owned());
-        let verdict = session(5).judge(&other, 1, &LIMITS, DateTime::UNIX_EPOCH);
+        let verdict = session(5).judge(&other, 1, &LIMITS, NEVER_AWAY, DateTime::UNIX_EPOCH);
         assert_eq!(verdict, Verdict::WrongClient);
     }
 

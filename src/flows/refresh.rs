@@ -73,7 +73,7 @@ async fn use_up(
         let Some(session) = sessions::by_id(&mut conn, token.session).await? else {
             return Err(RefreshError::Invalid("unknown session"));
         };
-        match session.judge(client, token.generation, limits, now) {
+        match session.judge(client, token.generation, limits, app.database_back_at(), now) {
             Verdict::Current => {}
             Verdict::Replay => {
                 if sessions::count_replay(&mut conn, session.id, session.generation).await? {
