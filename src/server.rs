@@ -98,6 +98,8 @@ impl Server {
         stop.cancel();
         stopper.abort();
         let worked = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        // What was seen since the last poll; the database may be away by now.
+        let _ = tokio::time::timeout(LAST_WORD, flush_ledger(&app)).await;
         app.db.close().await;
         outcome.and(worked)
     }
@@ -124,8 +126,13 @@ async fn work(app: Arc<App>, stop: CancellationToken) -> io::Result<()> {
         }
     }
     let mut tasks = background::start(&app, &stop);
-    while tasks.join_next().await.is_some() {}
-    // What was seen since the last poll; the database may be away by now.
-    let _ = tokio::time::timeout(LAST_WORD, flush_ledger(&app)).await;
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            // A node that follows the keys no more must not go on as if it did.
+            tracing::error!(event = "background_task_failed", %error);
+            stop.cancel();
+            return Err(io::Error::other(error));
+        }
+    }
     Ok(())
 }

@@ -11,6 +11,13 @@ ALTER TABLE signing_keys ADD COLUMN retirement_noted_at TIMESTAMPTZ;
 -- Set on a key that was made elsewhere: by another server, which may have signed with it, or for a drill.
 ALTER TABLE signing_keys ADD COLUMN imported_at TIMESTAMPTZ;
 
+-- Postgres has times that nothing can be added to; every sum about a key would fail on one.
+ALTER TABLE signing_keys ADD CONSTRAINT signing_keys_times CHECK (
+    created_at < '10000-01-01' AND published_at < '10000-01-01' AND activated_at < '10000-01-01'
+    AND demoted_at < '10000-01-01' AND retires_at < '10000-01-01' AND revoked_at < '10000-01-01'
+    AND imported_at < '10000-01-01'
+);
+
 -- Who has fetched the JWK Set: by user agent and network, never by address. `seen_published_at` is the newest
 -- `published_at` of the keys in the set they fetched last, so they have every key published until then.
 CREATE TABLE jwks_consumers (

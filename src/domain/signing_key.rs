@@ -158,7 +158,7 @@ impl SigningKey {
         match (self.imported_at, self.activated_at) {
             (None, _) => true,
             (Some(_), None) => self.demoted_at.is_none(),
-            (Some(imported_at), Some(activated_at)) => activated_at > imported_at,
+            (Some(_), activated_at) => activated_at != self.demoted_at,
         }
     }
 

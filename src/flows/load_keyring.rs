@@ -42,7 +42,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         drop(conn);
         let held = app.keyring.load_full();
         let mut faults = mend_public_halves(app, &mut stored, held.as_deref());
-        faults.extend(recall_damaged(&mut stored, held.as_deref()));
+        faults.extend(recall_damaged(app, &mut stored, held.as_deref()));
         let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect())?;
         if !record_token_life(app, &set).await? {
             continue;
@@ -75,7 +75,7 @@ fn mend_public_halves(app: &App, stored: &mut [StoredKey], held: Option<&Keyring
         }
         let known = held.and_then(|held| held.opened(&row.key.kid)).cloned();
         let opened = known.or_else(|| open_private_half(&app.masters, row).ok().map(Arc::new));
-        let Some(opened) = opened.filter(|opened| !opened.signer.matches(&row.key.public_jwk)) else {
+        let Some(opened) = opened.filter(|opened| !opened.fits(&row.key)) else {
             continue;
         };
         let Some(public_jwk) = opened.signer.public_jwk() else { continue };
@@ -89,7 +89,7 @@ fn mend_public_halves(app: &App, stored: &mut [StoredKey], held: Option<&Keyring
 
 /// A row that has become unreadable while this node runs: what the node remembers of the key itself is still true, and tokens
 /// it signed go on to verify. What has happened to the key since is only in the row.
-fn recall_damaged(stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFault> {
+fn recall_damaged(app: &App, stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFault> {
     let mut faults = Vec::new();
     for key in stored.iter_mut().map(|stored| &mut stored.key) {
         let Some(column) = key.damage else { continue };
@@ -103,7 +103,11 @@ fn recall_damaged(stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFa
         key.created_at = remembered.created_at;
         match column {
             "published_at" => key.published_at = remembered.published_at,
-            "retires_at" => key.retires_at = remembered.retires_at,
+            "retires_at" => {
+                let policy = &app.settings.key_policy;
+                let computed = || key.demoted_at.map(|at| policy.retires_at(at, key.longest_life));
+                key.retires_at = remembered.retires_at.or_else(computed);
+            }
             _ => {}
         }
         key.damage = None;

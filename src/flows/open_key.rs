@@ -31,7 +31,7 @@ pub(super) fn open_key(masters: &MasterKeys, stored: &StoredKey) -> Result<Opene
         return Err(OpenKeyError::Damaged { kid: key.kid.to_string(), column });
     }
     let opened = open_private_half(masters, stored)?;
-    match opened.signer.matches(&key.public_jwk) {
+    match opened.fits(key) {
         true => Ok(opened),
         false => Err(OpenKeyError::NotItsPublicHalf(key.kid.to_string())),
     }

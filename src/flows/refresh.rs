@@ -33,13 +33,15 @@ pub async fn refresh(
     client: &ClientId,
     origin: &Origin,
 ) -> Result<(User, IssuedTokens), RefreshError> {
+    // From here on the caller waits.
+    let deadline = app.clock.deadline(app.settings.server.request_timeout);
     let token = RefreshToken::parse(presented).ok_or(RefreshError::Invalid("malformed"))?;
     if !RefreshKeys(&app.masters).is_genuine(&token, client) {
         return refuse_foreign(app, &token, origin).await;
     }
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let session = use_up(app, &token, client, origin, now).await?;
+    let session = use_up(app, &token, client, origin, now, deadline).await?;
     let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
     let tokens = issue_tokens(app, &keyring, &user, &session, now)?;
@@ -53,6 +55,7 @@ async fn use_up(
     client: &ClientId,
     origin: &Origin,
     now: DateTime<Utc>,
+    deadline: DateTime<Utc>,
 ) -> Result<Session, RefreshError> {
     let limits = &app.settings.sessions;
     let wish = Advance {
@@ -61,7 +64,7 @@ async fn use_up(
         client,
         master_key_id: app.masters.first().id(),
         now,
-        deadline: app.clock.deadline(app.settings.server.request_timeout),
+        deadline,
     };
     // Between the attempt and the look another request may move the session; then the picture is drawn anew.
     for _ in 0..5 {

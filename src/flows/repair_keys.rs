@@ -32,7 +32,9 @@ pub async fn repair_keys(app: &App) -> Result<(), RepairKeysError> {
         return Ok(());
     }
     mend_public_halves(app, &keyring).await?;
-    match read_pair(&mut app.db.read().await?).await? {
+    // The connection goes back before anything else is asked of the pool.
+    let pair = read_pair(&mut app.db.read().await?).await?;
+    match pair {
         Some(Pair { current, next }) if is_damaged(&app.masters, &next, &current) => replace_next(app).await,
         Some(Pair { current, next }) if is_damaged(&app.masters, &current, &next) => {
             replace_current(app).await
@@ -50,8 +52,7 @@ async fn mend_public_halves(app: &App, keyring: &Keyring) -> Result<(), RepairKe
     let mut mended = Vec::new();
     for row in stored.iter().filter(|row| row.sealed.is_some()) {
         let Some(opened) = keyring.opened(&row.key.kid) else { continue };
-        let is_altered = matches!(row.key.damage, None | Some("public_jwk"))
-            && !opened.signer.matches(&row.key.public_jwk);
+        let is_altered = matches!(row.key.damage, None | Some("public_jwk")) && !opened.fits(&row.key);
         let Some(public_jwk) = opened.signer.public_jwk().filter(|_| is_altered) else { continue };
         signing_keys::mend_public_half(&mut tx, &row.key.kid, &public_jwk).await?;
         mended.push(row.key.kid.clone());
@@ -103,7 +104,10 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
     let minted = mint_key(&app.mint).await?;
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
-    let Some(Pair { current, next }) = read_pair(&mut tx).await? else { return Ok(()) };
+    let Some(Pair { current, next }) = read_pair(&mut tx).await? else {
+        app.mint.give_back(minted);
+        return Ok(());
+    };
     let now = app.clock.now();
     let retires_at = app.settings.key_policy.withdrawn_until(&next.key, now);
     let withdrawn = is_damaged(&app.masters, &next, &current)

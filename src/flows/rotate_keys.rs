@@ -1,4 +1,4 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::idempotency::{Idempotency, IdempotencyError};
 use super::key_change::{ReadKeysError, read_set, settle};
@@ -6,7 +6,7 @@ use super::new_key::{NewKeyError, insert_key, mint_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::read_propagation::read_propagation;
 use crate::app::App;
-use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, Rotation, Trigger};
+use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, Rotation, SigningKey, Trigger};
 use crate::keys::MintedKey;
 use crate::store::{self, StoreError, Tx, audit, signing_keys};
 use crate::views::RotationView;
@@ -141,7 +141,7 @@ async fn promote_next(
     if let Some(row) = stored.iter().find(|stored| stored.key.kid == promoted.kid) {
         open_key(&app.masters, row).map_err(RotateKeysError::NextUnusable)?;
     }
-    let retires_at = policy.retires_at(now, demoted.longest_life);
+    let retires_at = policy.retires_at(now, longest_life(app, demoted));
     let swapped = signing_keys::demote(tx, &demoted.kid, now, retires_at).await?
         && signing_keys::promote(tx, &promoted.kid, now, app.settings.tokens.access_life).await?;
     if !swapped {
@@ -157,4 +157,11 @@ async fn promote_next(
     });
     audit::append(tx, event, &request.origin, promoted.kid.as_str(), Some(&detail.to_string()), now).await?;
     Ok(RotationView::of(&read_set(tx).await?, policy, now))
+}
+
+/// What its row says, what this node signs, and what this node remembers: the longest counts, should the row be damaged.
+fn longest_life(app: &App, demoted: &SigningKey) -> TimeDelta {
+    let held = app.keyring.load_full();
+    let remembered = held.as_ref().and_then(|held| held.set().find(&demoted.kid)).map(|key| key.longest_life);
+    demoted.longest_life.max(app.settings.tokens.access_life).max(remembered.unwrap_or_default())
 }

@@ -27,6 +27,13 @@ pub struct Opened {
     pub ciphertext: Vec<u8>,
 }
 
+impl Opened {
+    /// Whether the published key is this one's public half, under the right name and for the right algorithm.
+    pub fn fits(&self, key: &SigningKey) -> bool {
+        self.signer.matches(&key.public_jwk) && decoding_key(key).is_some()
+    }
+}
+
 /// The private halves this node could open. The next key's is opened beforehand, so that it is known to work when its
 /// time comes.
 #[derive(Clone, Default)]

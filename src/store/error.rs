@@ -39,10 +39,13 @@ impl From<sqlx::Error> for StoreError {
 /// Codes that speak of the server's state and not of the statement.
 fn is_passing(code: &str) -> bool {
     // Postgres SQLSTATE classes: connection, insufficient resources, operator intervention, system error,
-    // transaction rollback (deadlock, serialisation), lock not available, and a standby's read-only refusal.
+    // transaction rollback (deadlock, serialisation), lock not available, a standby's read-only refusal, and a transaction that said nothing for too long.
     const POSTGRES: [&str; 5] = ["08", "53", "57", "58", "40"];
     if code.len() == 5 {
-        return POSTGRES.iter().any(|class| code.starts_with(class)) || code == "55P03" || code == "25006";
+        return POSTGRES.iter().any(|class| code.starts_with(class))
+            || code == "55P03"
+            || code == "25006"
+            || code == "25P03";
     }
     // SQLite result codes (the low byte of an extended one): BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.
     matches!(code.parse::<u32>().map(|code| code & 0xff), Ok(5 | 6 | 8 | 10 | 13 | 14))

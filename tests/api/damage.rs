@@ -95,7 +95,8 @@ on_both! {
                        (SELECT other.public_jwk FROM signing_keys AS other WHERE other.activated_at IS NULL) \
                        WHERE activated_at IS NOT NULL";
         let garbled = "UPDATE signing_keys SET public_jwk = 'x' WHERE demoted_at IS NULL";
-        for alteration in [swapped, garbled] {
+        let relabelled = "UPDATE signing_keys SET public_jwk = replace(public_jwk, 'RS256', 'PS256')";
+        for alteration in [swapped, garbled, relabelled] {
             app.database.execute(alteration).await;
             // A node that never saw the right one, and one that remembers it.
             let node = app.another_node(FAST).await;
@@ -105,12 +106,13 @@ on_both! {
                 node.get_as(&old.access_token(), "/auth/me").await.expect(200);
                 node.login("ada@x.test").await;
             }
-            let altered = "SELECT count(*) FROM signing_keys WHERE public_jwk NOT LIKE '%' || kid || '%'";
+            let altered = "SELECT count(*) FROM signing_keys \
+                           WHERE public_jwk NOT LIKE '%' || kid || '%' OR public_jwk NOT LIKE '%RS256%'";
             eventually("it is written down", async || app.database.count(altered).await == 0).await;
             node.stop().await;
         }
         let told = "SELECT count(*) FROM audit WHERE event = 'key_mended'";
-        assert_eq!(app.database.count(told).await, 3);
+        assert_eq!(app.database.count(told).await, 5);
         assert_eq!(app.database.count("SELECT count(*) FROM signing_keys").await, 2, "nothing was rotated");
     }
 
@@ -129,7 +131,7 @@ on_both! {
     async fn cells_damaged_under_running_nodes_stop_neither_signing_nor_rotation(app: TestApp) {
         app.admin().await;
         let node = app.another_node(FAST).await;
-        for (which, damage) in [(NEXT, "public_jwk = 'x'"), (CURRENT, "public_jwk = 'x'"), (NEXT, "longest_life_s = -5")] {
+        for (which, damage) in [(NEXT, "public_jwk = 'x'"), (CURRENT, "public_jwk = 'x'"), (CURRENT, "longest_life_s = -5"), (NEXT, "longest_life_s = -5")] {
             app.database.execute(&format!("UPDATE signing_keys SET {damage} WHERE {which}")).await;
             tokio::time::sleep(std::time::Duration::from_millis(700)).await;
             app.advance(TimeDelta::seconds(6));
@@ -150,6 +152,16 @@ on_both! {
         }
         let pair = format!("SELECT count(*) FROM signing_keys WHERE ({NEXT}) OR ({CURRENT})");
         assert_eq!(app.database.count(&pair).await, 2);
+    }
+
+    async fn a_key_whose_recorded_life_is_damaged_stays_for_the_longest_it_can_have_signed(app: TestApp) {
+        let admin = app.admin().await;
+        app.database.execute(&format!("UPDATE signing_keys SET longest_life_s = -5 WHERE {CURRENT}")).await;
+        let rotated = app.post_as(&admin, "/admin/keys/rotate", json!({ "force": true, "reason": "test" })).await.expect(200).json();
+        let time = |member: &str| {
+            rotated["previous"][0][member].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap()
+        };
+        assert_eq!(time("retires_at") - time("demoted_at"), TimeDelta::seconds(5 + 600 + 60));
     }
 
     async fn a_revocation_holds_also_for_a_key_whose_row_is_damaged(app: TestApp) {
