@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn admin_gives_every_own_and_every_named_scope() {
         let scopes = policy().scopes_of(&Roles::from_iter([Role::admin()]));
-        assert_eq!(scopes.to_string(), "keys:read keys:rotate orders:read users:read users:write");
+        assert_eq!(scopes.to_string(), "audit:read keys:read keys:rotate orders:read users:read users:write");
         assert_eq!(policy().scopes_of(&Roles::from_row("root").unwrap()), scopes);
     }
 
