@@ -80,7 +80,7 @@ impl App {
     /// The key set to serve: this node's view, or what it served before.
     pub fn jwks(&self) -> Option<Arc<JwksDocument>> {
         let view = self.keyring.load_full().map(|keyring| Arc::clone(keyring.jwks()));
-        view.or_else(|| self.last_good.load_full())
+        view.or_else(|| self.last_good.load_full()).filter(|document| !document.is_empty())
     }
 
     /// The `Cache-Control` of that key set. A node that is cut off from the database may have missed a change, so nobody should

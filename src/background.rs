@@ -97,7 +97,7 @@ async fn keep_for_restart(app: &Arc<App>, kept: &mut Option<Arc<JwksDocument>>) 
     let Some(keyring) = app.keyring.load_full() else { return };
     let document = Arc::clone(keyring.jwks());
     // An embedded database is there or the whole machine is not.
-    if app.db.is_embedded() || kept.as_ref() == Some(&document) {
+    if app.db.is_embedded() || document.is_empty() || kept.as_ref() == Some(&document) {
         return;
     }
     let (app, written) = (Arc::clone(app), Arc::clone(&document));

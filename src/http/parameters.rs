@@ -29,6 +29,11 @@ pub fn page_limit(given: Option<u16>) -> Result<u16, Problem> {
     Err(Problem::new(Code::InvalidParameter).detail("limit must be between 1 and 200"))
 }
 
+/// Years that both databases can hold and order: 1970 to 2096.
+pub fn is_storable(at: &DateTime<Utc>) -> bool {
+    (0..4_000_000_000).contains(&at.timestamp())
+}
+
 /// Where a page ended, as text that says nothing to anyone else.
 pub fn write_cursor(at: DateTime<Utc>, id: Uuid) -> String {
     let mut bytes = at.timestamp_micros().to_be_bytes().to_vec();
@@ -40,9 +45,7 @@ pub fn read_cursor(cursor: &str) -> Result<(DateTime<Utc>, Uuid), Problem> {
     let read = || {
         let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(cursor).ok()?.try_into().ok()?;
         let micros = i64::from_be_bytes(bytes[..8].try_into().ok()?);
-        // Years that both databases can hold.
-        let at = DateTime::from_timestamp_micros(micros)
-            .filter(|at| (0..4_000_000_000).contains(&at.timestamp()))?;
+        let at = DateTime::from_timestamp_micros(micros).filter(is_storable)?;
         Some((at, Uuid::from_slice(&bytes[8..]).ok()?))
     };
     read().ok_or_else(|| Problem::new(Code::InvalidParameter).detail("this is no cursor of ours"))

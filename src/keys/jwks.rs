@@ -54,14 +54,16 @@ impl JwksDocument {
     /// The `Cache-Control` to serve it with (RFC 9111, RFC 5861). What this node cannot vouch for any more, as when it is cut
     /// off from the database, is not to be kept for longer than `at_most`.
     pub fn cache_control(&self, now: DateTime<Utc>, at_most: Option<TimeDelta>) -> String {
-        match (self.no_cache_until, at_most) {
-            (Some(end), _) if now < end => "no-cache".to_owned(),
-            (_, Some(at_most)) => {
-                let seconds = self.max_age(now).min(at_most.num_seconds().max(1));
-                format!("public, max-age={seconds}, stale-if-error=86400")
-            }
-            _ => format!("public, max-age={}, stale-if-error=86400", self.max_age(now)),
+        if self.no_cache_until.is_some_and(|end| now < end) {
+            return "no-cache".to_owned();
         }
+        let at_most = at_most.map_or(i64::MAX, |at_most| at_most.num_seconds().max(1));
+        format!("public, max-age={}, stale-if-error=86400", self.max_age(now).min(at_most))
+    }
+
+    /// With every key in quarantine there is nothing to serve, and an empty set would say that no token is good.
+    pub fn is_empty(&self) -> bool {
+        self.algorithms.is_empty()
     }
 
     /// Seconds a cache may keep the document: the configured longest, or less when a scheduled rotation is nearer, so
@@ -123,6 +125,16 @@ mod tests {
         assert_eq!(after.body, r#"{"keys":[{"kid":"now"},{"kid":"next"}]}"#);
         assert_ne!(before.etag, after.etag);
         assert_eq!(after.etag, JwksDocument::build(&set, &POLICY, at(200)).etag);
+    }
+
+    #[test]
+    fn a_set_of_damaged_keys_is_told_from_one_that_can_be_served() {
+        let damaged = |key| SigningKey { damage: Some("created_at"), ..key };
+        let (next, current) = (key("next", None, None), key("now", Some(0), None));
+        let set = KeySet::new(vec![damaged(next.clone()), current.clone()]).unwrap();
+        assert!(!JwksDocument::build(&set, &POLICY, at(0)).is_empty());
+        let set = KeySet::new(vec![damaged(next), damaged(current)]).unwrap();
+        assert!(JwksDocument::build(&set, &POLICY, at(0)).is_empty());
     }
 
     #[test]

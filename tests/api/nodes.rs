@@ -9,9 +9,13 @@ use serde_json::json;
 use crate::support::{Database, Kind, PASSWORD, TestApp, eventually, kids, part, standing_clock};
 
 async fn three_nodes() -> Vec<TestApp> {
+    three_nodes_with(&[]).await
+}
+
+async fn three_nodes_with(settings: &[(&str, &str)]) -> Vec<TestApp> {
     let database = Arc::new(Database::create(Kind::Postgres).await);
     let clock = standing_clock();
-    let starts = (0..3).map(|_| TestApp::start_on(Arc::clone(&database), clock.clone(), &[]));
+    let starts = (0..3).map(|_| TestApp::start_on(Arc::clone(&database), clock.clone(), settings));
     join_all(starts).await
 }
 
@@ -189,11 +193,8 @@ async fn after_a_slow_commit_the_bounds_count_from_when_it_could_be_seen() {
 
 #[tokio::test]
 async fn what_consumers_fetch_from_any_node_every_node_knows() {
-    let database = Arc::new(Database::create(Kind::Postgres).await);
-    let fast = [("CHANCERY_KEYS__POLL", "200ms")];
-    let clock = standing_clock();
-    let nodes =
-        join_all((0..3).map(|_| TestApp::start_on(Arc::clone(&database), clock.clone(), &fast))).await;
+    let nodes = three_nodes_with(&[("CHANCERY_KEYS__POLL", "200ms")]).await;
+    let database = &nodes[0].database;
     let admin = nodes[0].admin().await;
     for (at, node) in nodes.iter().enumerate() {
         for agent in ["shared".to_owned(), format!("service-{at}")] {
@@ -243,11 +244,8 @@ async fn a_revocation_on_one_node_holds_on_all_at_once() {
 
 #[tokio::test]
 async fn a_key_that_leaves_by_the_clock_is_audited_once() {
-    let database = Arc::new(Database::create(Kind::Postgres).await);
-    let fast = [("CHANCERY_KEYS__POLL", "200ms")];
-    let clock = standing_clock();
-    let nodes =
-        join_all((0..3).map(|_| TestApp::start_on(Arc::clone(&database), clock.clone(), &fast))).await;
+    let nodes = three_nodes_with(&[("CHANCERY_KEYS__POLL", "200ms")]).await;
+    let database = &nodes[0].database;
     let admin = nodes[0].admin().await;
     nodes[0]
         .post_as(&admin, "/admin/keys/rotate", json!({ "force": true, "reason": "test" }))

@@ -5,7 +5,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::AppData;
 use super::super::caller::{AuditRead, Permit};
-use super::super::parameters::{page_limit, parse_query, read_cursor, write_cursor};
+use super::super::parameters::{is_storable, page_limit, parse_query, read_cursor, write_cursor};
 use super::super::problem::{Code, Problem};
 use crate::domain::AuditFilter;
 use crate::flows::read_audit;
@@ -54,8 +54,7 @@ pub async fn list(app: AppData, _: Permit<AuditRead>, http: HttpRequest) -> Resu
         }
     }
     let before = cursor.as_deref().map(read_cursor).transpose()?;
-    let in_range = |time: &DateTime<Utc>| (0..4_000_000_000).contains(&time.timestamp());
-    if ![since, until].iter().flatten().all(in_range) {
+    if ![since, until].iter().flatten().all(is_storable) {
         return Err(
             Problem::new(Code::InvalidParameter).detail("since and until must be between 1970 and 2096")
         );
