@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test interop drills drills-quick lint deny bench ci toolchain
+.PHONY: help run test interop drills drills-quick attack faults lint deny bench ci toolchain
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -14,10 +14,16 @@ interop: toolchain ## the libraries other stacks verify tokens with, against a r
 	scripts/interop
 
 drills: toolchain ## rotation under everything that may happen to it, with real processes: some 12 minutes
-	scripts/drills
+	scripts/drills rotation
 
 drills-quick: toolchain ## the same in short
-	scripts/drills --quick
+	scripts/drills rotation --quick
+
+attack: toolchain ## floods and hostile clients against real processes
+	scripts/drills attack
+
+faults: toolchain ## kills, outages and full disks under load, with real processes
+	scripts/drills faults
 
 lint: toolchain ## formatting and clippy
 	cargo fmt --all --check

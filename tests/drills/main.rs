@@ -1,7 +1,7 @@
 //! Drills: real processes on loopback, a real Postgres, time compressed by configuration, and a checker over what happened.
 //!
-//!     make drills
-//!     scripts/drills [NAME]... [--seed N] [--quick]
+//!     make drills, make attack, make faults
+//!     scripts/drills [GROUP|NAME]... [--seed N] [--quick]
 //!
 //! `docs/drills.md` says what each one does and how to read a failure. CHANCERY_BIN names another server to drill.
 
@@ -9,13 +9,9 @@
 
 mod support;
 
-mod interop;
-mod interrupt;
-mod kill;
-mod race;
-mod restore;
-mod skew;
-mod verify;
+mod attack;
+mod faults;
+mod rotation;
 
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -27,7 +23,7 @@ use support::{Brief, Failure, Outcome};
 
 #[derive(Parser)]
 struct Arguments {
-    /// Which drills; all of them when none is named.
+    /// Which drills or groups of drills; all of them when none is named.
     names: Vec<String>,
     /// Makes the random choices of an earlier run again.
     #[arg(long)]
@@ -39,6 +35,7 @@ struct Arguments {
 
 type Running<'a> = Pin<Box<dyn Future<Output = Outcome<String>> + 'a>>;
 
+/// One drill of a group.
 struct Drill {
     name: &'static str,
     what: &'static str,
@@ -49,70 +46,22 @@ struct Drill {
     run: for<'a> fn(&'a Brief) -> Running<'a>,
 }
 
-const DRILLS: &[Drill] = &[
-    Drill {
-        name: "verify",
-        what: "verifications by every kind of verifier over repeated rotations",
-        limit: 8,
-        beside: false,
-        run: |brief| Box::pin(verify::verify(brief)),
-    },
-    Drill {
-        name: "interop",
-        what: "the libraries of three languages through rotation after rotation",
-        limit: 8,
-        beside: true,
-        run: |brief| Box::pin(interop::interop(brief)),
-    },
-    Drill {
-        name: "race",
-        what: "three nodes told to rotate at the same instant",
-        limit: 8,
-        beside: false,
-        run: |brief| Box::pin(race::race(brief)),
-    },
-    Drill {
-        name: "kill",
-        what: "kill -9 at a random moment of an operation on the keys",
-        limit: 15,
-        beside: false,
-        run: |brief| Box::pin(kill::kill(brief)),
-    },
-    Drill {
-        name: "interrupt",
-        what: "Postgres restarted, frozen, and its notifications cut",
-        limit: 6,
-        beside: false,
-        run: |brief| Box::pin(interrupt::interrupt(brief)),
-    },
-    Drill {
-        name: "skew",
-        what: "one node's clock 30 s off",
-        limit: 5,
-        beside: false,
-        run: |brief| Box::pin(skew::skew(brief)),
-    },
-    Drill {
-        name: "restore",
-        what: "a database restored from before a rotation",
-        limit: 5,
-        beside: false,
-        run: |brief| Box::pin(restore::restore(brief)),
-    },
-];
+/// Every drill under the name of its group, which is the name of its folder.
+const GROUPS: &[(&str, &[Drill])] =
+    &[("rotation", rotation::DRILLS), ("attack", attack::DRILLS), ("faults", faults::DRILLS)];
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let chosen: Vec<&Drill> = match &arguments.names[..] {
-        [] => DRILLS.iter().collect(),
-        names => {
-            if let Some(unknown) = names.iter().find(|name| DRILLS.iter().all(|drill| drill.name != **name)) {
-                let known: Vec<&str> = DRILLS.iter().map(|drill| drill.name).collect();
-                eprintln!("there is no drill {unknown}; there are {}", known.join(", "));
-                return ExitCode::from(2);
+    let chosen = match choose(&arguments.names) {
+        Ok(chosen) => chosen,
+        Err(unknown) => {
+            eprintln!("there is no drill {unknown}; there are");
+            for (group, drills) in GROUPS {
+                let names: Vec<&str> = drills.iter().map(|drill| drill.name).collect();
+                eprintln!("  {group}: {}", names.join(", "));
             }
-            DRILLS.iter().filter(|drill| names.iter().any(|name| drill.name == name)).collect()
+            return ExitCode::from(2);
         }
     };
     let brief = Brief {
@@ -126,6 +75,21 @@ async fn main() -> ExitCode {
         // Whatever was started is ended when what started it is dropped.
         () = told_to_stop() => { eprintln!("drills: stopped"); ExitCode::from(130) }
     }
+}
+
+/// The drills of these names and groups, in the order of the table; or the name that is none.
+fn choose(names: &[String]) -> Result<Vec<&'static Drill>, &String> {
+    let is_known = |name: &&String| {
+        GROUPS.iter().any(|(group, drills)| *name == group || drills.iter().any(|drill| *name == drill.name))
+    };
+    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
+        return Err(unknown);
+    }
+    let is_chosen = |group: &str, drill: &Drill| {
+        names.is_empty() || names.iter().any(|name| name == group || name == drill.name)
+    };
+    let all = GROUPS.iter().flat_map(|(group, drills)| drills.iter().map(move |drill| (*group, drill)));
+    Ok(all.filter(|(group, drill)| is_chosen(group, drill)).map(|(_, drill)| drill).collect())
 }
 
 fn binary() -> PathBuf {
