@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::keys::{JwksDocument, Keyring, MasterKeys, Mint};
@@ -12,6 +13,9 @@ use crate::ledger::Ledger;
 use crate::passwords::Hasher;
 use crate::settings::Settings;
 use crate::store::Db;
+
+/// Of a pool of ten this leaves most to those who need no password checked.
+const PASSWORD_TURNS: usize = 3;
 
 /// A node.
 pub struct App {
@@ -25,6 +29,8 @@ pub struct App {
     pub last_good: ArcSwapOption<JwksDocument>,
     pub mint: Arc<Mint>,
     pub hasher: Hasher,
+    /// Password checks may be many; only so many of them ask the database at once, so that others get their turn.
+    pub password_turns: Semaphore,
     /// What this node has seen and not yet told the database.
     pub ledger: Ledger,
     keyring_tickets: AtomicU64,
@@ -52,6 +58,7 @@ impl App {
             last_good: ArcSwapOption::empty(),
             mint: Arc::new(mint),
             hasher,
+            password_turns: Semaphore::new(PASSWORD_TURNS),
             ledger: Ledger::default(),
 
             keyring_tickets: AtomicU64::new(0),

@@ -1,10 +1,12 @@
-//! Whose failed attempts are counted together: one account however its address is typed, or one known device of it.
+//! Whose failed attempts are counted together: one account however its address is typed, one known device of it, or one
+//! source network.
 //!
 //! A subject is a MAC, so the table of attempts tells nobody which addresses were tried. A device that has logged in
 //! carries a token of its own and is counted by itself: an attacker who fails on an account does not lock out its owner.
 //! No SQL and no HTTP; the counting is the store's, the rule the domain's.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine;
@@ -57,8 +59,34 @@ impl Subject {
         Self(account.mac(masters.first(), b"device", device.0.as_bytes()))
     }
 
+    /// Everyone at one source, an IPv4 address or an IPv6 /64, who checks passwords.
+    pub fn password_source(masters: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(masters, ip, b"password source")
+    }
+
+    /// Everyone at one source who makes accounts.
+    pub fn registration_source(masters: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(masters, ip, b"registration source")
+    }
+
+    fn source(masters: &MasterKeys, ip: IpAddr, what: &[u8]) -> Self {
+        let key = masters.first().derive(Purpose::LoginAttempts, what);
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &network(ip));
+        let mut whole = [0; 32];
+        whole.copy_from_slice(tag.as_ref());
+        Self(whole)
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// What one customer of a provider has: an IPv4 address, or an IPv6 /64. An IPv4 address written as IPv6 is the former.
+fn network(ip: IpAddr) -> Vec<u8> {
+    match ip.to_canonical() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets()[..8].to_vec(),
     }
 }
 
@@ -148,6 +176,19 @@ mod tests {
         let (one, two) = (KnownDevice::random(), KnownDevice::random());
         assert_ne!(Subject::device(&masters, &ada, one), Subject::device(&masters, &ada, two));
         assert_ne!(Subject::device(&masters, &ada, one), subject);
+    }
+
+    #[test]
+    fn a_source_is_an_ipv4_address_or_an_ipv6_64_however_it_is_written() {
+        let masters = masters();
+        let source = |ip: &str| Subject::password_source(&masters, ip.parse().unwrap());
+        assert_eq!(source("192.0.2.7"), source("::ffff:192.0.2.7"));
+        assert_eq!(source("192.0.2.7"), source("::ffff:c000:207"));
+        assert_ne!(source("192.0.2.7"), source("192.0.2.8"));
+        assert_eq!(source("2001:db8:1:2::1"), source("2001:0DB8:0001:0002:ffff:ffff:ffff:ffff"));
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        let ip = "192.0.2.7".parse().unwrap();
+        assert_ne!(source("192.0.2.7"), Subject::registration_source(&masters, ip));
     }
 
     #[test]

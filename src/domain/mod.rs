@@ -28,5 +28,5 @@ pub use signing_key::{
     Eligibility, KeyPolicy, KeySet, KeySetBroken, KeyStatus, Kid, Revocation, Rotation, SigningAlgorithm,
     SigningKey, Trigger,
 };
-pub use throttle::ThrottlePolicy;
+pub use throttle::{SourcePolicy, ThrottlePolicy};
 pub use user::{DisplayName, InvalidName, User, UserId, UserStatus};

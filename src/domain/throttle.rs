@@ -22,6 +22,22 @@ impl ThrottlePolicy {
     }
 }
 
+/// How many attempts one source network has: `attempts` at once, and one more after each interval. A leaky bucket, so that a
+/// pause gives attempts back bit by bit and nobody waits for a window to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourcePolicy {
+    pub attempts: i64,
+    /// In which all of them come back.
+    pub window: TimeDelta,
+}
+
+impl SourcePolicy {
+    /// After how many microseconds one attempt comes back.
+    pub fn interval_us(&self) -> i64 {
+        self.window.num_microseconds().unwrap_or(i64::MAX) / self.attempts.max(1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

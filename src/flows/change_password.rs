@@ -1,5 +1,5 @@
 use super::authenticate::Caller;
-use super::check_password::{CheckPasswordError, check_password};
+use super::check_password::{CheckPasswordError, Payers, TooManyAttempts, check_password};
 use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
 use crate::domain::{AuditEvent, CandidatePassword, Origin};
@@ -23,6 +23,8 @@ pub enum ChangePasswordError {
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error(transparent)]
+    TooManyAttempts(#[from] TooManyAttempts),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
@@ -30,6 +32,7 @@ impl From<CheckPasswordError> for ChangePasswordError {
     fn from(error: CheckPasswordError) -> Self {
         match error {
             CheckPasswordError::Busy(busy) => Self::Busy(busy),
+            CheckPasswordError::TooManyAttempts(error) => Self::TooManyAttempts(error),
             CheckPasswordError::Store(error) => Self::Store(error),
         }
     }
@@ -44,7 +47,8 @@ pub async fn change_password(
 ) -> Result<(), ChangePasswordError> {
     let user = &caller.user;
     let subject = Subject::account(&app.masters, &Account::new(&user.email, Some(user)));
-    if check_password(app, Some(subject), Some(user), request.current).await? == Checked::Wrong {
+    let payers = Payers::new(app, Some(subject), origin.ip);
+    if check_password(app, payers, Some(user), request.current).await? == Checked::Wrong {
         return Err(ChangePasswordError::WrongPassword);
     }
     let hash = hash_new_password(app, request.new, &user.email, user.name.as_ref()).await?;

@@ -1,10 +1,14 @@
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::app::App;
-use crate::domain::{CandidatePassword, User};
+use crate::domain::{CandidatePassword, SourcePolicy, User};
 use crate::passwords::{Busy, Checked};
 use crate::store::StoreError;
 use crate::store::login_attempts::{self, Charge};
+use crate::store::source_attempts::{self, SourceCharge};
 use crate::throttle::Subject;
 
 /// The timer wakes at whole milliseconds, the next one.
@@ -16,17 +20,49 @@ pub enum CheckPasswordError {
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error(transparent)]
+    TooManyAttempts(#[from] TooManyAttempts),
+    #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+/// A source network has used up its budget. It says nothing of any account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many attempts from this network")]
+pub struct TooManyAttempts {
+    pub retry_after: TimeDelta,
+}
+
+/// Whose budgets a password check is charged to.
+#[derive(Clone, Copy)]
+pub(super) struct Payers {
+    /// The account, or a known device of it. `None` for what is no address at all: it belongs to nobody.
+    pub account: Option<Subject>,
+    source: Option<(Subject, SourcePolicy)>,
+}
+
+impl Payers {
+    /// `ip` is left out where a known device pays for itself: whoever shares its network cannot lock it out.
+    pub fn new(app: &App, account: Option<Subject>, ip: Option<IpAddr>) -> Self {
+        let source = |(ip, policy)| (Subject::password_source(&app.masters, ip), policy);
+        Self { account, source: ip.zip(app.settings.source_failures).map(source) }
+    }
+}
+
+/// What a charge came to.
+enum Charged {
+    Yes,
+    /// The account has failed too often.
+    No,
+    InFlight,
+}
+
 /// The one place where a password is checked: charge the attempt, hash, settle. An unknown user, a disabled user, a wrong
-/// password and a subject that has failed too often are all `Wrong`, after as long.
+/// password and an account that has failed too often are all `Wrong`, after as long.
 ///
-/// `subject` is `None` for what is no address at all, and `candidate` for what no password can be; neither belongs to
-/// anybody, so there is nothing to protect and nothing to tell.
+/// `candidate` is `None` for what no password can be: there is nothing to protect and nothing to tell.
 pub(super) async fn check_password(
     app: &App,
-    subject: Option<Subject>,
+    payers: Payers,
     user: Option<&User>,
     candidate: Option<CandidatePassword>,
 ) -> Result<Checked, CheckPasswordError> {
@@ -34,11 +70,9 @@ pub(super) async fn check_password(
     // Before anything is written, so that a flood is turned away at no cost.
     let slot = app.hasher.reserve()?;
     let started = Instant::now();
-    if let Some(subject) = subject
-        && !charge(app, subject).await?
-    {
+    if !charge(app, payers).await? {
         drop(slot);
-        metrics::counter!("chancery_password_checks_throttled_total").increment(1);
+        metrics::counter!("chancery_password_checks_throttled_total", "by" => "account").increment(1);
         let already = started.elapsed() + TIMER_GRAIN;
         tokio::time::sleep(app.hasher.typical_wrong().saturating_sub(already)).await;
         return Ok(Checked::Wrong);
@@ -49,32 +83,26 @@ pub(super) async fn check_password(
         Ok(_) => Ok(Checked::Wrong),
         Err(busy) => Err(busy),
     };
-    if let Some(subject) = subject {
-        settle(app, subject, &checked).await?;
-    }
+    settle(app, payers, &checked).await?;
     if checked == Ok(Checked::Wrong) {
         app.hasher.note_wrong(started.elapsed());
     }
     Ok(checked?)
 }
 
-/// `false` when the subject has failed too often. While the whole budget is in other checks that are under way, it waits
+/// `false` when the account has failed too often. While the rest of a budget is in other checks that are under way, it waits
 /// for them: they may be right, and parallel right logins all succeed.
-async fn charge(app: &App, subject: Subject) -> Result<bool, CheckPasswordError> {
+async fn charge(app: &App, payers: Payers) -> Result<bool, CheckPasswordError> {
     let wait = app.settings.passwords.hasher.wait;
     let given_up = Instant::now() + wait;
     let mut pause = Duration::from_millis(10);
     loop {
         let now = app.clock.now();
-        let lapses_at = now + wait * 2;
-        let mut conn = app.db.write().await?;
-        let policy = &app.settings.throttle;
-        match login_attempts::charge(&mut conn, subject.as_bytes(), policy, lapses_at, now).await? {
-            Charge::Charged => return Ok(true),
-            Charge::Refused => return Ok(false),
-            Charge::InFlight => {}
+        match charge_once(app, payers, now + wait * 2, now).await? {
+            Charged::Yes => return Ok(true),
+            Charged::No => return Ok(false),
+            Charged::InFlight => {}
         }
-        drop(conn);
         if Instant::now() >= given_up {
             return Err(Busy.into());
         }
@@ -83,21 +111,62 @@ async fn charge(app: &App, subject: Subject) -> Result<bool, CheckPasswordError>
     }
 }
 
-async fn settle(app: &App, subject: Subject, checked: &Result<Checked, Busy>) -> Result<(), StoreError> {
-    let subject = subject.as_bytes();
-    match checked {
-        Ok(Checked::Right { .. }) => login_attempts::clear(&mut app.db.write().await?, subject).await,
-        Err(Busy) => login_attempts::give_back(&mut app.db.write().await?, subject).await,
-        Ok(Checked::Wrong) => {
-            let mut tx = app.db.begin().await?;
-            let failures =
-                login_attempts::settle_failure(&mut tx, subject, &app.settings.throttle, app.clock.now())
-                    .await?;
-            tx.commit().await?;
-            if failures >= app.settings.throttle.hard_stop {
-                tracing::warn!(event = "login_stopped", failures);
+/// Charges all payers or none: a transaction that is not committed did nothing. The source comes first, everywhere.
+async fn charge_once(
+    app: &App,
+    payers: Payers,
+    lapses_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Charged, CheckPasswordError> {
+    let _turn = app.password_turns.acquire().await;
+    let mut tx = app.db.begin().await?;
+    if let Some((source, policy)) = payers.source {
+        match source_attempts::charge(&mut tx, source.as_bytes(), &policy, lapses_at, now).await? {
+            SourceCharge::Charged => {}
+            SourceCharge::InFlight => return Ok(Charged::InFlight),
+            SourceCharge::Refused { retry_after } => {
+                metrics::counter!("chancery_password_checks_throttled_total", "by" => "source").increment(1);
+                return Err(TooManyAttempts { retry_after }.into());
             }
-            Ok(())
         }
     }
+    if let Some(account) = payers.account {
+        let policy = &app.settings.throttle;
+        match login_attempts::charge(&mut tx, account.as_bytes(), policy, lapses_at, now).await? {
+            Charge::Charged => {}
+            Charge::InFlight => return Ok(Charged::InFlight),
+            // It costs the source nothing: nothing is found out, and one device with an old password should not keep out
+            // everybody behind the same address.
+            Charge::Refused => return Ok(Charged::No),
+        }
+    }
+    tx.commit().await?;
+    Ok(Charged::Yes)
+}
+
+async fn settle(app: &App, payers: Payers, checked: &Result<Checked, Busy>) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let _turn = app.password_turns.acquire().await;
+    let mut tx = app.db.begin().await?;
+    if let Some((source, policy)) = payers.source {
+        let is_wrong = *checked == Ok(Checked::Wrong);
+        source_attempts::settle(&mut tx, source.as_bytes(), &policy, is_wrong, now).await?;
+    }
+    let mut stopped = None;
+    if let Some(account) = payers.account {
+        let (subject, policy) = (account.as_bytes(), &app.settings.throttle);
+        match checked {
+            Ok(Checked::Right { .. }) => login_attempts::clear(&mut tx, subject).await?,
+            Err(Busy) => login_attempts::give_back(&mut tx, subject).await?,
+            Ok(Checked::Wrong) => {
+                let failures = login_attempts::settle_failure(&mut tx, subject, policy, now).await?;
+                stopped = Some(failures).filter(|failures| *failures >= policy.hard_stop);
+            }
+        }
+    }
+    tx.commit().await?;
+    if let Some(failures) = stopped {
+        tracing::warn!(event = "login_stopped", failures);
+    }
+    Ok(())
 }

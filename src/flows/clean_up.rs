@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::domain::Consumer;
 use crate::store::{
     StoreError, audit, idempotency_keys, issued_tokens, jwks_consumers, login_attempts, sessions,
+    source_attempts,
 };
 
 /// How long an Idempotency-Key and a failed attempt are remembered.
@@ -38,6 +39,7 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += in_batches!({
         login_attempts::delete_older(&mut db.write().await?, forgotten, hard_stop, BATCH).await?
     });
+    removed += in_batches!(source_attempts::delete_settled(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(audit::delete_older(&mut db.write().await?, kept_since, BATCH).await?);
     Ok(removed)
 }

@@ -1,6 +1,6 @@
 use std::net::IpAddr;
 
-use super::check_password::{CheckPasswordError, check_password};
+use super::check_password::{CheckPasswordError, Payers, TooManyAttempts, check_password};
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use crate::app::App;
@@ -35,6 +35,8 @@ pub enum LogInError {
     #[error(transparent)]
     Busy(#[from] Busy),
     #[error(transparent)]
+    TooManyAttempts(#[from] TooManyAttempts),
+    #[error(transparent)]
     Keys(#[from] LoadKeyringError),
     #[error(transparent)]
     Sign(#[from] SignerError),
@@ -53,6 +55,7 @@ impl From<CheckPasswordError> for LogInError {
     fn from(error: CheckPasswordError) -> Self {
         match error {
             CheckPasswordError::Busy(busy) => Self::Busy(busy),
+            CheckPasswordError::TooManyAttempts(error) => Self::TooManyAttempts(error),
             CheckPasswordError::Store(error) => Self::Store(error),
         }
     }
@@ -72,7 +75,9 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
         Some(device) => Subject::device(&app.masters, &account, device),
         None => Subject::account(&app.masters, &account),
     });
-    let Checked::Right { rehashed } = check_password(app, subject, user.as_ref(), request.password).await?
+    let ip = request.device.ip.filter(|_| known.is_none());
+    let payers = Payers::new(app, subject, ip);
+    let Checked::Right { rehashed } = check_password(app, payers, user.as_ref(), request.password).await?
     else {
         return Err(LogInError::InvalidCredentials);
     };

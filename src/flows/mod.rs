@@ -48,6 +48,7 @@ mod warn_of_lost_sessions;
 pub use authenticate::{AuthenticateError, Caller, authenticate};
 pub use change_password::{ChangePassword, ChangePasswordError, change_password};
 pub use check_master_keys::{CheckMasterKeysError, check_master_keys};
+pub use check_password::TooManyAttempts;
 pub use clean_up::clean_up;
 pub use create_first_keys::create_first_keys;
 pub use create_user::{CreateUser, CreateUserError, create_user};

@@ -13,7 +13,7 @@ use crate::domain::{BeyondAuthority, PasswordRejected};
 use crate::flows::{
     AuthenticateError, ChangePasswordError, CreateUserError, IdempotencyError, LoadKeyringError, LogInError,
     NewKeyError, NewPasswordError, ReadKeysError, RefreshError, RevokeKeyError, RotateKeysError,
-    SetPasswordError, SignUpError, UserError,
+    SetPasswordError, SignUpError, TooManyAttempts, UserError,
 };
 use crate::keys::SignerError;
 use crate::passwords::Busy;
@@ -76,6 +76,7 @@ codes! {
     PasswordPersonal "password_personal" UNPROCESSABLE_ENTITY "The password is your own name or address",
     ReasonRequired "reason_required" UNPROCESSABLE_ENTITY "This needs a reason",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key belongs to another request",
+    TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS "Too many attempts from this network",
     Internal "internal_error" INTERNAL_SERVER_ERROR "Something went wrong here",
     Busy "busy" SERVICE_UNAVAILABLE "Too many passwords are being checked",
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database is not available",
@@ -201,6 +202,13 @@ impl ResponseError for Problem {
 
 // The one place where flows' errors become HTTP.
 
+impl From<TooManyAttempts> for Problem {
+    fn from(error: TooManyAttempts) -> Self {
+        // A second too late is better than one too soon.
+        Self::new(Code::TooManyAttempts).header("Retry-After", error.retry_after.num_seconds() + 1)
+    }
+}
+
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match &error {
@@ -275,6 +283,7 @@ impl From<LogInError> for Problem {
     fn from(error: LogInError) -> Self {
         match error {
             LogInError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            LogInError::TooManyAttempts(error) => error.into(),
             LogInError::Busy(error) => error.into(),
             LogInError::Keys(error) => error.into(),
             LogInError::Sign(error) => error.into(),
@@ -299,6 +308,7 @@ impl From<SignUpError> for Problem {
     fn from(error: SignUpError) -> Self {
         match error {
             SignUpError::Closed => Self::new(Code::RegistrationClosed),
+            SignUpError::TooManyAttempts(error) => error.into(),
             SignUpError::Password(error) => error.into(),
             SignUpError::Store(error) => error.into(),
         }
@@ -321,6 +331,7 @@ impl From<ChangePasswordError> for Problem {
         match error {
             ChangePasswordError::WrongPassword => Self::new(Code::WrongPassword),
             ChangePasswordError::Password(error) => error.into(),
+            ChangePasswordError::TooManyAttempts(error) => error.into(),
             ChangePasswordError::Busy(error) => error.into(),
             ChangePasswordError::Store(error) => error.into(),
         }

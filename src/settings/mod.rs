@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::domain::{KeyPolicy, RolePolicy, SessionLimits, ThrottlePolicy};
+use crate::domain::{KeyPolicy, RolePolicy, SessionLimits, SourcePolicy, ThrottlePolicy};
 use crate::keys::KeyPlan;
 use crate::passwords::HasherOptions;
 use written::Raw;
@@ -54,6 +54,10 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     pub registration: bool,
     pub throttle: ThrottlePolicy,
+    /// Failed password checks of one source network. `None`: as many as it likes.
+    pub source_failures: Option<SourcePolicy>,
+    /// Registrations from one source network.
+    pub source_registrations: Option<SourcePolicy>,
     pub roles: RolePolicy,
     /// How long audit events are kept.
     pub audit_keep: TimeDelta,

@@ -16,7 +16,9 @@ use super::{
     DEFAULTS, DatabaseSettings, KeySettings, LogFormat, LogSettings, MasterKeySource, PasswordSettings,
     ServerSettings, Settings, SettingsError, TokenSettings, Variables,
 };
-use crate::domain::{KeyPolicy, Role, RolePolicy, SessionLimits, SigningAlgorithm, ThrottlePolicy};
+use crate::domain::{
+    KeyPolicy, Role, RolePolicy, SessionLimits, SigningAlgorithm, SourcePolicy, ThrottlePolicy,
+};
 use crate::keys::{KeyPlan, MasterKeys};
 use crate::passwords::{HashCost, HasherOptions};
 
@@ -119,6 +121,10 @@ struct WrittenLogin {
     free_attempts: i64,
     max_backoff: Span,
     hard_stop: i64,
+    source_failures: i64,
+    source_window: Span,
+    source_registrations: i64,
+    registration_window: Span,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +246,8 @@ impl Raw {
             passwords: written.passwords.check()?,
             registration: written.login.registration,
             throttle: written.login.throttle()?,
+            source_failures: written.login.source_failures()?,
+            source_registrations: written.login.source_registrations()?,
             roles: check_roles(written.roles)?,
             audit_keep: written.audit.keep.delta("audit.keep", DAY, 100 * YEAR)?,
             log: written.log.check()?,
@@ -456,6 +464,29 @@ impl WrittenLogin {
             max_backoff: self.max_backoff.delta("login.max_backoff", ZERO, DAY)?,
             hard_stop: self.hard_stop,
         })
+    }
+
+    fn source_failures(&self) -> Result<Option<SourcePolicy>, SettingsError> {
+        let window = self.source_window.delta("login.source_window", SECOND, DAY)?;
+        source_policy("login.source_failures", self.source_failures, window)
+    }
+
+    fn source_registrations(&self) -> Result<Option<SourcePolicy>, SettingsError> {
+        let window = self.registration_window.delta("login.registration_window", SECOND, DAY)?;
+        source_policy("login.source_registrations", self.source_registrations, window)
+    }
+}
+
+/// 0 means: no limit.
+fn source_policy(
+    key: &'static str,
+    attempts: i64,
+    window: TimeDelta,
+) -> Result<Option<SourcePolicy>, SettingsError> {
+    match attempts {
+        0 => Ok(None),
+        1..=1_000_000 => Ok(Some(SourcePolicy { attempts, window })),
+        _ => Err(SettingsError::new(key, "must be between 0 (no limit) and 1000000")),
     }
 }
 

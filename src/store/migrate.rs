@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 7] = migrations![
+const MIGRATIONS: [Twin; 8] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -35,6 +35,7 @@ const MIGRATIONS: [Twin; 7] = migrations![
     "0005" "audit",
     "0006" "login_attempts",
     "0007" "key_lifecycle",
+    "0008" "source_attempts",
 ];
 
 /// Why the schema could not be brought up to date.

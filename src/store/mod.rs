@@ -16,6 +16,7 @@ pub mod jwks_consumers;
 pub mod login_attempts;
 pub mod sessions;
 pub mod signing_keys;
+pub mod source_attempts;
 pub mod users;
 
 pub use dialect::{KeysListener, announce_keys, database_clock, lock_signing_keys};

@@ -115,4 +115,97 @@ on_both! {
         chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM login_attempts").await, 0);
     }
+
+    async fn one_source_has_a_budget_for_all_accounts_together(app: TestApp) {
+        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "6"), ("CHANCERY_LOGIN__SOURCE_WINDOW", "1m")]).await;
+        let other = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "6"), ("CHANCERY_LOGIN__SOURCE_WINDOW", "1m")]).await;
+        app.register("ada@x.test").await;
+        let device = node.login("ada@x.test").await.header("set-cookie").split(';').next().unwrap().to_owned();
+        for number in 0..3 {
+            fail(&node, &format!("nobody{number}@x.test"), 1).await;
+            fail(&other, &format!("no address at all {number}"), 1).await;
+        }
+        for _ in 0..3 {
+            let refused = node.try_login("ada@x.test", PASSWORD).await.expect_problem(429, "too_many_attempts");
+            assert_eq!(refused.header("retry-after"), "11", "one of six comes back every ten seconds");
+        }
+        other.try_login("bob@x.test", WRONG).await.expect_problem(429, "too_many_attempts");
+        // Whoever has been here before is not kept out by a neighbour.
+        let body = json!({ "email": "ada@x.test", "password": PASSWORD }).to_string();
+        let headers = [("content-type", "application/json"), ("cookie", device.as_str())];
+        node.send(Method::POST, "/auth/login", &headers, Some(body)).await.expect(200);
+
+        app.advance(TimeDelta::seconds(10));
+        for _ in 0..3 {
+            node.login("ada@x.test").await;
+        }
+        fail(&node, "nobody@x.test", 1).await;
+        node.try_login("ada@x.test", PASSWORD).await.expect(429);
+        app.advance(TimeDelta::minutes(2));
+        chancery::flows::clean_up(&app.app).await.unwrap();
+        assert_eq!(app.database.count("SELECT count(*) FROM source_attempts").await, 0);
+        node.login("ada@x.test").await;
+        node.stop().await;
+        other.stop().await;
+    }
+
+    async fn parallel_right_logins_pass_through_a_source_that_is_nearly_spent(app: TestApp) {
+        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "3")]).await;
+        app.register("ada@x.test").await;
+        fail(&node, "nobody@x.test", 2).await;
+        let logins = (0..16).map(|_| async { node.try_login("ada@x.test", PASSWORD).await.status.as_u16() });
+        assert_eq!(join_all(logins).await, [200; 16]);
+        let guesses = (0..16).map(|_| async { node.try_login("eve@x.test", WRONG).await.status.as_u16() });
+        let mut answers = join_all(guesses).await;
+        answers.sort_unstable();
+        assert_eq!(answers[..2], [401, 429], "one attempt was left");
+        node.stop().await;
+    }
+
+    async fn an_address_that_is_made_up_gains_nothing(app: TestApp) {
+        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "3")]).await;
+        let mut statuses = Vec::new();
+        for number in 0..5 {
+            let made_up = format!("198.51.100.{number}");
+            let forwarded = format!("for={made_up}");
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", made_up.as_str()), ("x-real-ip", &made_up), ("true-client-ip", &made_up), ("forwarded", &forwarded)];
+            let body = json!({ "email": format!("n{number}@x.test"), "password": WRONG }).to_string();
+            statuses.push(node.send(Method::POST, "/auth/login", &headers, Some(body)).await.status.as_u16());
+        }
+        assert_eq!(statuses, [401, 401, 401, 429, 429]);
+        node.stop().await;
+        let proxied = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "1"), ("CHANCERY_SERVER__TRUSTED_PROXIES", "127.0.0.1")]).await;
+        let from = async |ip: &str| {
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
+            let body = json!({ "email": format!("{ip}@x.test"), "password": WRONG }).to_string();
+            proxied.send(Method::POST, "/auth/login", &headers, Some(body)).await.status.as_u16()
+        };
+        assert_eq!(from("2001:db8::1").await, 401);
+        assert_eq!(from("2001:DB8:0:0:ffff::9").await, 429, "the same /64");
+        assert_eq!(from("2001:db8:0:1::1").await, 401);
+        proxied.stop().await;
+    }
+
+    async fn registrations_are_limited_per_source(app: TestApp) {
+        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "2")]).await;
+        node.register("ada@x.test").await;
+        node.register("ada@x.test").await;
+        let body = json!({ "email": "bob@x.test", "password": PASSWORD });
+        let refused = node.post("/auth/register", body.clone()).await.expect_problem(429, "too_many_attempts");
+        assert_eq!(refused.header("retry-after"), "1801");
+        assert_eq!(app.database.count("SELECT count(*) FROM users").await, 1);
+        node.login("ada@x.test").await;
+        app.advance(TimeDelta::minutes(30));
+        node.post("/auth/register", body).await.expect(201);
+        node.stop().await;
+    }
+
+    async fn a_source_may_be_without_limit(app: TestApp) {
+        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "0"), ("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "0")]).await;
+        for number in 0..3 {
+            fail(&node, &format!("nobody{number}@x.test"), 4).await;
+        }
+        assert_eq!(app.database.count("SELECT count(*) FROM source_attempts").await, 0);
+        node.stop().await;
+    }
 }

@@ -326,6 +326,8 @@ fn test_settings(database: &Database, own: &[(&str, &str)]) -> Settings {
         ("CHANCERY_PASSWORDS__MEMORY_KIB", "64"),
         ("CHANCERY_PASSWORDS__ITERATIONS", "1"),
         ("CHANCERY_PASSWORDS__THREADS", "1"),
+        // Tests make many accounts from one address.
+        ("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "0"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
