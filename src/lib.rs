@@ -39,5 +39,6 @@ pub mod start;
 pub mod store;
 pub mod telemetry;
 pub mod throttle;
+pub mod tls;
 pub mod tokens;
 pub mod views;

@@ -17,6 +17,7 @@ use crate::flows::{
 use crate::keys::{MasterKey, MasterKeyError, MasterKeys, Mint};
 use crate::settings::{MasterKeySource, Settings};
 use crate::store::{ConnectError, DatabaseOptions, Db, MigrationError, StoreError, is_migrated, migrate};
+use crate::tls::TlsError;
 
 /// Why there is nothing to start. The messages are for whoever starts it.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,8 @@ pub enum StartError {
     Keyring(#[from] LoadKeyringError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{0}")]
     Io(#[from] io::Error),
 }

@@ -4,6 +4,7 @@ use clap::Subcommand;
 
 use super::Failure;
 use crate::settings::{self, Settings};
+use crate::tls::Certificates;
 
 #[derive(Subcommand)]
 pub enum ConfigCommand {
@@ -16,7 +17,10 @@ pub enum ConfigCommand {
 pub fn run(command: &ConfigCommand, file: Option<&Path>) -> Result<(), Failure> {
     match command {
         ConfigCommand::Check => {
-            Settings::from_process(file)?;
+            let settings = Settings::from_process(file)?;
+            if let Some(files) = settings.server.tls {
+                Certificates::load(files).map_err(|error| Failure::Usage(error.to_string()))?;
+            }
             println!("The settings are good.");
         }
         ConfigCommand::Show => print!("{}", settings::show(file, settings::process_environment())?),

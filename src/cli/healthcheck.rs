@@ -5,8 +5,11 @@ use super::{Failure, failed, http_client};
 use crate::settings::Settings;
 
 pub async fn run(settings: &Settings) -> Result<(), Failure> {
-    let url = format!("http://{}/health/ready", reachable(settings.server.listen));
-    let client = http_client("http", Duration::from_secs(4)).no_proxy().build().map_err(failed)?;
+    let scheme = if settings.server.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}/health/ready", reachable(settings.server.listen));
+    // It asks this machine, by an address that no certificate names.
+    let client = http_client("http", Duration::from_secs(4)).tls_danger_accept_invalid_certs(true);
+    let client = client.no_proxy().build().map_err(failed)?;
     let status = client.get(&url).send().await.map_err(failed)?.status();
     if status.is_success() { Ok(()) } else { Err(Failure::Failed(format!("{url} answers {status}"))) }
 }

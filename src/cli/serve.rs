@@ -6,13 +6,17 @@ use crate::flows::list_users;
 use crate::keys::Mint;
 use crate::server::Server;
 use crate::settings::Settings;
+use crate::start::StartError;
 use crate::telemetry;
 use crate::views::rfc3339;
 
 pub async fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logging(&settings.log);
     let mint = Mint::new(settings.keys.plan);
-    let server = Server::build(settings, Clock::system(), mint).await.map_err(failed)?;
+    let server = Server::build(settings, Clock::system(), mint).await.map_err(|error| match error {
+        StartError::Tls(error) => Failure::Usage(error.to_string()),
+        other => failed(other),
+    })?;
     let stop = CancellationToken::new();
     // Before anyone can read that it serves, and stop it for that.
     cancel_on_signal(stop.clone()).map_err(failed)?;
@@ -23,11 +27,15 @@ pub async fn run(settings: Settings) -> Result<(), Failure> {
 /// What was done, and what to do next.
 async fn greet(server: &Server) -> Result<(), Failure> {
     let (app, report) = (server.app(), server.report());
-    let base = format!("http://{}", server.address().map_err(failed)?);
+    let scheme = if app.settings.server.tls.is_some() { "https" } else { "http" };
+    let base = format!("{scheme}://{}", server.address().map_err(failed)?);
     let docs = format!("  {base}/docs/ shows the whole API");
     let made = |made: bool| if made { " (made just now)" } else { "" };
     println!("Chancery {} serves on {base}", env!("CARGO_PKG_VERSION"));
     println!("  issuer      {}", app.settings.server.issuer);
+    if let Some(address) = server.admin_address() {
+        println!("  operators   {scheme}://{address}");
+    }
     let migrations = match report.migrations {
         0 => String::new(),
         count => format!(" ({count} migrations run)"),

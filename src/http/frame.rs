@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::AppData;
 use super::context::{ClientIp, REQUEST_ID};
+use super::forwarded::client_ip;
 use super::problem::{Code, Problem};
-use super::source::client_ip;
 
 /// Around every request: an id, a time limit, security headers, one log line, metrics.
 ///
@@ -26,10 +26,12 @@ pub async fn frame(
     let app = request.app_data::<AppData>().cloned();
     let settings = app.as_ref().map(|app| &app.settings.server);
     let limit = settings.map_or(Duration::MAX, |server| server.request_timeout);
-    let is_https = settings.is_some_and(|server| server.issuer.starts_with("https://"));
+    let is_https =
+        settings.is_some_and(|server| server.tls.is_some() || server.issuer.starts_with("https://"));
     let is_open = app.as_ref().is_none_or(|app| app.is_started()) || needs_no_database(request.path());
     let is_page = request.path().starts_with("/docs");
-    let ip = settings.and_then(|server| client_ip(request.request(), &server.trusted_proxies));
+    let ip = settings
+        .and_then(|server| client_ip(request.request(), &server.trusted_proxies, server.forwarded_header));
     request.extensions_mut().insert(ClientIp(ip));
     let method = known_method(request.method());
     let id = Uuid::new_v4();

@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod context;
 mod cookie;
+mod forwarded;
 mod frame;
 mod openapi;
 mod ops;
@@ -21,7 +22,7 @@ mod well_known;
 pub use frame::frame;
 pub use openapi::document as openapi_document;
 pub use problem::{Code, Problem};
-pub use routes::{Endpoint, configure, url_table};
+pub use routes::{Door, Endpoint, configure, url_table};
 
 /// The shared state, as handlers receive it.
 type AppData = actix_web::web::Data<crate::app::App>;

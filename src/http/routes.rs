@@ -103,9 +103,33 @@ impl Endpoint {
     }
 }
 
-/// Mounts the table. Anything else is `not_found`.
-pub fn configure(config: &mut ServiceConfig, origins: &[String]) {
-    for endpoint in url_table() {
+/// What is served at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// There is but one: everything.
+    Only,
+    /// For services, login UIs and clients.
+    Public,
+    /// For operators.
+    Admin,
+}
+
+impl Door {
+    /// Health and the API's description are at every door.
+    fn leads_to(self, path: &str) -> bool {
+        let is_operators = path.starts_with("/admin/") || path == "/metrics";
+        let is_everyones = path.starts_with("/health/") || path == "/openapi.json";
+        match self {
+            Self::Only => true,
+            Self::Public => !is_operators,
+            Self::Admin => is_operators || is_everyones,
+        }
+    }
+}
+
+/// Mounts what the door leads to. Anything else is `not_found`.
+pub fn configure(config: &mut ServiceConfig, door: Door, origins: &[String]) {
+    for endpoint in url_table().into_iter().filter(|endpoint| door.leads_to(endpoint.path)) {
         endpoint.mount(config, origins);
     }
     config.service(web::redirect("/docs", "/docs/"));

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use crate::domain::{KeyPolicy, RolePolicy, SessionLimits, SourcePolicy, ThrottlePolicy};
 use crate::keys::KeyPlan;
 use crate::passwords::HasherOptions;
+use crate::tls::TlsFiles;
 use written::Raw;
 
 /// The documented defaults.
@@ -67,13 +68,30 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct ServerSettings {
     pub listen: SocketAddr,
+    /// Where operators ask, if not with everybody else.
+    pub admin_listen: Option<SocketAddr>,
+    /// `None`: plain HTTP, for behind a proxy.
+    pub tls: Option<TlsFiles>,
     pub issuer: String,
     pub workers: usize,
     pub trusted_proxies: Vec<IpNet>,
+    pub forwarded_header: ForwardedHeader,
     /// The issuer's origin first.
     pub origins: Vec<String>,
     pub request_timeout: Duration,
     pub shutdown_timeout: Duration,
+}
+
+/// Which header the proxies in front write. Only that one is read: what they do not write they pass on, and then it says what
+/// the client likes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum ForwardedHeader {
+    #[default]
+    #[serde(rename = "x-forwarded-for")]
+    XForwardedFor,
+    /// RFC 7239.
+    #[serde(rename = "forwarded")]
+    Forwarded,
 }
 
 #[derive(Debug)]

@@ -13,14 +13,15 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::{
-    DEFAULTS, DatabaseSettings, KeySettings, LogFormat, LogSettings, MasterKeySource, PasswordSettings,
-    ServerSettings, Settings, SettingsError, TokenSettings, Variables,
+    DEFAULTS, DatabaseSettings, ForwardedHeader, KeySettings, LogFormat, LogSettings, MasterKeySource,
+    PasswordSettings, ServerSettings, Settings, SettingsError, TokenSettings, Variables,
 };
 use crate::domain::{
     KeyPolicy, Role, RolePolicy, SessionLimits, SigningAlgorithm, SourcePolicy, ThrottlePolicy,
 };
 use crate::keys::{KeyPlan, MasterKeys};
 use crate::passwords::{HashCost, HasherOptions};
+use crate::tls::TlsFiles;
 
 /// The settings as written, before they are checked.
 pub(super) struct Raw {
@@ -55,9 +56,13 @@ struct WrittenAudit {
 #[serde(deny_unknown_fields)]
 struct WrittenServer {
     listen: SocketAddr,
+    admin_listen: String,
+    tls_certificate: String,
+    tls_key: String,
     issuer: String,
     workers: usize,
     trusted_proxies: List,
+    forwarded_header: ForwardedHeader,
     cors_origins: List,
     request_timeout: Span,
     shutdown_timeout: Span,
@@ -295,6 +300,9 @@ impl WrittenServer {
         };
         Ok(ServerSettings {
             listen: self.listen,
+            admin_listen: parse_admin_listen(&self.admin_listen, self.listen)?,
+            tls: tls_files(self.tls_certificate, self.tls_key)?,
+            forwarded_header: self.forwarded_header,
             workers: or_cores(self.workers, "server.workers", 1024)?,
             trusted_proxies: self.trusted_proxies.0.iter().map(proxy).collect::<Result<_, _>>()?,
             origins,
@@ -302,6 +310,33 @@ impl WrittenServer {
             shutdown_timeout: self.shutdown_timeout.within("server.shutdown_timeout", ZERO, 10 * MINUTE)?,
             issuer: self.issuer,
         })
+    }
+}
+
+fn parse_admin_listen(written: &str, listen: SocketAddr) -> Result<Option<SocketAddr>, SettingsError> {
+    const KEY: &str = "server.admin_listen";
+    if written.is_empty() {
+        return Ok(None);
+    }
+    let address: SocketAddr = written
+        .parse()
+        .map_err(|_| SettingsError::new(KEY, format!("`{written}` is no address and port")))?;
+    if address == listen && listen.port() != 0 {
+        return Err(SettingsError::new(KEY, "must be another address than server.listen; or leave it out"));
+    }
+    Ok(Some(address))
+}
+
+fn tls_files(certificate: String, key: String) -> Result<Option<TlsFiles>, SettingsError> {
+    match (certificate.is_empty(), key.is_empty()) {
+        (true, true) => Ok(None),
+        (false, false) => Ok(Some(TlsFiles { certificate: certificate.into(), key: key.into() })),
+        (false, true) => {
+            Err(SettingsError::new("server.tls_key", "is missing; server.tls_certificate is set"))
+        }
+        (true, false) => {
+            Err(SettingsError::new("server.tls_certificate", "is missing; server.tls_key is set"))
+        }
     }
 }
 

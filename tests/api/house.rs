@@ -13,7 +13,8 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("tokens", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
     ("throttle", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
     ("ledger", &["domain"], &["sqlx", "actix_web", "tokio"]),
-    ("settings", &["domain", "keys", "passwords"], &["sqlx", "actix_web"]),
+    ("tls", &[], &["sqlx", "actix_web"]),
+    ("settings", &["domain", "keys", "passwords", "tls"], &["sqlx", "actix_web"]),
     ("views", &["domain"], &["sqlx", "actix_web", "tokio"]),
     ("app", &["clock", "keys", "ledger", "passwords", "settings", "store"], &["sqlx", "actix_web"]),
     (
@@ -37,14 +38,26 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "http",
         // `store`, `keys` and `passwords` for their errors only, which problem.rs turns into answers.
-        &["app", "domain", "flows", "keys", "passwords", "store", "telemetry", "throttle", "tokens", "views"],
+        &[
+            "app",
+            "domain",
+            "flows",
+            "keys",
+            "passwords",
+            "settings",
+            "store",
+            "telemetry",
+            "throttle",
+            "tokens",
+            "views",
+        ],
         &["sqlx", "rsa"],
     ),
-    ("start", &["app", "clock", "flows", "keys", "settings", "store"], &["sqlx", "actix_web", "rsa"]),
+    ("start", &["app", "clock", "flows", "keys", "settings", "store", "tls"], &["sqlx", "actix_web", "rsa"]),
     ("background", &["app", "domain", "flows", "keys", "store", "telemetry"], &["sqlx", "actix_web", "rsa"]),
     (
         "server",
-        &["app", "background", "clock", "flows", "http", "keys", "settings", "start", "telemetry"],
+        &["app", "background", "clock", "flows", "http", "keys", "settings", "start", "telemetry", "tls"],
         &["sqlx", "rsa"],
     ),
     (
@@ -60,6 +73,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "settings",
             "start",
             "telemetry",
+            "tls",
             "tokens",
             "views",
         ],

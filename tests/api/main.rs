@@ -22,4 +22,5 @@ mod outage;
 mod probe;
 mod processes;
 mod store;
+mod tls;
 mod well_known;

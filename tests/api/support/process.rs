@@ -64,7 +64,7 @@ impl Chancery {
                 std::fs::read_to_string(self.folder.join("log")).unwrap()
             );
         }
-        let address = said.split_whitespace().find(|word| word.starts_with("http://")).expect("an address");
+        let address = said.split_whitespace().find(|word| word.starts_with("http")).expect("an address");
         Serving { child, address: address.to_owned(), said }
     }
 }
