@@ -80,6 +80,11 @@ impl Subject {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// A short name by which lines about one subject find each other.
+    pub fn label(&self) -> String {
+        URL_SAFE_NO_PAD.encode(&self.0[..9])
+    }
 }
 
 /// What one customer of a provider has: an IPv4 address, or an IPv6 /64. An IPv4 address written as IPv6 is the former.

@@ -74,68 +74,96 @@ impl Reason {
     }
 }
 
-/// What the audit table records. The names are stable: alarms are built on them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuditEvent {
-    KeysCreated,
-    KeysRotated,
-    KeysRotationForced,
+/// The stable names of events: alarms are built on them. `docs/audit.md` is the same list for readers.
+macro_rules! events {
+    ($($(#[$about:meta])* $variant:ident $name:literal),+ $(,)?) => {
+        /// What the audit table records.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum AuditEvent { $($(#[$about])* $variant),+ }
+
+        impl AuditEvent {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+events! {
+    KeysCreated "keys_created",
+    KeysRotated "keys_rotated",
+    KeysRotationForced "keys_rotation_forced",
     /// A key was taken out at once.
-    KeyRevoked,
+    KeyRevoked "key_revoked",
     /// A key made elsewhere was taken in.
-    KeyImported,
+    KeyImported "key_imported",
     /// A waiting key was taken back before it signed anything.
-    KeyWithdrawn,
+    KeyWithdrawn "key_withdrawn",
     /// A public half that had been altered was written anew.
-    KeyMended,
+    KeyMended "key_mended",
     /// A previous key has left the JWK Set, its last token being dead.
-    KeyRetired,
+    KeyRetired "key_retired",
     /// Private keys were sealed anew under the first master key.
-    KeysRewrapped,
+    KeysRewrapped "keys_rewrapped",
     /// A key was published for a drill with a service, or taken back after it.
-    ProbeKey,
-    UserCreated,
+    ProbeKey "probe_key",
+    UserCreated "user_created",
     /// Somebody registered with an address that has an account.
-    SignUpRepeated,
-    UserUpdated,
-    UserDeleted,
-    UserDisabled,
-    UserEnabled,
-    PasswordChanged,
-    SessionsEnded,
+    SignUpRepeated "sign_up_repeated",
+    UserUpdated "user_updated",
+    UserDeleted "user_deleted",
+    UserDisabled "user_disabled",
+    UserEnabled "user_enabled",
+    PasswordChanged "password_changed",
+    SessionsEnded "sessions_ended",
     /// A refresh token older than the grace came back: the session was revoked.
-    RefreshReuse,
+    RefreshReuse "refresh_reuse",
     /// A refresh token ahead of the database came back, as after a restored backup: the session was revoked.
-    RefreshAhead,
+    RefreshAhead "refresh_ahead",
     /// A refresh token was shown by a client it was not issued to.
-    RefreshWrongClient,
+    RefreshWrongClient "refresh_wrong_client",
+    LoginSucceeded "login_succeeded",
+    /// A password was checked and was wrong, or belonged to nobody, or to somebody disabled.
+    LoginFailed "login_failed",
+    /// The failures of an account have reached the number after which nothing is checked any more.
+    LoginStopped "login_stopped",
+    /// Somebody with a session did not know the password they had to prove.
+    PasswordProofFailed "password_proof_failed",
+    LoggedOut "logged_out",
+    /// A good token without the scope an operator's route needs.
+    AccessDenied "access_denied",
+    /// A browser was sent by another site, where cookies were at stake.
+    OriginRefused "origin_refused",
 }
 
 impl AuditEvent {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::KeysCreated => "keys_created",
-            Self::KeysRotated => "keys_rotated",
-            Self::KeysRotationForced => "keys_rotation_forced",
-            Self::KeyRevoked => "key_revoked",
-            Self::KeyImported => "key_imported",
-            Self::KeyWithdrawn => "key_withdrawn",
-            Self::KeyMended => "key_mended",
-            Self::KeyRetired => "key_retired",
-            Self::KeysRewrapped => "keys_rewrapped",
-            Self::ProbeKey => "probe_key",
-            Self::UserCreated => "user_created",
-            Self::SignUpRepeated => "sign_up_repeated",
-            Self::UserUpdated => "user_updated",
-            Self::UserDeleted => "user_deleted",
-            Self::UserDisabled => "user_disabled",
-            Self::UserEnabled => "user_enabled",
-            Self::PasswordChanged => "password_changed",
-            Self::SessionsEnded => "sessions_ended",
-            Self::RefreshReuse => "refresh_reuse",
-            Self::RefreshAhead => "refresh_ahead",
-            Self::RefreshWrongClient => "refresh_wrong_client",
-        }
+    /// What an operator should look at.
+    pub fn is_alarm(self) -> bool {
+        matches!(
+            self,
+            Self::KeysRotationForced
+                | Self::KeyRevoked
+                | Self::KeyMended
+                | Self::RefreshReuse
+                | Self::RefreshAhead
+                | Self::RefreshWrongClient
+                | Self::LoginStopped
+        )
+    }
+
+    /// What anybody can cause as often as they like; only so many of these are kept.
+    pub fn is_abundant(self) -> bool {
+        matches!(
+            self,
+            Self::SignUpRepeated
+                | Self::LoginFailed
+                | Self::PasswordProofFailed
+                | Self::AccessDenied
+                | Self::OriginRefused
+                | Self::RefreshWrongClient
+        )
     }
 }
 
@@ -161,8 +189,27 @@ pub struct AuditFilter {
     pub event: Option<String>,
     pub actor: Option<String>,
     pub subject: Option<String>,
+    /// From this address.
+    pub source: Option<String>,
     /// At this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Before this time.
     pub until: Option<DateTime<Utc>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_events_are_these() {
+        let page = include_str!("../../docs/audit.md");
+        let documented: Vec<(&str, bool)> = page
+            .lines()
+            .filter_map(|line| Some((line.strip_prefix("| `")?.split_once('`')?.0, line.contains("| yes |"))))
+            .collect();
+        let ours: Vec<(&str, bool)> =
+            AuditEvent::ALL.iter().map(|event| (event.as_str(), event.is_abundant())).collect();
+        assert_eq!(documented, ours);
+    }
 }

@@ -1,5 +1,5 @@
 use super::authenticate::Caller;
-use super::check_password::{CheckPasswordError, Payers, TooManyAttempts, check_password};
+use super::check_password::{Attempt, CheckPasswordError, Payers, TooManyAttempts, check_password};
 use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
 use crate::domain::{AuditEvent, CandidatePassword, Origin};
@@ -48,7 +48,8 @@ pub async fn change_password(
     let user = &caller.user;
     let subject = Subject::account(&app.masters, &Account::new(&user.email, Some(user)));
     let payers = Payers::new(app, Some(subject), origin.ip);
-    if check_password(app, payers, Some(user), request.current).await? == Checked::Wrong {
+    let attempt = Attempt { payers, origin, failure: AuditEvent::PasswordProofFailed };
+    if check_password(app, attempt, Some(user), request.current).await? == Checked::Wrong {
         return Err(ChangePasswordError::WrongPassword);
     }
     let hash = hash_new_password(app, request.new, &user.email, user.name.as_ref()).await?;
@@ -61,6 +62,5 @@ pub async fn change_password(
     sessions::revoke_of_user(&mut tx, user.id, Some(caller.session.id), now).await?;
     audit::append(&mut tx, AuditEvent::PasswordChanged, origin, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
-    tracing::info!(event = "password_changed", user = %user.id, actor = %origin.actor);
     Ok(())
 }

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::app::App;
-use crate::domain::{CandidatePassword, SourcePolicy, User};
+use crate::domain::{AuditEvent, CandidatePassword, Origin, SourcePolicy, User};
 use crate::passwords::{Busy, Checked};
-use crate::store::StoreError;
 use crate::store::login_attempts::{self, Charge};
 use crate::store::source_attempts::{self, SourceCharge};
+use crate::store::{StoreError, Tx, audit};
 use crate::throttle::Subject;
 
 /// The timer wakes at whole milliseconds, the next one.
@@ -48,6 +48,13 @@ impl Payers {
     }
 }
 
+/// A password check as the audit table will know it if it fails.
+pub(super) struct Attempt<'a> {
+    pub payers: Payers,
+    pub origin: &'a Origin,
+    pub failure: AuditEvent,
+}
+
 /// What a charge came to.
 enum Charged {
     Yes,
@@ -62,7 +69,7 @@ enum Charged {
 /// `candidate` is `None` for what no password can be: there is nothing to protect and nothing to tell.
 pub(super) async fn check_password(
     app: &App,
-    payers: Payers,
+    attempt: Attempt<'_>,
     user: Option<&User>,
     candidate: Option<CandidatePassword>,
 ) -> Result<Checked, CheckPasswordError> {
@@ -70,7 +77,7 @@ pub(super) async fn check_password(
     // Before anything is written, so that a flood is turned away at no cost.
     let slot = app.hasher.reserve()?;
     let started = Instant::now();
-    if !charge(app, payers).await? {
+    if !charge(app, attempt.payers).await? {
         drop(slot);
         metrics::counter!("chancery_password_checks_throttled_total", "by" => "account").increment(1);
         let already = started.elapsed() + TIMER_GRAIN;
@@ -83,7 +90,7 @@ pub(super) async fn check_password(
         Ok(_) => Ok(Checked::Wrong),
         Err(busy) => Err(busy),
     };
-    settle(app, payers, &checked).await?;
+    settle(app, &attempt, user, &checked).await?;
     if checked == Ok(Checked::Wrong) {
         app.hasher.note_wrong(started.elapsed());
     }
@@ -144,29 +151,54 @@ async fn charge_once(
     Ok(Charged::Yes)
 }
 
-async fn settle(app: &App, payers: Payers, checked: &Result<Checked, Busy>) -> Result<(), StoreError> {
-    let now = app.clock.now();
+async fn settle(
+    app: &App,
+    attempt: &Attempt<'_>,
+    user: Option<&User>,
+    checked: &Result<Checked, Busy>,
+) -> Result<(), StoreError> {
+    let (payers, now) = (attempt.payers, app.clock.now());
     let _turn = app.password_turns.acquire().await;
     let mut tx = app.db.begin().await?;
     if let Some((source, policy)) = payers.source {
         let is_wrong = *checked == Ok(Checked::Wrong);
         source_attempts::settle(&mut tx, source.as_bytes(), &policy, is_wrong, now).await?;
     }
-    let mut stopped = None;
+    let mut failures = None;
     if let Some(account) = payers.account {
         let (subject, policy) = (account.as_bytes(), &app.settings.throttle);
         match checked {
             Ok(Checked::Right { .. }) => login_attempts::clear(&mut tx, subject).await?,
             Err(Busy) => login_attempts::give_back(&mut tx, subject).await?,
             Ok(Checked::Wrong) => {
-                let failures = login_attempts::settle_failure(&mut tx, subject, policy, now).await?;
-                stopped = Some(failures).filter(|failures| *failures >= policy.hard_stop);
+                failures = Some(login_attempts::settle_failure(&mut tx, subject, policy, now).await?);
             }
         }
     }
-    tx.commit().await?;
-    if let Some(failures) = stopped {
-        tracing::warn!(event = "login_stopped", failures);
+    if *checked == Ok(Checked::Wrong) {
+        record_failure(app, &mut tx, attempt, user, failures, now).await?;
+    }
+    tx.commit().await
+}
+
+/// Whoever typed a password into the wrong field must not find it in a table, so an unknown name is told by its MAC.
+async fn record_failure(
+    app: &App,
+    tx: &mut Tx,
+    attempt: &Attempt<'_>,
+    user: Option<&User>,
+    failures: Option<i64>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let subject = match (user, attempt.payers.account) {
+        (Some(user), _) => user.id.to_string(),
+        (None, Some(account)) => format!("unknown:{}", account.label()),
+        (None, None) => "unknown".to_owned(),
+    };
+    let detail = failures.map(|failures| serde_json::json!({ "failures": failures }).to_string());
+    audit::append(tx, attempt.failure, attempt.origin, &subject, detail.as_deref(), now).await?;
+    if failures == Some(app.settings.throttle.hard_stop) {
+        audit::append(tx, AuditEvent::LoginStopped, attempt.origin, &subject, None, now).await?;
     }
     Ok(())
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use chrono::TimeDelta;
 
 use crate::app::App;
@@ -7,10 +9,13 @@ use crate::store::{
     source_attempts,
 };
 
-/// How long an Idempotency-Key and a failed attempt are remembered.
+/// How long an Idempotency-Key, a failed attempt and a session that was ended are remembered.
 const REMEMBER: TimeDelta = TimeDelta::hours(24);
 /// Rows removed by one statement: short enough that nobody waits for it.
 const BATCH: i64 = 1000;
+
+/// Between two batches, so that a long clean-up leaves most of the database to others.
+const BREATH: Duration = Duration::from_millis(50);
 
 /// Deletes a batch at a time; the connection goes back between batches, so others get their turn.
 macro_rules! in_batches {
@@ -22,6 +27,7 @@ macro_rules! in_batches {
             if batch < BATCH.unsigned_abs() {
                 break removed;
             }
+            tokio::time::sleep(BREATH).await;
         }
     }};
 }
@@ -36,10 +42,13 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += jwks_consumers::delete_unseen(&mut db.write().await?, now - Consumer::REMEMBERED_FOR).await?;
     removed += issued_tokens::delete_expired(&mut db.write().await?, forgotten).await?;
     removed += in_batches!(sessions::delete_expired(&mut db.write().await?, now, BATCH).await?);
+    removed += in_batches!(sessions::delete_revoked(&mut db.write().await?, forgotten, BATCH).await?);
     removed += in_batches!({
         login_attempts::delete_older(&mut db.write().await?, forgotten, hard_stop, BATCH).await?
     });
     removed += in_batches!(source_attempts::delete_settled(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(audit::delete_older(&mut db.write().await?, kept_since, BATCH).await?);
+    let kept = app.settings.audit_keep_abundant;
+    removed += in_batches!(audit::delete_abundant(&mut db.write().await?, kept, BATCH).await?);
     Ok(removed)
 }

@@ -22,6 +22,5 @@ pub async fn create_first_keys(app: &App) -> Result<bool, NewKeyError> {
     audit::append(&mut tx, AuditEvent::KeysCreated, &Origin::schedule(), &subject, None, now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    tracing::info!(event = "keys_created", kid = %current.kid, next = %next.kid);
     Ok(true)
 }

@@ -48,7 +48,6 @@ pub async fn create_user(app: &App, request: CreateUser<'_>) -> Result<User, Cre
     audit::append(&mut tx, AuditEvent::UserCreated, &origin, &user.id.to_string(), Some(&detail), now)
         .await?;
     tx.commit().await?;
-    tracing::info!(event = "user_created", user = %user.id, actor = %origin.actor);
     Ok(user)
 }
 

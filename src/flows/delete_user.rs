@@ -21,6 +21,5 @@ pub async fn delete_user(
     }
     audit::append(&mut tx, AuditEvent::UserDeleted, origin, &id.to_string(), None, now).await?;
     tx.commit().await?;
-    tracing::info!(event = "user_deleted", user = %id, actor = %origin.actor);
     Ok(())
 }

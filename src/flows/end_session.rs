@@ -1,18 +1,26 @@
 use super::authenticate::Caller;
 use crate::app::App;
-use crate::domain::SessionId;
-use crate::store::{StoreError, sessions};
+use crate::domain::{AuditEvent, Origin, SessionId};
+use crate::store::{StoreError, audit, sessions};
 
 /// Ends one of the caller's own sessions. `false` when they have no such live session.
-pub async fn end_session(app: &App, caller: &Caller, id: SessionId) -> Result<bool, StoreError> {
+pub async fn end_session(
+    app: &App,
+    caller: &Caller,
+    id: SessionId,
+    origin: &Origin,
+) -> Result<bool, StoreError> {
     let now = app.clock.now();
-    let mut conn = app.db.write().await?;
-    let own = sessions::by_id(&mut conn, id).await?.is_some_and(|session| {
+    let mut tx = app.db.begin().await?;
+    let own = sessions::by_id(&mut tx, id).await?.is_some_and(|session| {
         session.user_id == caller.user.id && session.is_live(&app.settings.sessions, now)
     });
-    let ended = own && sessions::revoke(&mut conn, id, now).await?;
+    let ended = own && sessions::revoke(&mut tx, id, now).await?;
     if ended {
-        tracing::info!(event = "session_ended", user = %caller.user.id, sid = %id);
+        let detail = serde_json::json!({ "sid": id.0 }).to_string();
+        let subject = caller.user.id.to_string();
+        audit::append(&mut tx, AuditEvent::SessionsEnded, origin, &subject, Some(&detail), now).await?;
     }
+    tx.commit().await?;
     Ok(ended)
 }

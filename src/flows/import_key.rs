@@ -87,7 +87,6 @@ pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, Import
     audit::append(&mut tx, event, &request.origin, key.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    tracing::info!(event = "key_imported", kid = %key.kid, status, actor = %request.origin.actor);
     let mended = settle(app, now).await;
     let key = mended.as_ref().and_then(|set| set.find(&key.kid)).unwrap_or(&key);
     Ok(KeyView::of(key, policy, app.clock.now()))

@@ -1,13 +1,15 @@
 use std::net::IpAddr;
 
-use super::check_password::{CheckPasswordError, Payers, TooManyAttempts, check_password};
+use super::check_password::{Attempt, CheckPasswordError, Payers, TooManyAttempts, check_password};
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use crate::app::App;
-use crate::domain::{CandidatePassword, ClientId, Email, Session, SessionId, User};
+use crate::domain::{
+    Actor, AuditEvent, CandidatePassword, ClientId, Email, Origin, Session, SessionId, User,
+};
 use crate::keys::SignerError;
 use crate::passwords::{Busy, Checked};
-use crate::store::{StoreError, sessions, users};
+use crate::store::{StoreError, audit, sessions, users};
 use crate::throttle::{Account, DeviceToken, KnownDevice, Subject};
 
 /// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.
@@ -15,6 +17,7 @@ pub struct LogIn {
     pub email: Option<Email>,
     pub password: Option<CandidatePassword>,
     pub device: Device,
+    pub origin: Origin,
     /// What a device that has logged in before shows; see [`KnownDevice`].
     pub device_token: Option<String>,
 }
@@ -77,7 +80,8 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
     });
     let ip = request.device.ip.filter(|_| known.is_none());
     let payers = Payers::new(app, subject, ip);
-    let Checked::Right { rehashed } = check_password(app, payers, user.as_ref(), request.password).await?
+    let attempt = Attempt { payers, origin: &request.origin, failure: AuditEvent::LoginFailed };
+    let Checked::Right { rehashed } = check_password(app, attempt, user.as_ref(), request.password).await?
     else {
         return Err(LogInError::InvalidCredentials);
     };
@@ -107,6 +111,10 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
         return Err(LogInError::InvalidCredentials);
     }
     sessions::insert(&mut tx, &session).await?;
+    let origin = Origin { actor: Actor::User(user.id), ..request.origin };
+    let detail = serde_json::json!({ "sid": session.id.0, "known_device": known.is_some() }).to_string();
+    let (event, subject) = (AuditEvent::LoginSucceeded, user.id.to_string());
+    audit::append(&mut tx, event, &origin, &subject, Some(&detail), now).await?;
     tx.commit().await?;
     let account = Account::new(&user.email, Some(&user));
     let device_token = known.unwrap_or_else(KnownDevice::random).token(&app.masters, &account);

@@ -11,9 +11,5 @@ pub async fn note_retirements(app: &App) -> Result<(), StoreError> {
         let (event, origin) = (AuditEvent::KeyRetired, Origin::schedule());
         audit::append(&mut tx, event, &origin, kid.as_str(), None, now).await?;
     }
-    tx.commit().await?;
-    for kid in retired {
-        tracing::info!(event = "key_retired", %kid);
-    }
-    Ok(())
+    tx.commit().await
 }

@@ -111,7 +111,6 @@ async fn end_misused(
         let detail = serde_json::json!({ "user": session.user_id.to_string() }).to_string();
         audit::append(&mut tx, event, origin, &session.id.to_string(), Some(&detail), now).await?;
         tx.commit().await?;
-        tracing::warn!(event = event.as_str(), sid = %session.id, user = %session.user_id);
     }
     Err(RefreshError::Invalid(event.as_str()))
 }
@@ -127,9 +126,11 @@ async fn refuse_foreign(
     let is_misused = |session: &Session| RefreshKeys(&app.masters).is_genuine(token, &session.client_id);
     if let Some(session) = session.filter(is_misused) {
         let event = AuditEvent::RefreshWrongClient;
-        let mut conn = app.db.write().await?;
-        audit::append(&mut conn, event, origin, &session.id.to_string(), None, app.clock.now()).await?;
-        tracing::warn!(event = event.as_str(), sid = %session.id, client_id = %session.client_id);
+        let mut tx = app.db.begin().await?;
+        let detail = serde_json::json!({ "of": session.client_id.as_str() }).to_string();
+        audit::append(&mut tx, event, origin, &session.id.to_string(), Some(&detail), app.clock.now())
+            .await?;
+        tx.commit().await?;
     }
     Err(RefreshError::Invalid("not genuine"))
 }

@@ -66,9 +66,6 @@ async fn mend_public_halves(app: &App, keyring: &Keyring) -> Result<(), RepairKe
         store::announce_keys(&mut tx).await?;
     }
     tx.commit().await?;
-    for kid in mended {
-        tracing::error!(event = "signing_key_mended", %kid, "its public half had been altered");
-    }
     Ok(())
 }
 
@@ -123,7 +120,6 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
     audit::append(&mut tx, event, &origin, next.key.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    tracing::error!(event = "next_key_replaced", kid = %next.key.kid, next = %minted.kid, "its row is damaged");
     settle(app, now).await;
     Ok(())
 }

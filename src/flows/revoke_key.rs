@@ -103,13 +103,6 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
     idempotency.remember(&mut tx, &answer, now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    tracing::warn!(
-        event = "key_revoked",
-        kid = %request.kid,
-        current = %set.current().kid,
-        actor = %request.origin.actor,
-        reason = request.reason.as_str(),
-    );
     match settle(app, now).await {
         Some(mended) => view(&mended),
         None => Ok(answer),

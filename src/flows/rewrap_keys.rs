@@ -83,7 +83,6 @@ async fn rewrap(app: &App, stored: &StoredKey, origin: &Origin) -> Result<bool, 
     // Every node looks at once whether it can open it.
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    tracing::info!(event = "key_rewrapped", kid = %key.kid, from = before.master_key_id, to = after.master_key_id);
     Ok(true)
 }
 

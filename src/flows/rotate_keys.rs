@@ -95,13 +95,6 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     idempotency.remember(&mut tx, &answer, now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    tracing::info!(
-        event = "keys_rotated",
-        trigger = ?request.trigger,
-        kid = answer.current.kid,
-        actor = %request.origin.actor,
-        reason = request.reason.as_ref().map(Reason::as_str),
-    );
     if let Some(mended) = settle(app, now).await {
         answer = RotationView::of(&mended, policy, app.clock.now());
     }

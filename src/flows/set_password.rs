@@ -37,6 +37,5 @@ pub async fn set_password(
     sessions::revoke_of_user(&mut tx, user.id, None, now).await?;
     audit::append(&mut tx, AuditEvent::PasswordChanged, origin, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
-    tracing::info!(event = "password_changed", user = %user.id, actor = %origin.actor);
     Ok(())
 }

@@ -46,7 +46,6 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
     };
     audit::append(&mut tx, event, &origin, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
-    tracing::info!(event = event.as_str(), user = %user.id, actor = %origin.actor);
     Ok(user)
 }
 

@@ -43,6 +43,5 @@ pub async fn update_user(
         serde_json::json!({ "roles": user.roles.names(), "status": user.status.as_str() }).to_string();
     audit::append(&mut tx, event, origin, &id.to_string(), Some(&detail), now).await?;
     tx.commit().await?;
-    tracing::info!(event = event.as_str(), user = %id, actor = %origin.actor);
     Ok(user)
 }

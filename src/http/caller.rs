@@ -7,8 +7,9 @@ use futures_util::future::LocalBoxFuture;
 
 use super::AppData;
 use super::problem::{Code, Problem};
-use crate::domain::{Actor, Authority, scope};
-use crate::flows::{Caller, authenticate};
+use super::source::Source;
+use crate::domain::{Actor, AuditEvent, Authority, scope};
+use crate::flows::{Caller, authenticate, note_refusal};
 
 /// A handler that takes this is for whoever has a good access token.
 pub struct Authenticated(pub Caller);
@@ -65,9 +66,18 @@ impl<S: Needed> FromRequest for Permit<S> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let authenticated = Authenticated::from_request(request, payload);
+        let app = request.app_data::<AppData>().cloned();
+        let source = Source::from_request(request, payload);
         Box::pin(async move {
             let Authenticated(caller) = authenticated.await?;
             if !caller.scopes.contains(S::SCOPE) {
+                if let Some(app) = app {
+                    let origin = source
+                        .await
+                        .unwrap_or_else(|never| match never {})
+                        .origin(Actor::User(caller.user.id));
+                    note_refusal(&app, AuditEvent::AccessDenied, &origin, S::SCOPE).await;
+                }
                 let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, S::SCOPE);
                 return Err(Problem::new(Code::InsufficientScope)
                     .detail(format!("this needs the scope {}", S::SCOPE))

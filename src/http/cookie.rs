@@ -6,6 +6,10 @@ use actix_web::cookie::{Cookie, CookieBuilder, SameSite, time::Duration};
 use actix_web::http::header;
 
 use super::problem::{Code, Problem};
+use super::source::Source;
+use crate::app::App;
+use crate::domain::{Actor, AuditEvent};
+use crate::flows::note_refusal;
 use crate::throttle::DeviceToken;
 use crate::tokens::RefreshTokenText;
 
@@ -42,12 +46,20 @@ pub fn read(request: &HttpRequest) -> Option<String> {
 
 /// Whoever uses or gets the cookie must come from one of our own origins. A browser says where a request comes from:
 /// `Origin` on every POST, and `Sec-Fetch-Site`. What says neither is no browser and has no cookie to be abused.
-pub fn check_origin(request: &HttpRequest, origins: &[String]) -> Result<(), Problem> {
+pub async fn check_origin(app: &App, request: &HttpRequest, source: &Source) -> Result<(), Problem> {
+    if is_from_us(request, &app.settings.server.origins) {
+        return Ok(());
+    }
+    let origin = source.origin(Actor::Anonymous);
+    note_refusal(app, AuditEvent::OriginRefused, &origin, request.path()).await;
+    Err(Problem::new(Code::OriginNotAllowed))
+}
+
+fn is_from_us(request: &HttpRequest, origins: &[String]) -> bool {
     let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    let allowed = match (text(header::ORIGIN.as_str()), text("sec-fetch-site")) {
+    match (text(header::ORIGIN.as_str()), text("sec-fetch-site")) {
         (Some(origin), _) => origins.iter().any(|allowed| allowed == origin),
         (None, Some(site)) => matches!(site, "same-origin" | "none"),
         (None, None) => true,
-    };
-    if allowed { Ok(()) } else { Err(Problem::new(Code::OriginNotAllowed)) }
+    }
 }

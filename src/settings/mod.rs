@@ -62,6 +62,8 @@ pub struct Settings {
     pub roles: RolePolicy,
     /// How long audit events are kept.
     pub audit_keep: TimeDelta,
+    /// How many of the events that anybody can cause.
+    pub audit_keep_abundant: i64,
     pub log: LogSettings,
 }
 

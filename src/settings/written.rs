@@ -50,6 +50,16 @@ struct Written {
 #[serde(deny_unknown_fields)]
 struct WrittenAudit {
     keep: Span,
+    keep_abundant: i64,
+}
+
+impl WrittenAudit {
+    fn keep_abundant(&self) -> Result<i64, SettingsError> {
+        match self.keep_abundant {
+            0..=1_000_000_000 => Ok(self.keep_abundant),
+            _ => Err(SettingsError::new("audit.keep_abundant", "must be between 0 and 1000000000")),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -255,6 +265,7 @@ impl Raw {
             source_registrations: written.login.source_registrations()?,
             roles: check_roles(written.roles)?,
             audit_keep: written.audit.keep.delta("audit.keep", DAY, 100 * YEAR)?,
+            audit_keep_abundant: written.audit.keep_abundant()?,
             log: written.log.check()?,
             server,
         })

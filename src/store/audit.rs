@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Conn, StoreError, execute, on, row::row};
+use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::{AuditEvent, AuditFilter, AuditRecord, Origin, time_ordered_id};
 
 /// The year 2099: both databases order it behind everything.
@@ -40,9 +40,32 @@ impl From<AuditRow> for AuditRecord {
     }
 }
 
-/// Appends one event, in the transaction that does what it tells of.
+/// A security event, as it stands in the log: one line, when the transaction that wrote its row is committed. So neither is
+/// without the other.
+pub(super) struct Happened {
+    event: AuditEvent,
+    origin: Origin,
+    subject: String,
+    detail: Option<String>,
+}
+
+impl Happened {
+    pub(super) fn log(&self) {
+        let Self { event, origin, subject, detail } = self;
+        let (actor, ip) = (&origin.actor, origin.ip.map(|ip| ip.to_string()));
+        metrics::counter!("chancery_security_events_total", "event" => event.as_str()).increment(1);
+        // The request's id is on every line of a request. A level is part of a line's fixed description, so there are two.
+        if event.is_alarm() {
+            tracing::warn!(target: "chancery::audit", event = event.as_str(), %actor, subject, ip, detail);
+        } else {
+            tracing::info!(target: "chancery::audit", event = event.as_str(), %actor, subject, ip, detail);
+        }
+    }
+}
+
+/// Appends one event, in the transaction that does what it tells of. It is logged when that is committed.
 pub async fn append(
-    conn: &mut Conn,
+    tx: &mut Tx,
     event: AuditEvent,
     origin: &Origin,
     subject: &str,
@@ -50,10 +73,10 @@ pub async fn append(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     execute!(
-        conn,
+        tx,
         sqlx::query(
-            "INSERT INTO audit (id, at, event, actor, source, request_id, subject, detail)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO audit (id, at, event, actor, source, request_id, subject, detail, abundant)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(time_ordered_id(now))
         .bind(now)
@@ -63,7 +86,10 @@ pub async fn append(
         .bind(origin.request_id)
         .bind(subject)
         .bind(detail)
+        .bind(event.is_abundant())
     )?;
+    let (subject, detail) = (subject.to_owned(), detail.map(str::to_owned));
+    tx.events.push(Happened { event, origin: *origin, subject, detail });
     Ok(())
 }
 
@@ -79,6 +105,7 @@ pub async fn page(
         sqlx::query_as(
             "SELECT id, at, event, actor, source, request_id, subject, detail FROM audit
              WHERE ($1 IS NULL OR event = $1) AND ($2 IS NULL OR actor = $2) AND ($3 IS NULL OR subject = $3)
+               AND ($9 IS NULL OR source = $9)
                AND at >= $4 AND at < $5 AND (at < $6 OR (at = $6 AND id < $7))
              ORDER BY at DESC, id DESC LIMIT $8",
         )
@@ -90,6 +117,7 @@ pub async fn page(
         .bind(before_at)
         .bind(before_id)
         .bind(limit)
+        .bind(filter.source.as_deref())
         .fetch_all(c)
     })?;
     Ok(rows.into_iter().map(AuditRecord::from).collect())
@@ -104,5 +132,22 @@ pub async fn delete_older(conn: &mut Conn, before: DateTime<Utc>, limit: i64) ->
         )
         .bind(before)
         .bind(limit)
+    )?)
+}
+
+/// Removes up to `limit` of the abundant events beyond the newest `kept`, the oldest first. Returns how many.
+pub async fn delete_abundant(conn: &mut Conn, kept: i64, limit: i64) -> Result<u64, StoreError> {
+    let excess: i64 =
+        on!(conn, |c| { sqlx::query_scalar("SELECT count(*) FROM audit WHERE abundant").fetch_one(c) })?;
+    let excess = (excess - kept).min(limit);
+    if excess <= 0 {
+        return Ok(0);
+    }
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE abundant ORDER BY at LIMIT $1)"
+        )
+        .bind(excess)
     )?)
 }

@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 8] = migrations![
+const MIGRATIONS: [Twin; 9] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -36,6 +36,7 @@ const MIGRATIONS: [Twin; 8] = migrations![
     "0006" "login_attempts",
     "0007" "key_lifecycle",
     "0008" "source_attempts",
+    "0009" "security_events",
 ];
 
 /// Why the schema could not be brought up to date.

@@ -174,13 +174,14 @@ impl Db {
 
     /// A write transaction. Dropped without [`Tx::commit`] it changes nothing.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx(match self {
+        let conn = match self {
             Self::Postgres(pool) => Conn(Link::PgTx(pool.begin().await.map_err(StoreError::Unavailable)?)),
             // A transaction that first reads and then writes would fail when another process wrote in between.
             Self::Sqlite { writer, .. } => Conn(Link::LiteTx(
                 writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::Unavailable)?,
             )),
-        }))
+        };
+        Ok(Tx { conn, events: Vec::new() })
     }
 
     /// Whether the database takes writes: a statement that needs the right to write and changes nothing.
@@ -261,16 +262,21 @@ impl Conn {
 }
 
 /// A write transaction; a [`Conn`] that can be committed.
-pub struct Tx(Conn);
+pub struct Tx {
+    conn: Conn,
+    /// Security events that have happened once it is committed, and not before.
+    events: Vec<audit::Happened>,
+}
 
 impl Tx {
     /// Makes it so. After `Ok` the change survives a crash of any process.
     pub async fn commit(self) -> Result<(), StoreError> {
-        match self.0.0 {
+        match self.conn.0 {
             Link::PgTx(tx) => tx.commit().await?,
             Link::LiteTx(tx) => tx.commit().await?,
             Link::Pg(_) | Link::Lite(_) => {}
         }
+        self.events.iter().for_each(audit::Happened::log);
         Ok(())
     }
 }
@@ -279,12 +285,12 @@ impl std::ops::Deref for Tx {
     type Target = Conn;
 
     fn deref(&self) -> &Conn {
-        &self.0
+        &self.conn
     }
 }
 
 impl std::ops::DerefMut for Tx {
     fn deref_mut(&mut self) -> &mut Conn {
-        &mut self.0
+        &mut self.conn
     }
 }

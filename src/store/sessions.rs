@@ -288,6 +288,19 @@ pub async fn live_by_master_key(
     Ok(rows.into_iter().map(used).collect())
 }
 
+/// Removes up to `limit` sessions that were ended before `before`. A token of a session that is not there is refused like
+/// one of a session that was ended. Returns how many.
+pub async fn delete_revoked(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE revoked_at < $1 ORDER BY revoked_at LIMIT $2)",
+        )
+        .bind(before)
+        .bind(limit)
+    )?)
+}
+
 /// Removes up to `limit` sessions that ended by age before `before`. Returns how many.
 pub async fn delete_expired(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     Ok(execute!(

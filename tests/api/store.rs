@@ -3,11 +3,12 @@
 use chancery::domain::{
     Actor, AuditEvent, AuditFilter, ClientId, Consumer, DisplayName, Email, IssuedTokens, Kid, Origin,
     PasswordHash, Roles, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey,
-    ThrottlePolicy, User, UserId, UserStatus,
+    SourcePolicy, ThrottlePolicy, User, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
 use chancery::store::signing_keys::SealedPrivateKey;
+use chancery::store::source_attempts::{self, SourceCharge};
 use chancery::store::{
     self, audit, idempotency_keys, issued_tokens, jwks_consumers, sessions, signing_keys, users,
 };
@@ -331,15 +332,82 @@ on_both! {
     }
 
     async fn audit_lines_come_back_newest_first(app: TestApp) {
-        let conn = &mut app.app.db.write().await.unwrap();
+        let mut tx = app.app.db.begin().await.unwrap();
         let later = app.clock.now() + TimeDelta::days(1);
         let origin = Origin { actor: Actor::Anonymous, ip: Some("::1".parse().unwrap()), request_id: None };
-        audit::append(conn, AuditEvent::RefreshReuse, &origin, "s1", Some("d"), later).await.unwrap();
-        audit::append(conn, AuditEvent::UserDisabled, &Origin::operator(), "u1", None, later + TimeDelta::seconds(1)).await.unwrap();
+        audit::append(&mut tx, AuditEvent::RefreshReuse, &origin, "s1", Some("d"), later).await.unwrap();
+        audit::append(&mut tx, AuditEvent::UserDisabled, &Origin::operator(), "u1", None, later + TimeDelta::seconds(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        let conn = &mut app.app.db.write().await.unwrap();
         let latest = audit::page(conn, &AuditFilter::default(), None, 2).await.unwrap();
         let told: Vec<(&str, &str, &str)> =
             latest.iter().map(|line| (line.event.as_str(), line.actor.as_str(), line.subject.as_str())).collect();
         assert_eq!(told, [("user_disabled", "operator:cli", "u1"), ("refresh_reuse", "anonymous", "s1")]);
+        let from = AuditFilter { source: Some("::1".to_owned()), ..AuditFilter::default() };
+        assert_eq!(audit::page(conn, &from, None, 9).await.unwrap().len(), 1);
+    }
+
+    async fn what_anybody_can_cause_is_kept_to_a_number_and_pushes_out_nothing_else(app: TestApp) {
+        let db = &app.app.db;
+        let now = app.clock.now();
+        let mut tx = db.begin().await.unwrap();
+        for number in 0..7 {
+            let at = now + TimeDelta::seconds(number);
+            audit::append(&mut tx, AuditEvent::UserDisabled, &Origin::operator(), "u", None, at).await.unwrap();
+            audit::append(&mut tx, AuditEvent::LoginFailed, &Origin::operator(), &number.to_string(), None, at).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let mut removed = Vec::new();
+        for _ in 0..3 {
+            let conn = &mut db.write().await.unwrap();
+            removed.push(audit::delete_abundant(conn, 3, 3).await.unwrap());
+        }
+        assert_eq!(removed, [3, 1, 0]);
+        let failed = AuditFilter { event: Some("login_failed".to_owned()), ..AuditFilter::default() };
+        let kept = audit::page(&mut db.read().await.unwrap(), &failed, None, 9).await.unwrap();
+        assert_eq!(kept.iter().map(|line| line.subject.as_str()).collect::<Vec<_>>(), ["6", "5", "4"]);
+        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'user_disabled'").await, 7);
+    }
+
+    async fn a_line_of_the_audit_table_stays_as_it_was_written(app: TestApp) {
+        let mut tx = app.app.db.begin().await.unwrap();
+        audit::append(&mut tx, AuditEvent::KeyRevoked, &Origin::operator(), "k", None, app.clock.now()).await.unwrap();
+        tx.commit().await.unwrap();
+        assert!(app.database.try_execute("UPDATE audit SET actor = 'somebody else'").await.is_err());
+        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE actor = 'operator:cli'").await, 1);
+    }
+
+    async fn a_source_is_charged_settled_and_forgotten(app: TestApp) {
+        let db = &app.app.db;
+        let policy = SourcePolicy { attempts: 3, window: TimeDelta::seconds(30) };
+        let at = |second: i64| app.clock.now() + TimeDelta::seconds(second);
+        let charge = async |now: i64| {
+            let mut tx = db.begin().await.unwrap();
+            let outcome = source_attempts::charge(&mut tx, b"s", &policy, at(now + 4), at(now)).await.unwrap();
+            tx.commit().await.unwrap();
+            outcome
+        };
+        let settle = async |spend: bool, now: i64| {
+            source_attempts::settle(&mut db.write().await.unwrap(), b"s", &policy, spend, at(now)).await.unwrap();
+        };
+        for _ in 0..3 {
+            assert_eq!(charge(0).await, SourceCharge::Charged);
+        }
+        assert_eq!(charge(0).await, SourceCharge::InFlight, "all three are under way");
+        settle(false, 0).await;
+        assert_eq!(charge(0).await, SourceCharge::Charged, "one was right");
+        for _ in 0..3 {
+            settle(true, 0).await;
+        }
+        assert_eq!(charge(0).await, SourceCharge::Refused { retry_after: TimeDelta::seconds(10) });
+        assert_eq!(charge(9).await, SourceCharge::Refused { retry_after: TimeDelta::seconds(1) });
+        assert_eq!(charge(10).await, SourceCharge::Charged);
+        assert_eq!(charge(10).await, SourceCharge::InFlight);
+        assert_eq!(charge(14).await, SourceCharge::Charged, "a charge that nobody settles lapses");
+        settle(true, 14).await;
+        let conn = &mut db.write().await.unwrap();
+        assert_eq!(source_attempts::delete_settled(conn, at(39), 10).await.unwrap(), 0);
+        assert_eq!(source_attempts::delete_settled(conn, at(41), 10).await.unwrap(), 1);
     }
 
     async fn the_schema_knows_itself(app: TestApp) {

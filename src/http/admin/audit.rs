@@ -20,6 +20,8 @@ pub struct AuditQuery {
     actor: Option<String>,
     /// Only what was done to this kid, user or session.
     subject: Option<String>,
+    /// Only what came from this address.
+    source: Option<String>,
     /// At this time or later.
     since: Option<DateTime<Utc>>,
     /// Before this time.
@@ -45,12 +47,11 @@ const LONGEST: usize = 256;
 #[utoipa::path(get, path = "/admin/audit", tag = "admin", security(("bearer" = ["audit:read"])), params(AuditQuery),
     responses((status = 200, body = AuditList)))]
 pub async fn list(app: AppData, _: Permit<AuditRead>, http: HttpRequest) -> Result<HttpResponse, Problem> {
-    let AuditQuery { event, actor, subject, since, until, cursor, limit } = parse_query(&http)?;
-    for text in [&event, &actor, &subject].into_iter().flatten() {
+    let AuditQuery { event, actor, subject, source, since, until, cursor, limit } = parse_query(&http)?;
+    for text in [&event, &actor, &subject, &source].into_iter().flatten() {
         if text.len() > LONGEST || text.contains('\0') {
-            return Err(
-                Problem::new(Code::InvalidParameter).detail("no event, actor or subject is called so")
-            );
+            return Err(Problem::new(Code::InvalidParameter)
+                .detail("no event, actor, subject or source is called so"));
         }
     }
     let before = cursor.as_deref().map(read_cursor).transpose()?;
@@ -59,7 +60,7 @@ pub async fn list(app: AppData, _: Permit<AuditRead>, http: HttpRequest) -> Resu
             Problem::new(Code::InvalidParameter).detail("since and until must be between 1970 and 2096")
         );
     }
-    let filter = AuditFilter { event, actor, subject, since, until };
+    let filter = AuditFilter { event, actor, subject, source, since, until };
     let page = read_audit(&app, &filter, before, page_limit(limit)?).await?;
     Ok(HttpResponse::Ok().json(AuditList {
         events: page.events.iter().map(AuditView::from).collect(),

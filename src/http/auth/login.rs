@@ -8,7 +8,7 @@ use super::super::cookie;
 use super::super::problem::{Problem, ProblemView};
 use super::super::source::Source;
 use super::{LoginResponse, TokenResponse, granted};
-use crate::domain::{CandidatePassword, Email};
+use crate::domain::{Actor, CandidatePassword, Email};
 use crate::flows::{LogIn, LogInError, LoggedIn, log_in};
 use crate::views::UserView;
 
@@ -39,11 +39,12 @@ pub async fn login(
 ) -> Result<HttpResponse, Problem> {
     let request: LoginRequest = body.json().await?;
     if request.cookie {
-        cookie::check_origin(&http, &app.settings.server.origins)?;
+        cookie::check_origin(&app, &http, &source).await?;
     }
     let credentials = LogIn {
         email: Email::parse(&request.email).ok(),
         password: CandidatePassword::parse(&request.password),
+        origin: source.origin(Actor::Anonymous),
         device: source.device(),
         device_token: cookie::read_device(&http),
     };
@@ -55,11 +56,6 @@ pub async fn login(
         Err(_) => "unavailable",
     };
     metrics::counter!("chancery_logins_total", "outcome" => name).increment(1);
-    tracing::info!(
-        event = "login",
-        outcome = name,
-        user = outcome.as_ref().ok().map(|done| done.user.id.to_string())
-    );
     let LoggedIn { user, tokens, device_token } = outcome?;
     let body =
         LoginResponse { tokens: TokenResponse::new(&tokens, request.cookie), user: UserView::from(&user) };

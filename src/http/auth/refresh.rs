@@ -34,7 +34,7 @@ pub async fn refresh(
     let request: RefreshRequest = body.json_or_default().await?;
     let in_cookie = request.refresh_token.is_none();
     if in_cookie {
-        cookie::check_origin(&http, &app.settings.server.origins)?;
+        cookie::check_origin(&app, &http, &source).await?;
     }
     let presented = request.refresh_token.or_else(|| cookie::read(&http));
     let presented = presented.ok_or_else(|| {

@@ -6,7 +6,8 @@ use super::super::AppData;
 use super::super::caller::Authenticated;
 use super::super::parameters::parse_id;
 use super::super::problem::{Code, Problem, ProblemView};
-use crate::domain::SessionId;
+use super::super::source::Source;
+use crate::domain::{Actor, SessionId};
 use crate::flows::{end_session, list_sessions};
 use crate::views::SessionView;
 
@@ -33,9 +34,11 @@ pub async fn list(app: AppData, Authenticated(caller): Authenticated) -> Result<
 pub async fn end(
     app: AppData,
     Authenticated(caller): Authenticated,
+    source: Source,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    match end_session(&app, &caller, SessionId(parse_id(&id)?)).await? {
+    let origin = source.origin(Actor::User(caller.user.id));
+    match end_session(&app, &caller, SessionId(parse_id(&id)?), &origin).await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::new(Code::NotFound)),
     }

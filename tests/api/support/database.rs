@@ -44,15 +44,20 @@ impl Database {
 
     /// Runs statements past the server, as someone with access to the database could.
     pub async fn execute(&self, sql: &str) {
+        self.try_execute(sql).await.expect("executed");
+    }
+
+    /// The same, where the database may refuse.
+    pub async fn try_execute(&self, sql: &str) -> sqlx::Result<()> {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());
         match self {
             Self::Sqlite(_) => {
                 let mut conn = sqlx::SqliteConnection::connect(&self.url()).await.expect("connected");
-                conn.execute(sql).await.expect("executed");
+                conn.execute(sql).await.map(|_| ())
             }
             Self::Postgres { .. } => {
                 let mut conn = PgConnection::connect(&self.url()).await.expect("connected");
-                conn.execute(sql).await.expect("executed");
+                conn.execute(sql).await.map(|_| ())
             }
         }
     }

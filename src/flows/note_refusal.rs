@@ -1,0 +1,16 @@
+use crate::app::App;
+use crate::domain::{AuditEvent, Origin};
+use crate::store::{StoreError, audit};
+
+/// Records that somebody was turned away. That it could not be recorded changes nothing about it, and is logged.
+pub async fn note_refusal(app: &App, event: AuditEvent, origin: &Origin, subject: &str) {
+    if let Err(error) = record(app, event, origin, subject).await {
+        tracing::warn!(event = event.as_str(), actor = %origin.actor, subject, %error, "not in the audit table");
+    }
+}
+
+async fn record(app: &App, event: AuditEvent, origin: &Origin, subject: &str) -> Result<(), StoreError> {
+    let mut tx = app.db.begin().await?;
+    audit::append(&mut tx, event, origin, subject, None, app.clock.now()).await?;
+    tx.commit().await
+}
