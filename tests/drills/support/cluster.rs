@@ -78,6 +78,12 @@ impl Cluster {
         Admin::log_in(&self.api, &self.nodes[0].address).await
     }
 
+    /// Logs an account of [`Self::newcomer`] in again: its token response.
+    pub async fn again(&self, name: &str) -> Outcome<Value> {
+        let credentials = json!({ "email": format!("{name}@drill.test"), "password": PASSWORD });
+        self.api.post(&self.nodes[0].address, "/auth/login", credentials).await?.expect(200)
+    }
+
     /// Makes an account and logs it in: its token response.
     pub async fn newcomer(&self, name: &str) -> Outcome<Value> {
         let base = &self.nodes[0].address;
