@@ -18,6 +18,12 @@ const LATENCIES: [f64; 12] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025,
 /// Sends log lines to standard error. Called once, by the program; a second call changes nothing.
 pub fn start_logging(settings: &LogSettings) {
     let filter = EnvFilter::try_new(&settings.level).unwrap_or_default();
+    // What a client sends wrong is no error of ours, and the request that could be read has a line already.
+    let quiet = "actix_http::h1::dispatcher=off".parse().ok();
+    let filter = match quiet.filter(|_| !settings.level.contains("actix_http")) {
+        Some(directive) => filter.add_directive(directive),
+        None => filter,
+    };
     let is_seen = std::io::stderr().is_terminal();
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_seen);

@@ -147,6 +147,7 @@ impl fmt::Debug for DeviceToken {
 mod tests {
     use super::*;
     use crate::domain::{PasswordHash, Roles, UserId, UserStatus};
+    use proptest::prelude::*;
 
     fn masters() -> MasterKeys {
         MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap()
@@ -219,6 +220,22 @@ mod tests {
         assert_eq!(KnownDevice::parse(&token, &other, &ada), None);
         for bad in ["", "x", &token[1..], &format!("{token}="), &"A".repeat(43)] {
             assert_eq!(KnownDevice::parse(bad, &masters, &ada), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_is_a_devices_token(at in 0usize..43, to in "[A-Za-z0-9_=+/ -]", text in "\\PC{0,60}") {
+            let (masters, ada) = (masters(), email("ada@x.test"));
+            let account = Account::new(&ada, None);
+            let device = KnownDevice::random();
+            let good = device.token(&masters, &account).expose().to_owned();
+            let mut altered = good.clone();
+            altered.replace_range(at..=at, &to);
+            if altered != good {
+                prop_assert_eq!(KnownDevice::parse(&altered, &masters, &account), None);
+            }
+            prop_assert_eq!(KnownDevice::parse(&text, &masters, &account), None);
         }
     }
 }

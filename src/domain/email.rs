@@ -85,6 +85,7 @@ impl fmt::Debug for Email {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn every_spelling_of_one_address_is_one_address() {
@@ -141,5 +142,25 @@ mod tests {
         }
         assert!(Email::parse(&format!("{}@x.test", "a".repeat(65))).is_err());
         assert!(Email::parse(&"a".repeat(10_000_000)).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_reads_back_as_itself(typed in "\\PC{0,30}@?\\PC{0,30}") {
+            if let Ok(email) = Email::parse(&typed) {
+                prop_assert_eq!(Email::parse(email.as_str()), Ok(email.clone()));
+                prop_assert!(email.as_str().is_ascii() && email.as_str().len() <= 254);
+                prop_assert!(!email.as_str().chars().any(|c| c.is_control() || c.is_whitespace()));
+            }
+        }
+
+        #[test]
+        fn plain_addresses_are_one_in_any_case(local in "[a-z0-9][a-z0-9._+-]{0,20}[a-z0-9]", domain in "[a-z]{1,20}\\.test") {
+            let typed = format!("{local}@{domain}");
+            if let Ok(email) = Email::parse(&typed) {
+                prop_assert_eq!(Email::parse(&typed.to_uppercase()), Ok(email.clone()));
+                prop_assert_eq!(email.as_str(), typed);
+            }
+        }
     }
 }

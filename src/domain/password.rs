@@ -141,6 +141,7 @@ impl fmt::Debug for PasswordHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(typed: &str) -> Result<NewPassword, PasswordRejected> {
         let name = DisplayName::parse("Ada Lovelace").unwrap();
@@ -209,5 +210,20 @@ mod tests {
         let long = "x".repeat(256);
         assert_eq!(CandidatePassword::parse(&long).unwrap().expose(), long);
         assert!(CandidatePassword::parse(&"x".repeat(257)).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn a_password_is_compared_in_one_form_and_whole(text in "\\PC{1,300}") {
+            use unicode_normalization::UnicodeNormalization;
+            let decomposed: String = text.nfd().collect();
+            let (one, two) = (CandidatePassword::parse(&text), CandidatePassword::parse(&decomposed));
+            prop_assert_eq!(one.is_some(), two.is_some());
+            if let (Some(one), Some(two)) = (one, two) {
+                prop_assert_eq!(one.expose(), two.expose());
+                let composed: String = text.nfc().collect();
+                prop_assert_eq!(one.expose(), composed.as_str());
+            }
+        }
     }
 }

@@ -95,12 +95,24 @@ impl User {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn names_are_bounded_and_printable() {
         assert_eq!(DisplayName::parse("  Ada L. ").unwrap().as_str(), "Ada L.");
         for bad in ["", "   ", "a\u{1b}[31mb", "a\nb", &"x".repeat(201)] {
             assert_eq!(DisplayName::parse(bad), Err(InvalidName), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_that_is_taken_shows_on_one_line(typed in any::<String>()) {
+            if let Ok(name) = DisplayName::parse(&typed) {
+                prop_assert!(!name.as_str().chars().any(char::is_control));
+                prop_assert!((1..=200).contains(&name.as_str().chars().count()));
+                prop_assert_eq!(DisplayName::parse(name.as_str()), Ok(name.clone()));
+            }
         }
     }
 }

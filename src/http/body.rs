@@ -51,13 +51,13 @@ impl Body {
         if is_json { parse(&bytes) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
     }
 
-    /// The same, where no body at all stands for the default.
+    /// The same, where no body at all, or `null`, stands for the default.
     pub async fn json_or_default<T: DeserializeOwned + Default>(self) -> Result<T, Problem> {
         let (is_json, is_typed) = (self.is_json, self.is_typed);
         let bytes = self.receive().await?;
         match (is_json, bytes.is_empty()) {
             (true, true) => Ok(T::default()),
-            (true, false) => parse(&bytes),
+            (true, false) => parse::<Option<T>>(&bytes).map(Option::unwrap_or_default),
             (false, true) if !is_typed => Ok(T::default()),
             (false, _) => Err(Problem::new(Code::UnsupportedMediaType)),
         }

@@ -50,3 +50,30 @@ pub fn read_cursor(cursor: &str) -> Result<(DateTime<Utc>, Uuid), Problem> {
     };
     read().ok_or_else(|| Problem::new(Code::InvalidParameter).detail("this is no cursor of ours"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_leads_back_to_where_the_page_ended(micros in 0i64..4_000_000_000_000_000, id in any::<u128>()) {
+            let (at, id) = (DateTime::from_timestamp_micros(micros).unwrap(), Uuid::from_u128(id));
+            let cursor = write_cursor(at, id);
+            prop_assert_eq!(read_cursor(&cursor).unwrap(), (at, id));
+            prop_assert!(read_cursor(&cursor[1..]).is_err());
+            let longer = cursor + "A";
+            prop_assert!(read_cursor(&longer).is_err());
+        }
+
+        #[test]
+        fn what_is_no_cursor_is_refused(text in "\\PC{0,60}") {
+            // Whatever is taken can be asked of both databases.
+            if let Ok((at, id)) = read_cursor(&text) {
+                prop_assert!(is_storable(&at));
+                prop_assert_eq!(write_cursor(at, id), text);
+            }
+        }
+    }
+}

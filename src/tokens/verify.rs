@@ -138,6 +138,7 @@ mod tests {
     use crate::domain::{KeyPolicy, KeySet, SigningKey};
     use crate::keys::{KeyPlan, Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
     use crate::tokens::{Audience, Forgery, Halves, forge, issue};
+    use proptest::prelude::*;
     use serde_json::{Value, json};
     use uuid::Uuid;
 
@@ -419,6 +420,79 @@ mod tests {
         ];
         for token in hostile {
             assert!(verify(&token, &ring, &EXPECTED, at(NOW)).is_err(), "{}", &token[..token.len().min(80)]);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn nothing_makes_the_verifier_panic_or_accept(text in "\\PC{0,300}", parts in proptest::collection::vec("[A-Za-z0-9_-]{0,60}", 0..6)) {
+            let (ring, ..) = shared();
+            prop_assert!(verify(&text, ring, &EXPECTED, at(NOW)).is_err());
+            prop_assert!(verify(&parts.join("."), ring, &EXPECTED, at(NOW)).is_err());
+        }
+
+        #[test]
+        fn only_the_very_text_we_issued_is_accepted(place in any::<prop::sample::Index>(), to in "[A-Za-z0-9_.=+/ -]", cut in any::<prop::sample::Index>()) {
+            let (ring, current) = shared();
+            let good = issue(&signer(current), &claims()).unwrap().expose().to_owned();
+            prop_assert!(verify(&good, ring, &EXPECTED, at(NOW)).is_ok());
+            let place = place.index(good.len());
+            let mut altered = good.clone();
+            altered.replace_range(place..=place, &to);
+            if altered != good {
+                prop_assert!(verify(&altered, ring, &EXPECTED, at(NOW)).is_err(), "{altered}");
+            }
+            prop_assert!(verify(&good[..cut.index(good.len())], ring, &EXPECTED, at(NOW)).is_err());
+        }
+
+        /// Headers and claims of any shape, under a signature of ours: what is not what we issue is not accepted.
+        #[test]
+        fn members_of_any_shape_are_refused_though_signed(name in "[a-z_]{1,8}", shape in 0usize..7, deep in 1usize..60) {
+            let (ring, current) = shared();
+            let value = match shape {
+                0 => Value::Null,
+                1 => json!(true),
+                2 => json!(1.5e300),
+                3 => json!({ "a": [1, { "b": null }] }),
+                4 => json!(["", -1]),
+                5 => json!("\u{0}\u{1b}[31m"),
+                _ => (0..deep).fold(json!(0), |inner, _| json!([inner])),
+            };
+            let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": current.kid.as_str(), name.clone(): value.clone() });
+            let good = serde_json::to_string(&claims()).unwrap();
+            prop_assert!(verify(&sign(&signer(current), &header.to_string(), &good), ring, &EXPECTED, at(NOW)).is_err());
+            let header = json!({ "alg": "RS256", "typ": "at+jwt", "kid": current.kid.as_str() }).to_string();
+            let payload = json!({ "iss": value.clone(), "sub": value.clone(), "aud": value.clone(), "exp": value.clone(), name: value });
+            prop_assert!(verify(&sign(&signer(current), &header, &payload.to_string()), ring, &EXPECTED, at(NOW)).is_err());
+        }
+    }
+
+    /// Keys take long to make.
+    fn shared() -> (&'static Keyring, &'static MintedKey) {
+        static SHARED: std::sync::OnceLock<(Keyring, MintedKey)> = std::sync::OnceLock::new();
+        let (ring, current) = SHARED.get_or_init(|| {
+            let (ring, current, _) = keyring();
+            (ring, current)
+        });
+        (ring, current)
+    }
+
+    /// What cannot be ours is turned away before it is decoded, however large or deep it is.
+    #[test]
+    fn a_bomb_of_a_token_is_turned_away_for_its_length() {
+        let (ring, current) = shared();
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let header = format!(r#"{{"alg":"RS256","typ":"at+jwt","kid":"{}"}}"#, current.kid);
+        for bomb in [
+            "A".repeat(4 << 20),
+            format!("{0}.{0}.{0}", "A".repeat(1 << 20)),
+            sign(&signer(current), &header, &deep),
+            ".".repeat(1 << 20),
+        ] {
+            assert!(bomb.len() > MAX_LENGTH);
+            assert_eq!(verify(&bomb, ring, &EXPECTED, at(NOW)), Err(TokenError::Malformed));
         }
     }
 }

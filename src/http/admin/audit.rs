@@ -12,6 +12,7 @@ use crate::flows::read_audit;
 use crate::views::AuditView;
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     /// Only this event, such as `key_revoked`.

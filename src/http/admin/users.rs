@@ -13,6 +13,7 @@ use crate::flows::{self, CreateUser, UserChange};
 use crate::views::UserView;
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
     /// Where the last page ended; from its answer.
