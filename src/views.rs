@@ -233,6 +233,21 @@ impl ImpactView {
     }
 }
 
+/// What a fence ended, or, for a dry run, what it would end.
+#[derive(Clone, Debug, Serialize)]
+pub struct FenceView {
+    pub dry_run: bool,
+    pub sessions: i64,
+    /// Access tokens that were not expired, as far as the nodes had told.
+    pub valid_tokens: i64,
+    pub last_expires_at: Option<DateTime<Utc>>,
+    /// The kids of the keys that are gone.
+    pub revoked: Vec<String>,
+    /// Made when it is done.
+    pub current: Option<KeyView>,
+    pub next: Option<KeyView>,
+}
+
 /// The keys as a revocation left them, or, for a dry run, as it would leave them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RevocationView {

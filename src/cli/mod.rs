@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
 mod config;
+mod fence;
 mod healthcheck;
 mod keys;
 mod migrate;
@@ -48,6 +49,8 @@ enum Command {
     /// Look at signing keys; rotate, revoke, import and export them; change the master key.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Make every earlier token and session dead: after a backup was restored, or a theft of unknown extent.
+    Fence(fence::FenceArgs),
     /// Make and manage accounts.
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -107,6 +110,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => migrate::run(&settings()?).await,
         Command::Keys(command) => keys::run(command, settings, output).await,
         Command::Users(command) => users::run(command, settings()?, output).await,
+        Command::Fence(args) => fence::run(args, settings()?, output).await,
         Command::Config(command) => config::run(&command, config.as_deref()),
         Command::Probe(args) => probe::run(args, settings()?, output).await,
         Command::Healthcheck => healthcheck::run(&settings()?).await,

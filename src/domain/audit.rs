@@ -97,6 +97,8 @@ events! {
     KeysRotationForced "keys_rotation_forced",
     /// A key was taken out at once.
     KeyRevoked "key_revoked",
+    /// All keys were revoked and all sessions ended.
+    Fenced "fenced",
     /// A key made elsewhere was taken in.
     KeyImported "key_imported",
     /// A waiting key was taken back before it signed anything.
@@ -145,6 +147,7 @@ impl AuditEvent {
             self,
             Self::KeysRotationForced
                 | Self::KeyRevoked
+                | Self::Fenced
                 | Self::KeyMended
                 | Self::RefreshReuse
                 | Self::RefreshAhead

@@ -230,6 +230,19 @@ pub async fn revoke_of_user(
     )?)
 }
 
+/// Ends up to `limit` sessions begun at `begun` or before. Returns how many.
+pub async fn revoke_begun_by(conn: &mut Conn, begun: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "UPDATE sessions SET revoked_at = $1 WHERE id IN (
+                 SELECT id FROM sessions WHERE revoked_at IS NULL AND created_at <= $1 LIMIT $2)",
+        )
+        .bind(begun)
+        .bind(limit)
+    )?)
+}
+
 /// How many sessions go on.
 pub async fn count_live(
     conn: &mut Conn,

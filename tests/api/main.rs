@@ -11,6 +11,7 @@ mod auth;
 mod bodies;
 mod cli;
 mod damage;
+mod fence;
 mod house;
 mod key_import;
 mod master_keys;

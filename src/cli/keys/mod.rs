@@ -62,7 +62,7 @@ pub async fn run(
     }
 }
 
-fn parse_reason(typed: &str) -> Result<Reason, Failure> {
+pub(super) fn parse_reason(typed: &str) -> Result<Reason, Failure> {
     Reason::parse(typed).map_err(|error| Failure::Usage(format!("--reason: {error}")))
 }
 

@@ -1,0 +1,54 @@
+use clap::Args;
+
+use super::keys::parse_reason;
+use super::{Failure, Output, failed, open, print_json};
+use crate::domain::Origin;
+use crate::flows::{Fence, fence};
+use crate::settings::Settings;
+use crate::views::{FenceView, rfc3339};
+
+#[derive(Args)]
+pub struct FenceArgs {
+    /// Why; kept in the audit table.
+    #[arg(long)]
+    reason: String,
+    /// Only tell what it would cost.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub async fn run(args: FenceArgs, settings: Settings, output: Output) -> Result<(), Failure> {
+    let app = open(settings).await?;
+    let reason = parse_reason(&args.reason)?;
+    let wish = Fence { reason, dry_run: args.dry_run, origin: Origin::operator() };
+    let view = fence(&app, wish).await.map_err(failed)?;
+    if output == Output::Json {
+        return print_json(&view);
+    }
+    tell(&view);
+    Ok(())
+}
+
+fn tell(view: &FenceView) {
+    let (did, keys) = match view.dry_run {
+        true => ("Nothing was changed. It would end", "It would revoke"),
+        false => ("Ended", "Revoked"),
+    };
+    println!("{did} {} sessions: everybody logs in again.", view.sessions);
+    println!("{keys} {} keys: {}.", view.revoked.len(), view.revoked.join(", "));
+    match (view.valid_tokens, view.last_expires_at) {
+        (0, _) | (_, None) => println!("No access token is known to be valid."),
+        (tokens, Some(last)) => println!(
+            "Access tokens that are not expired: {tokens}. Services accept them until they fetch the key set anew, and at the \
+             latest until {}.",
+            rfc3339(last)
+        ),
+    }
+    if let (Some(current), Some(next)) = (&view.current, &view.next) {
+        println!("Signs now: {}. Next: {}.", current.kid, next.kid);
+    }
+    println!(
+        "\nIf the database was restored: accounts, passwords, roles and disabled users are as they were in the backup. \
+         What was changed since must be changed again."
+    );
+}
