@@ -101,6 +101,8 @@ pub struct DatabaseSettings {
     pub url: SecretString,
     pub pool_size: u32,
     pub acquire_timeout: Duration,
+    /// Whether a pooler stands before Postgres that lends a connection for one transaction at a time.
+    pub pooler: bool,
 }
 
 #[derive(Debug)]

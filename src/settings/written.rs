@@ -85,6 +85,7 @@ struct WrittenDatabase {
     url_file: String,
     pool_size: u32,
     acquire_timeout: Span,
+    pooler: bool,
 }
 
 #[derive(Deserialize)]
@@ -396,7 +397,7 @@ impl WrittenDatabase {
             return Err(SettingsError::new("database.pool_size", "must be between 2 and 1000"));
         }
         let acquire_timeout = self.acquire_timeout.within("database.acquire_timeout", SECOND / 10, MINUTE)?;
-        Ok(DatabaseSettings { url, pool_size: self.pool_size, acquire_timeout })
+        Ok(DatabaseSettings { url, pool_size: self.pool_size, acquire_timeout, pooler: self.pooler })
     }
 }
 

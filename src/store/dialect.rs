@@ -14,9 +14,10 @@ const KEYS_CHANNEL: &str = "chancery_keys";
 /// Makes every other change of the signing keys wait until this transaction ends.
 pub async fn lock_signing_keys(tx: &mut Tx) -> Result<(), StoreError> {
     // Whoever holds it may have vanished with its host; nobody waits for that, and the server ends what says nothing more.
-    if let Backend::Postgres(conn) = tx.backend() {
-        sqlx::query("SET LOCAL lock_timeout = '4s'").execute(&mut *conn).await?;
-        sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'").execute(conn).await?;
+    for limit in ["SET LOCAL lock_timeout = '4s'", "SET LOCAL idle_in_transaction_session_timeout = '30s'"] {
+        if let Backend::Postgres(conn) = tx.backend() {
+            sqlx::query(limit).execute(conn).await?;
+        }
     }
     lock(tx, SIGNING_KEYS_LOCK).await
 }
@@ -66,15 +67,16 @@ pub async fn database_clock(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, St
 pub struct KeysListener(PgListener);
 
 impl KeysListener {
-    /// `None` on a database that has no notifications.
+    /// `None` where there are no notifications.
     pub async fn open(db: &Db) -> Result<Option<Self>, StoreError> {
         match db {
-            Db::Postgres(pool) => {
+            // What was said on one server connection is heard on none of ours.
+            Db::Postgres { pooler: true, .. } | Db::Sqlite { .. } => Ok(None),
+            Db::Postgres { pool, .. } => {
                 let mut listener = PgListener::connect_with(pool).await?;
                 listener.listen(KEYS_CHANNEL).await?;
                 Ok(Some(Self(listener)))
             }
-            Db::Sqlite { .. } => Ok(None),
         }
     }
 

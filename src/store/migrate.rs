@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Executor, SqlSafeStr};
 
 use super::dialect::lock_schema;
 use super::{Backend, Conn, Db, StoreError, on};
@@ -72,7 +72,18 @@ pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
     lock_schema(&mut tx).await?;
     let before = applied(&mut tx).await?;
     match tx.backend() {
-        Backend::Postgres(conn) => migrator(|twin| twin.postgres).run_direct(None, conn, false).await?,
+        Backend::Postgres(conn) => {
+            let (conn, pooler) = conn.into_driver();
+            // The migrator names its statements. Behind a pooler others may have left the same names on this server connection,
+            // and must not find ours.
+            if pooler {
+                conn.execute("DEALLOCATE ALL").await.map_err(StoreError::from)?;
+            }
+            migrator(|twin| twin.postgres).run_direct(None, &mut *conn, false).await?;
+            if pooler {
+                conn.execute("DEALLOCATE ALL").await.map_err(StoreError::from)?;
+            }
+        }
         Backend::Sqlite(conn) => migrator(|twin| twin.sqlite).run_direct(None, conn, false).await?,
     }
     tx.commit().await?;

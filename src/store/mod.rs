@@ -7,6 +7,7 @@
 mod dialect;
 mod error;
 mod migrate;
+mod pooler;
 mod row;
 
 pub mod audit;
@@ -21,6 +22,8 @@ pub mod users;
 
 pub use dialect::{KeysListener, announce_keys, database_clock, lock_signing_keys};
 pub use error::{ConnectError, StoreError};
+use pooler::{Manner, Pg};
+
 pub use migrate::{MigrationError, is_migrated, migrate, signing_keys_exist};
 
 use std::fs::OpenOptions;
@@ -66,6 +69,8 @@ pub struct DatabaseOptions<'a> {
     pub pool_size: u32,
     /// How long a request may wait for a connection before it is told the database is away.
     pub acquire_timeout: Duration,
+    /// Whether a pooler stands before Postgres that lends a connection for one transaction at a time.
+    pub pooler: bool,
     /// Make an SQLite file that is not there. Postgres databases are made by their owners.
     pub create: bool,
 }
@@ -73,13 +78,14 @@ pub struct DatabaseOptions<'a> {
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub enum Db {
-    Postgres(PgPool),
+    Postgres {
+        pool: PgPool,
+        /// See `pooler.rs`.
+        pooler: bool,
+    },
     /// SQLite has one writer at a time. One connection writes, so writers queue in order instead of polling a lock;
     /// readers never wait for it.
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-    },
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
 }
 
 impl Db {
@@ -106,16 +112,19 @@ impl Db {
         let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&connect)).await;
         let first = first.map_err(|_| ConnectError::NoAnswer)?.map_err(ConnectError::Unreachable)?;
         first.close().await.map_err(ConnectError::Unreachable)?;
-        Ok(Self::Postgres(pool))
+        Ok(Self::Postgres { pool, pooler: options.pooler })
     }
 
     /// A Postgres that is away for the moment: connected to when it is needed and there again.
     pub fn connect_later(options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
-        Ok(Self::Postgres(Self::pool(options)?))
+        Ok(Self::Postgres { pool: Self::pool(options)?, pooler: options.pooler })
     }
 
     fn pool(options: &DatabaseOptions<'_>) -> Result<PgPool, ConnectError> {
-        let connect = PgConnectOptions::from_str(options.url).map_err(ConnectError::BadUrl)?;
+        let mut connect = PgConnectOptions::from_str(options.url).map_err(ConnectError::BadUrl)?;
+        if options.pooler {
+            connect = connect.statement_cache_capacity(0);
+        }
         let pool = PoolOptions::<Postgres>::new()
             .max_connections(options.pool_size)
             .acquire_timeout(options.acquire_timeout);
@@ -154,28 +163,38 @@ impl Db {
 
     /// A connection for single statements that only read.
     pub async fn read(&self) -> Result<Conn, StoreError> {
-        Ok(match self {
-            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?)),
+        match self {
+            Self::Postgres { .. } => self.lend().await,
             Self::Sqlite { readers, .. } => {
-                Conn(Link::Lite(readers.acquire().await.map_err(StoreError::Unavailable)?))
+                Ok(Conn(Link::Lite(readers.acquire().await.map_err(StoreError::Unavailable)?)))
             }
-        })
+        }
     }
 
     /// A connection for one statement that writes and is its own transaction.
     pub async fn write(&self) -> Result<Conn, StoreError> {
-        Ok(match self {
-            Self::Postgres(pool) => Conn(Link::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?)),
-            Self::Sqlite { writer, .. } => {
-                Conn(Link::Lite(writer.acquire().await.map_err(StoreError::Unavailable)?))
+        self.lend().await
+    }
+
+    async fn lend(&self) -> Result<Conn, StoreError> {
+        Ok(Conn(match self {
+            Self::Postgres { pool, pooler } => {
+                let manner = if *pooler { Manner::Alone } else { Manner::Direct };
+                Link::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?, manner)
             }
-        })
+            Self::Sqlite { writer, .. } => {
+                Link::Lite(writer.acquire().await.map_err(StoreError::Unavailable)?)
+            }
+        }))
     }
 
     /// A write transaction. Dropped without [`Tx::commit`] it changes nothing.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let conn = match self {
-            Self::Postgres(pool) => Conn(Link::PgTx(pool.begin().await.map_err(StoreError::Unavailable)?)),
+            Self::Postgres { pool, pooler } => {
+                let manner = if *pooler { Manner::InTransaction } else { Manner::Direct };
+                Conn(Link::PgTx(pool.begin().await.map_err(StoreError::Unavailable)?, manner))
+            }
             // A transaction that first reads and then writes would fail when another process wrote in between.
             Self::Sqlite { writer, .. } => Conn(Link::LiteTx(
                 writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::Unavailable)?,
@@ -194,7 +213,7 @@ impl Db {
     /// Connections open, and those of them idle.
     pub fn pool_usage(&self) -> (u32, usize) {
         match self {
-            Self::Postgres(pool) => (pool.size(), pool.num_idle()),
+            Self::Postgres { pool, .. } => (pool.size(), pool.num_idle()),
             Self::Sqlite { writer, readers } => {
                 (writer.size() + readers.size(), writer.num_idle() + readers.num_idle())
             }
@@ -208,7 +227,7 @@ impl Db {
     /// `postgres` or `sqlite`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Postgres(_) => "postgres",
+            Self::Postgres { .. } => "postgres",
             Self::Sqlite { .. } => "sqlite",
         }
     }
@@ -216,7 +235,7 @@ impl Db {
     /// Gives all connections back.
     pub async fn close(&self) {
         match self {
-            Self::Postgres(pool) => pool.close().await,
+            Self::Postgres { pool, .. } => pool.close().await,
             Self::Sqlite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
@@ -238,23 +257,23 @@ fn create_private(path: &Path) -> io::Result<()> {
 pub struct Conn(Link);
 
 enum Link {
-    Pg(PoolConnection<Postgres>),
-    PgTx(Transaction<'static, Postgres>),
+    Pg(PoolConnection<Postgres>, Manner),
+    PgTx(Transaction<'static, Postgres>, Manner),
     Lite(PoolConnection<Sqlite>),
     LiteTx(Transaction<'static, Sqlite>),
 }
 
 /// The driver's own connection, for [`on!`].
 pub(crate) enum Backend<'c> {
-    Postgres(&'c mut PgConnection),
+    Postgres(Pg<'c>),
     Sqlite(&'c mut SqliteConnection),
 }
 
 impl Conn {
     pub(crate) fn backend(&mut self) -> Backend<'_> {
         match &mut self.0 {
-            Link::Pg(conn) => Backend::Postgres(conn),
-            Link::PgTx(tx) => Backend::Postgres(tx),
+            Link::Pg(conn, manner) => Backend::Postgres(Pg::new(conn, *manner)),
+            Link::PgTx(tx, manner) => Backend::Postgres(Pg::new(tx, *manner)),
             Link::Lite(conn) => Backend::Sqlite(conn),
             Link::LiteTx(tx) => Backend::Sqlite(tx),
         }
@@ -272,9 +291,9 @@ impl Tx {
     /// Makes it so. After `Ok` the change survives a crash of any process.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self.conn.0 {
-            Link::PgTx(tx) => tx.commit().await?,
+            Link::PgTx(tx, _) => tx.commit().await?,
             Link::LiteTx(tx) => tx.commit().await?,
-            Link::Pg(_) | Link::Lite(_) => {}
+            Link::Pg(..) | Link::Lite(_) => {}
         }
         self.events.iter().for_each(audit::Happened::log);
         Ok(())
