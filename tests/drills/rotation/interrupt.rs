@@ -154,7 +154,7 @@ async fn disturb(
     let mut after_restart = Vec::new();
     for _ in 0..restarts {
         in_the_middle_of_a_rotation(cluster, field, &mut chance).await?;
-        postgres.restart().await?;
+        postgres.restart("fast").await?;
         let works =
             works_again(field, &mut probe).await.map_err(|failure| failure.during("after a restart"))?;
         after_restart.push(works.as_millis());

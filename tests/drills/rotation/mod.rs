@@ -5,7 +5,7 @@ mod interrupt;
 mod kill;
 mod race;
 mod restore;
-mod skew;
+pub mod skew;
 mod verify;
 
 use super::Drill;

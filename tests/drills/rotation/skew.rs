@@ -43,7 +43,7 @@ pub async fn skew(brief: &Brief) -> Outcome<String> {
 }
 
 /// The library that `faketime` would load. It is loaded directly, for `faketime` would stand between us and the node.
-fn faketime() -> Outcome<String> {
+pub fn faketime() -> Outcome<String> {
     let asked = Command::new("faketime").args(["-m", "-f", "+0s", "printenv", "LD_PRELOAD"]).output();
     let asked =
         asked.map_err(|error| Failure::new(format!("faketime: {error}; `make drills` installs it")))?;

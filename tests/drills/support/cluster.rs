@@ -11,7 +11,7 @@ use super::{Api, Brief, Database, Failure, Node, Outcome, Program, ensure};
 pub const ISSUER: &str = "https://auth.drill.test";
 pub const AUDIENCE: &str = "chancery";
 pub const PASSWORD: &str = "a password for drills only";
-const ADMIN: &str = "admin@drill.test";
+pub const ADMIN: &str = "admin@drill.test";
 /// A master key as `id:base64`. Nothing outside of a drill's throwaway database is sealed with it.
 pub const MASTER_KEY: &str = "drill:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 

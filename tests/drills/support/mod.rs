@@ -2,16 +2,20 @@
 
 pub mod api;
 pub mod chance;
+pub mod checker;
 pub mod cluster;
 pub mod failure;
 pub mod forge;
 pub mod history;
 pub mod invariants;
 pub mod issuing;
+pub mod journal;
+pub mod load;
 pub mod node;
 pub mod postgres;
 pub mod story;
 pub mod verifier;
+pub mod wire;
 
 pub use api::{Answer, Api};
 pub use chance::Chance;

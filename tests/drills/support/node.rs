@@ -133,6 +133,18 @@ impl Running {
         Ok(self.child.try_wait()?)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Memory that is in use, in kB.
+    pub fn resident(&self) -> Outcome<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kilobytes.ok_or_else(|| Failure::new("a process without VmRSS"))
+    }
+
     /// kill -9.
     pub fn kill(mut self) -> Outcome {
         self.child.kill()?;
@@ -177,7 +189,7 @@ impl Node {
 
     /// Asks it to stop, and waits until it has.
     pub async fn stop(mut self) -> Outcome {
-        signal("-TERM", &[self.running.child.id()])?;
+        signal("-TERM", &[self.running.pid()])?;
         let status = self.running.end(Duration::from_secs(20)).await?;
         match status.success() {
             true => Ok(()),

@@ -44,6 +44,11 @@ impl Database {
         }
     }
 
+    /// A connection past the server, to hold locks with.
+    pub async fn intruder(&self) -> Outcome<PgConnection> {
+        Ok(PgConnection::connect(&self.url()).await?)
+    }
+
     /// One number, read past the server.
     pub async fn number(&self, sql: String) -> Outcome<i64> {
         let sql = sqlx::AssertSqlSafe(sql);
@@ -147,10 +152,10 @@ impl Postgres {
         Ok(Database::Postgres(url.into()))
     }
 
-    /// Stops the server at once, breaking all connections, and starts it again.
-    pub async fn restart(&self) -> Outcome {
+    /// Stops the server at once, breaking all connections, and starts it again. `immediate` is a crash: it recovers from its log.
+    pub async fn restart(&self, mode: &str) -> Outcome {
         let mut restart = Command::new(&self.control);
-        restart.args(["restart", "--mode=fast", "--silent"]);
+        restart.args(["restart", &format!("--mode={mode}"), "--silent"]);
         // The new server keeps what it is given; a pipe to us would never be closed.
         restart.stderr(Stdio::null());
         finish("pg_ctl", restart).await
@@ -203,6 +208,13 @@ impl Postgres {
         let mut dump = Command::new(self.program("pg_dump"));
         dump.args(["--clean", "--if-exists", "--file"]).arg(to).arg(database.url()).stderr(Stdio::piped());
         finish("pg_dump", dump).await
+    }
+
+    /// What the server wrote into its own logs.
+    pub fn logs(&self) -> Vec<u8> {
+        let folder = self.data.parent().unwrap_or(&self.data);
+        let read = |name: &str| fs::read(folder.join(name)).unwrap_or_default();
+        [read("log"), read("restarted.log")].concat()
     }
 
     /// Puts a dump back, in one transaction, whoever is connected.
