@@ -18,7 +18,7 @@ pub async fn clocks(brief: &Brief) -> Outcome<String> {
     let library = faketime()?;
     let database = Postgres::from_environment()?.create_database().await?;
     let rounds = brief.pick(4, 1);
-    let odd = async |cluster: &crate::support::Cluster| {
+    let odd = async |cluster: &mut crate::support::Cluster| {
         let file = cluster.folder().join("clock");
         set(&file, 0)?;
         let program = cluster
@@ -73,7 +73,10 @@ async fn jump(field: &mut Field, rounds: usize) -> Outcome<String> {
     let log = field.cluster.nodes[ODD].running.log()?;
     ensure!(log.contains("\"clock_offset\""), "the node's log does not say that its clock was off");
     field.load.adopt(person);
-    Ok(format!("{} jumps; {given} tokens given through them, their times at most {furthest} ms off", rounds * 3))
+    Ok(format!(
+        "{} jumps; {given} tokens given through them, their times at most {furthest} ms off",
+        rounds * 3
+    ))
 }
 
 fn off_by(access: &Access, asked_at: i64) -> i64 {

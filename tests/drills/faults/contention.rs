@@ -26,12 +26,8 @@ pub async fn contention(brief: &Brief) -> Outcome<String> {
 
 async fn crowd(field: &mut Field, rounds: usize) -> Outcome<String> {
     let mut person = field.person("crowd", 1).await?;
-    let mut admin = Person {
-        email: ADMIN.into(),
-        id: String::new(),
-        password: PASSWORD.into(),
-        sessions: Vec::new(),
-    };
+    let mut admin =
+        Person { email: ADMIN.into(), id: String::new(), password: PASSWORD.into(), sessions: Vec::new() };
     let mut client = field.load.client("crowd");
     let (mut logins, mut refreshes, mut turned_away) = (0, 0, 0);
     for round in 0..rounds {
@@ -78,12 +74,7 @@ async fn at_once(field: &Field, person: &Person, admin: &Person, asks: Vec<Ask>)
     heard
 }
 
-async fn change_at_once(
-    field: &Field,
-    client: &mut Client,
-    person: &mut Person,
-    admin: &Person,
-) -> Outcome {
+async fn change_at_once(field: &Field, client: &mut Client, person: &mut Person, admin: &Person) -> Outcome {
     let wishes: Vec<(usize, Arc<str>)> =
         (0..CHANGES.min(person.sessions.len())).map(|at| (at, new_password())).collect();
     let ask = |(at, new): &(usize, Arc<str>)| Ask::ChangePassword {
@@ -95,7 +86,12 @@ async fn change_at_once(
     let done: Vec<&(usize, Arc<str>)> =
         wishes.iter().zip(&heard).filter(|(_, heard)| heard.status == 204).map(|(wish, _)| wish).collect();
     let told: Vec<u16> = heard.iter().map(|heard| heard.status).collect();
-    ensure!(done.len() == 1, "of {} changes by one password, {} were done: {told:?}", wishes.len(), done.len());
+    ensure!(
+        done.len() == 1,
+        "of {} changes by one password, {} were done: {told:?}",
+        wishes.len(),
+        done.len()
+    );
     let (kept, new) = done[0].clone();
     person.password = new;
     let kept = person.sessions.swap_remove(kept);

@@ -22,7 +22,9 @@ type Control = (u8, &'static str, fn(&mut Tale));
 
 const CONTROLS: &[Control] = &[
     (1, "a good refresh token was refused", |tale| tale.refresh(9000, 3, 401)),
-    (1, "a session was gone at the end", |tale| tale.pages.entries.retain(|entry| entry.asked_at < 20_000 || !is_refresh(entry))),
+    (1, "a session was gone at the end", |tale| {
+        tale.pages.entries.retain(|entry| entry.asked_at < 20_000 || !is_refresh(entry))
+    }),
     (1, "an account was gone at the end", |tale| tale.at_the_end().reply = answered(401, None)),
     (1, "the access token of a living session was refused", |tale| tale.look(4000, 401)),
     (2, "a token had two successors", |tale| {
@@ -56,7 +58,8 @@ const CONTROLS: &[Control] = &[
     (6, "a 500", |tale| tale.look(4000, 500)),
     (6, "503 in fair weather", |tale| tale.look(4000, 503)),
     (6, "503 long after the fault", |tale| {
-        let window = Window { what: "a fault".into(), from: 0, until: 500, refuses: Nodes::All, loses: Nodes::None };
+        let window =
+            Window { what: "a fault".into(), from: 0, until: 500, refuses: Nodes::All, loses: Nodes::None };
         tale.pages.windows.push(window);
         tale.look(4000, 503);
     }),
@@ -83,15 +86,26 @@ const PASSWORD: &str = "the password of the tale";
 
 pub async fn controls(_: &Brief) -> Outcome<String> {
     let told = Tale::new().findings();
-    ensure!(told.broken().is_empty(), "in a journal where all is well it finds {:?}", told.verdict().err().map(|why| why.to_string()));
+    ensure!(
+        told.broken().is_empty(),
+        "in a journal where all is well it finds {:?}",
+        told.verdict().err().map(|why| why.to_string())
+    );
     for (invariant, what, spoil) in CONTROLS {
         let mut tale = Tale::new();
         spoil(&mut tale);
         let found = tale.findings();
         let said = found.verdict().err().map(|why| why.to_string()).unwrap_or_default();
-        ensure!(found.broken() == [*invariant], "{what}: it should find {invariant}, and finds {:?}{said}", found.broken());
+        ensure!(
+            found.broken() == [*invariant],
+            "{what}: it should find {invariant}, and finds {:?}{said}",
+            found.broken()
+        );
     }
-    Ok(format!("{} journals with one thing wrong, each found; nothing found in the one without", CONTROLS.len()))
+    Ok(format!(
+        "{} journals with one thing wrong, each found; nothing found in the one without",
+        CONTROLS.len()
+    ))
 }
 
 /// A small true story: one user with one session that goes on, and one that was logged out.
@@ -120,7 +134,8 @@ impl Tale {
         let (signer, sid) = (Signer::new(include_bytes!("../../api/support/rsa-1.der")), Uuid::from_u128(1));
         let dead = signer.gave(Uuid::from_u128(2), 1);
         let pages = Pages { after_from: 20_000, key_set_took: vec![2000; 200], ..Pages::default() };
-        let places = vec![Searched { name: "a log".to_owned(), bytes: b"nothing to see here, all is well".to_vec() }];
+        let places =
+            vec![Searched { name: "a log".to_owned(), bytes: b"nothing to see here, all is well".to_vec() }];
         let mut tale = Self { pages, places, sid, dead, signer };
         let password: Arc<str> = PASSWORD.into();
         let login = || Ask::LogIn { password: Arc::clone(&password) };
@@ -223,12 +238,22 @@ impl Signer {
     fn gave(&self, sid: Uuid, generation: i64) -> Gave {
         let encode = |value: Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let header = encode(json!({ "alg": "RS256", "typ": "at+jwt", "kid": KID }));
-        let claims = json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": "tale", "sid": sid, "nbf": 0, "exp": LIFE_S });
+        let claims =
+            json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": "tale", "sid": sid, "nbf": 0, "exp": LIFE_S });
         let signed = format!("{header}.{}", encode(claims));
         let signature = URL_SAFE_NO_PAD.encode(self.signer.sign(signed.as_bytes()).expect("a signature"));
         Gave {
-            access: Access { text: format!("{signed}.{signature}").into(), sid, kid: KID.to_owned(), exp: LIFE_S },
-            refresh: Refresh { text: format!("crt_of_the_tale_{sid}_{generation:04}").into(), sid, generation },
+            access: Access {
+                text: format!("{signed}.{signature}").into(),
+                sid,
+                kid: KID.to_owned(),
+                exp: LIFE_S,
+            },
+            refresh: Refresh {
+                text: format!("crt_of_the_tale_{sid}_{generation:04}").into(),
+                sid,
+                generation,
+            },
         }
     }
 }

@@ -54,7 +54,15 @@ impl<'a> Bench<'a> {
     async fn new(field: &'a mut Field, brief: &Brief) -> Outcome<Self> {
         let person = field.person("crash", VOLLEY).await?;
         let chance = brief.chance("crash");
-        Ok(Self { field, chance, person: Some(person), ready: Vec::new(), cut_off: 0, answered: 0, checked: 0 })
+        Ok(Self {
+            field,
+            chance,
+            person: Some(person),
+            ready: Vec::new(),
+            cut_off: 0,
+            answered: 0,
+            checked: 0,
+        })
     }
 
     async fn rounds(&mut self, rounds: usize) -> Outcome<String> {
@@ -122,11 +130,11 @@ impl<'a> Bench<'a> {
 fn shots(person: &Person, volley: Volley) -> Vec<Ask> {
     let held = person.sessions.iter().take(VOLLEY);
     match volley {
-        Volley::LogIns => (0..VOLLEY).map(|_| Ask::LogIn { password: Arc::clone(&person.password) }).collect(),
-        Volley::Refreshes => held.map(|held| Ask::Refresh(held.refresh.clone())).collect(),
-        Volley::LogOuts => {
-            held.map(|held| Ask::LogOut { access: held.access.clone(), all: false }).collect()
+        Volley::LogIns => {
+            (0..VOLLEY).map(|_| Ask::LogIn { password: Arc::clone(&person.password) }).collect()
         }
+        Volley::Refreshes => held.map(|held| Ask::Refresh(held.refresh.clone())).collect(),
+        Volley::LogOuts => held.map(|held| Ask::LogOut { access: held.access.clone(), all: false }).collect(),
     }
 }
 

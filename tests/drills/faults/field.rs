@@ -39,17 +39,17 @@ pub async fn under_load(
     under_load_of(brief, nodes, database, async |_| Ok(None), disturb).await
 }
 
-/// The same, with a program of its own for the last node.
+/// The same, where the nodes need more settings, or the last of them a program of its own.
 pub async fn under_load_of(
     brief: &Brief,
     nodes: usize,
     database: impl FnOnce(&Path) -> Database,
-    odd: impl AsyncFnOnce(&Cluster) -> Outcome<Option<Program>>,
+    odd: impl AsyncFnOnce(&mut Cluster) -> Outcome<Option<Program>>,
     disturb: impl AsyncFnOnce(&mut Field) -> Outcome<String>,
 ) -> Outcome<String> {
     let mut cluster = Cluster::prepare(brief, database)?;
     configure(&mut cluster);
-    match odd(&cluster).await? {
+    match odd(&mut cluster).await? {
         Some(program) => {
             cluster.start(nodes - 1).await?;
             cluster.start_one(&format!("node{}", nodes - 1), &program).await?;
@@ -107,7 +107,8 @@ impl Field {
     pub async fn person(&mut self, name: &str, sessions: usize) -> Outcome<Person> {
         let mut client = self.load.client(name);
         let missing = || Failure::new(format!("{name} could not come in"));
-        let mut person = Person::arrive(&mut client, format!("{name}@drill.test")).await.ok_or_else(missing)?;
+        let mut person =
+            Person::arrive(&mut client, format!("{name}@drill.test")).await.ok_or_else(missing)?;
         for _ in 1..sessions {
             person.log_in(&mut client).await.ok_or_else(missing)?;
         }
@@ -134,7 +135,11 @@ impl Field {
     async fn close(self, told: String) -> Outcome<String> {
         tokio::time::sleep(QUIET).await;
         let Self { mut cluster, load, journal, warm, nodes } = self;
-        ensure!(cluster.nodes.len() == nodes, "{} of {nodes} nodes are there at the end", cluster.nodes.len());
+        ensure!(
+            cluster.nodes.len() == nodes,
+            "{} of {nodes} nodes are there at the end",
+            cluster.nodes.len()
+        );
         load.finish().await?;
         one_of_each(&cluster.database).await?;
         let admin = Admin::log_in(&cluster.api, &cluster.nodes[0].address).await?;

@@ -49,7 +49,8 @@ async fn one_user(field: &mut Field, long: Duration) -> Outcome<usize> {
     let email = Arc::clone(&person.email);
     let (refreshed, login) = hold(field, "one user", &[rows], long, async |field| {
         let refreshes = person.sessions.iter().map(|held| {
-            let (mut client, who, ask) = (field.load.client("locked"), &email, Ask::Refresh(held.refresh.clone()));
+            let (mut client, who, ask) =
+                (field.load.client("locked"), &email, Ask::Refresh(held.refresh.clone()));
             async move { client.insist(who, ask).await }
         });
         let mut client = field.load.client("locked");
@@ -60,7 +61,8 @@ async fn one_user(field: &mut Field, long: Duration) -> Outcome<usize> {
     })
     .await?;
     for (held, heard) in person.sessions.iter_mut().zip(refreshed) {
-        let gave = heard.gave.ok_or_else(|| Failure::new("a refresh that waited for the lock was refused"))?;
+        let gave =
+            heard.gave.ok_or_else(|| Failure::new("a refresh that waited for the lock was refused"))?;
         held.advance(gave);
     }
     person.sessions.extend(login.map(Held::new));

@@ -48,7 +48,10 @@ async fn refuses(field: &Field, program: &Program, name: &str, says: &[&str]) ->
     ensure!(!status.success(), "with the {name} master key the node started");
     let lower = told.to_lowercase();
     for word in says {
-        ensure!(lower.contains(&word.to_lowercase()), "with the {name} master key it says nothing of {word:?}: {told}");
+        ensure!(
+            lower.contains(&word.to_lowercase()),
+            "with the {name} master key it says nothing of {word:?}: {told}"
+        );
     }
     ensure!(!field.cluster.folder().join("no-such-file").exists(), "a master key was made");
     Ok(())

@@ -4,12 +4,16 @@ mod clocks;
 mod contention;
 mod controls;
 mod crash;
+mod disk;
+mod failover;
 mod field;
 mod locks;
 mod master;
 mod network;
 mod outage;
+mod pooler;
 mod stop;
+mod upgrade;
 
 use super::Drill;
 
@@ -76,5 +80,33 @@ pub const DRILLS: &[Drill] = &[
         limit: 4,
         beside: false,
         run: |brief| Box::pin(stop::stop(brief)),
+    },
+    Drill {
+        name: "failover",
+        what: "the primary is killed and its streaming replica promoted",
+        limit: 4,
+        beside: false,
+        run: |brief| Box::pin(failover::failover(brief)),
+    },
+    Drill {
+        name: "pooler",
+        what: "behind PgBouncer in transaction mode, which is killed as well",
+        limit: 4,
+        beside: false,
+        run: |brief| Box::pin(pooler::pooler(brief)),
+    },
+    Drill {
+        name: "disk",
+        what: "SQLite on a disk that is full",
+        limit: 4,
+        beside: false,
+        run: |brief| Box::pin(disk::disk(brief)),
+    },
+    Drill {
+        name: "upgrade",
+        what: "a newer release has changed the schema under running nodes",
+        limit: 4,
+        beside: false,
+        run: |brief| Box::pin(upgrade::upgrade(brief)),
     },
 ];

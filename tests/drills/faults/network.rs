@@ -19,7 +19,8 @@ pub async fn network(brief: &Brief) -> Outcome<String> {
     let database = Postgres::from_environment()?.create_database().await?;
     let wire = Wire::to(&database).await?;
     let url = wire.url(&database)?;
-    let odd = async |cluster: &Cluster| Ok(Some(cluster.program.clone().with("CHANCERY_DATABASE__URL", url)));
+    let odd =
+        async |cluster: &mut Cluster| Ok(Some(cluster.program.clone().with("CHANCERY_DATABASE__URL", url)));
     let database = |_: &Path| -> Database { database };
     under_load_of(brief, 3, database, odd, async |field| run(brief, field, &wire).await).await
 }
@@ -34,10 +35,16 @@ async fn run(brief: &Brief, field: &mut Field, wire: &Wire) -> Outcome<String> {
     // Nothing to mend: new connections work all the time, and the node has only to notice.
     broken(field, "forgotten", ms(100), || wire.forget_connections(), || {}).await?;
     told.push(format!("forgotten: ready {} ms after", ready_again(field).await?.as_millis()));
-    broken(field, "stalled and forgotten", long, || wire.is(Mood::Stalls), || {
-        wire.forget_connections();
-        wire.is(Mood::Carries);
-    })
+    broken(
+        field,
+        "stalled and forgotten",
+        long,
+        || wire.is(Mood::Stalls),
+        || {
+            wire.forget_connections();
+            wire.is(Mood::Carries);
+        },
+    )
     .await?;
     told.push(format!("stalled and forgotten: ready {} ms after", ready_again(field).await?.as_millis()));
     told.push(lost_in_between(brief, field).await?);
@@ -95,8 +102,12 @@ struct Alone<'a> {
 async fn lost_in_between(brief: &Brief, field: &mut Field) -> Outcome<String> {
     let wire = Wire::to(&field.cluster.database).await?;
     let url = wire.url(&field.cluster.database)?;
-    let program =
-        field.cluster.program.clone().with("CHANCERY_DATABASE__URL", url).with("CHANCERY_DATABASE__POOL_SIZE", "2");
+    let program = field
+        .cluster
+        .program
+        .clone()
+        .with("CHANCERY_DATABASE__URL", url)
+        .with("CHANCERY_DATABASE__POOL_SIZE", "2");
     let started = program.serve(&field.cluster.api, "alone").await?;
     let node = field.load.roster.add_out(&started.address);
     let person = field.person("unlucky", 1).await?;
@@ -119,7 +130,10 @@ async fn lost_in_between(brief: &Brief, field: &mut Field) -> Outcome<String> {
     started.stop().await?;
     field.journal.end(window);
     field.load.adopt(person);
-    Ok(format!("{} exchanges lost on the wire, {done} of them done all the same, each tried again elsewhere", rounds * 6))
+    Ok(format!(
+        "{} exchanges lost on the wire, {done} of them done all the same, each tried again elsewhere",
+        rounds * 6
+    ))
 }
 
 impl Alone<'_> {
@@ -151,9 +165,13 @@ impl Alone<'_> {
         if heard.status != 503 {
             ensure!(heard.status / 100 == 2, "answered {}", heard.status);
             match exchange.name {
-                "refresh" => self.person.sessions[0].advance(heard.gave.ok_or_else(|| Failure::new("no tokens"))?),
+                "refresh" => {
+                    self.person.sessions[0].advance(heard.gave.ok_or_else(|| Failure::new("no tokens"))?)
+                }
                 "login" => self.person.sessions.extend(heard.gave.map(Held::new)),
-                _ => self.field.load.graveyard().bury(&self.person.email, vec![self.person.sessions.remove(0)]),
+                _ => {
+                    self.field.load.graveyard().bury(&self.person.email, vec![self.person.sessions.remove(0)])
+                }
             }
             return Ok(false);
         }

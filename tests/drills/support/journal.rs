@@ -50,11 +50,7 @@ impl Gave {
                 kid: header["kid"].as_str().unwrap_or_default().to_owned(),
                 exp: claims["exp"].as_i64().unwrap_or_default(),
             },
-            refresh: Refresh {
-                text: refresh.into(),
-                sid: parsed.session.0,
-                generation: parsed.generation,
-            },
+            refresh: Refresh { text: refresh.into(), sid: parsed.session.0, generation: parsed.generation },
         })
     }
 }
@@ -131,7 +127,11 @@ impl Ask {
 /// What came back.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    Answered { status: u16, retry_after: bool, gave: Option<Gave> },
+    Answered {
+        status: u16,
+        retry_after: bool,
+        gave: Option<Gave>,
+    },
     /// No answer: what was asked may have been done or not.
     Lost(String),
 }
@@ -183,7 +183,12 @@ impl Entry {
             _ => String::new(),
         };
         let (asked, took) = (self.asked_at - from, self.answered_at - self.asked_at);
-        format!("{asked} ms: {}{generation} of {} at node{}, {reply} after {took} ms", self.ask.name(), self.who, self.node)
+        format!(
+            "{asked} ms: {}{generation} of {} at node{}, {reply} after {took} ms",
+            self.ask.name(),
+            self.who,
+            self.node
+        )
     }
 }
 

@@ -12,6 +12,7 @@ pub mod issuing;
 pub mod journal;
 pub mod load;
 pub mod node;
+pub mod pair;
 pub mod postgres;
 pub mod story;
 pub mod verifier;

@@ -85,7 +85,8 @@ impl Wire {
     /// The database's URL by way of the wire.
     pub fn url(&self, database: &Database) -> Outcome<String> {
         let mut url = reqwest::Url::parse(&database.url())?;
-        let is_set = url.set_host(Some("127.0.0.1")).is_ok() && url.set_port(Some(self.address.port())).is_ok();
+        let is_set =
+            url.set_host(Some("127.0.0.1")).is_ok() && url.set_port(Some(self.address.port())).is_ok();
         is_set.then(|| url.into()).ok_or_else(|| Failure::new("a strange database URL"))
     }
 

@@ -63,7 +63,9 @@ pub fn check(pages: &Pages, bounds: &Bounds, findings: &mut Findings) {
         }
     }
     key_set(pages, bounds, findings);
-    let latest = latest.filter(|latest| *latest > 0).map_or("during the fault".to_owned(), |ms| format!("{ms} ms after it"));
+    let latest = latest
+        .filter(|latest| *latest > 0)
+        .map_or("during the fault".to_owned(), |ms| format!("{ms} ms after it"));
     findings.figures.push(format!(
         "{} requests, {refused} answered 503 (the last asked {latest}), {lost} without an answer; the slowest {slowest} ms",
         pages.entries.len()
@@ -86,7 +88,10 @@ fn key_set(pages: &Pages, bounds: &Bounds, findings: &mut Findings) {
     let (took, lag) = (p99(&pages.key_set_took), p99(&pages.lag));
     if took > bounds.key_set_p99_ms + lag || pages.key_set_took.is_empty() {
         let asked = pages.key_set_took.len();
-        findings.breach(6, format!("the key set took {took} ms (p99 of {asked}), this machine's timers {lag} ms"));
+        findings.breach(
+            6,
+            format!("the key set took {took} ms (p99 of {asked}), this machine's timers {lag} ms"),
+        );
     }
     findings.figures.push(format!(
         "key set {took} ms (p99 of {}; this machine's own lag {lag} ms)",

@@ -11,7 +11,8 @@ pub fn check(story: &Story<'_>, findings: &mut Findings) {
     for (sid, entries) in &story.sessions {
         let ended_at = story.enders(*sid).filter(|ender| ender.is_done()).map(|ender| ender.answered_at);
         // A theft is refused, and that ends the session.
-        let stolen = story.enders(*sid).filter(|ender| matches!(ender.ask, Ask::Steal(_)) && ender.status() == 401);
+        let stolen =
+            story.enders(*sid).filter(|ender| matches!(ender.ask, Ask::Steal(_)) && ender.status() == 401);
         let Some(dead_at) = ended_at.chain(stolen.map(|ender| ender.answered_at)).min() else { continue };
         for (at, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.asked_at > dead_at) {
             let late = entry.asked_at - dead_at;

@@ -22,7 +22,9 @@ pub fn check(story: &Story<'_>, findings: &mut Findings) {
     for who in story.users.keys() {
         users += usize::from(can_log_in(story, who, findings));
     }
-    findings.figures.push(format!("{lived} sessions and {users} accounts all there at the end, {ended} sessions ended before"));
+    findings.figures.push(format!(
+        "{lived} sessions and {users} accounts all there at the end, {ended} sessions ended before"
+    ));
 }
 
 /// Its newest token works at the end, and nothing that was good was refused on the way.
@@ -35,14 +37,18 @@ fn survives(story: &Story<'_>, sid: Uuid, birth: &Entry, findings: &mut Findings
             continue;
         }
         let shown = story.told(&entries[..=at]);
-        findings.breach(1, format!("{} refused, and nothing had ended the session {sid}:\n{shown}", entry.ask.name()));
+        findings.breach(
+            1,
+            format!("{} refused, and nothing had ended the session {sid}:\n{shown}", entry.ask.name()),
+        );
         return true;
     }
     if ended_from != i64::MAX {
         return false;
     }
     let last = entries.iter().rfind(|entry| matches!(entry.ask, Ask::Refresh(_)));
-    let is_there = last.is_some_and(|entry| entry.asked_at >= story.pages.after_from && entry.status() == 200);
+    let is_there =
+        last.is_some_and(|entry| entry.asked_at >= story.pages.after_from && entry.status() == 200);
     if !is_there {
         let shown = story.told(entries);
         findings.breach(1, format!("session {sid} of {} was not there at the end:\n{shown}", birth.who));
@@ -63,7 +69,8 @@ fn has_expired(entry: &Entry) -> bool {
 /// `false` for whom nobody ever made, or an administrator disabled.
 fn can_log_in(story: &Story<'_>, who: &Arc<str>, findings: &mut Findings) -> bool {
     let entries = story.of_user(who);
-    let is_made = entries.iter().any(|entry| matches!(entry.ask, Ask::Register { .. }) && entry.status() == 201);
+    let is_made =
+        entries.iter().any(|entry| matches!(entry.ask, Ask::Register { .. }) && entry.status() == 201);
     let is_disabled =
         entries.iter().any(|entry| matches!(entry.ask, Ask::Disable { .. }) && entry.may_be_done());
     if !is_made || is_disabled {

@@ -74,7 +74,8 @@ fn signatures(
 fn one_each(pages: &Pages, findings: &mut Findings) {
     for ((current, next), times) in &pages.keys_told {
         if (*current, *next) != (1, 1) {
-            findings.breach(5, format!("{times} times a node told of {current} current and {next} next keys"));
+            findings
+                .breach(5, format!("{times} times a node told of {current} current and {next} next keys"));
         }
     }
     let mut forms: HashMap<&str, &Value> = HashMap::new();

@@ -74,7 +74,8 @@ impl<'a> Story<'a> {
     pub fn of(pages: &'a Pages) -> Self {
         let mut entries: Vec<&Entry> = pages.entries.iter().collect();
         entries.sort_by_key(|entry| entry.asked_at);
-        let mut story = Self { pages, sessions: HashMap::new(), users: HashMap::new(), births: HashMap::new() };
+        let mut story =
+            Self { pages, sessions: HashMap::new(), users: HashMap::new(), births: HashMap::new() };
         for entry in entries {
             if let Some(sid) = entry.ask.sid() {
                 story.sessions.entry(sid).or_default().push(entry);
@@ -107,7 +108,8 @@ impl<'a> Story<'a> {
     /// A few entries around the last of them, as a reader wants them.
     fn told(&self, entries: &[&Entry]) -> String {
         let last = entries.len().saturating_sub(8);
-        let lines: Vec<String> = entries[last..].iter().map(|entry| entry.told(self.pages.begun_at)).collect();
+        let lines: Vec<String> =
+            entries[last..].iter().map(|entry| entry.told(self.pages.begun_at)).collect();
         lines.join("\n")
     }
 }

@@ -31,7 +31,11 @@ pub fn search(pages: &Pages, others: &[&str], places: &[Searched], findings: &mu
     if places.iter().all(|place| place.bytes.is_empty()) {
         findings.breach(7, "there was nothing to search: this check was blind");
     }
-    findings.figures.push(format!("{} secrets looked for in {} kB of logs, dump and refusals", tails.len(), bytes / 1024));
+    findings.figures.push(format!(
+        "{} secrets looked for in {} kB of logs, dump and refusals",
+        tails.len(),
+        bytes / 1024
+    ));
 }
 
 fn look(tails: &HashMap<Tail, &'static str>, place: &str, bytes: &[u8], findings: &mut Findings) {
@@ -53,7 +57,8 @@ fn tails(pages: &Pages, others: &[&str]) -> HashMap<Tail, &'static str> {
         if let Some(gave) = entry.gave() {
             add(&mut tails, &gave.access.text, "an access token");
             add(&mut tails, &gave.refresh.text, "a refresh token");
-            let raw = gave.refresh.text.strip_prefix("crt_").and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+            let raw =
+                gave.refresh.text.strip_prefix("crt_").and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
             // The part that nobody can guess, without the checksum after it.
             if let Some(mac) = raw.as_deref().and_then(|raw| raw.get(25..41)) {
                 insert(&mut tails, mac, "a refresh token's MAC");

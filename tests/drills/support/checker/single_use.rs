@@ -56,11 +56,9 @@ fn one_successor(generation: i64, answered: &[&Entry]) -> bool {
 fn beyond_grace<'a>(story: &Story<'_>, bounds: &Bounds, answered: &[&'a Entry]) -> Option<&'a Entry> {
     let first = answered.iter().map(|entry| entry.answered_at).min()?;
     let is_late = |entry: &&&Entry| {
-        let excused = story
-            .pages
-            .windows
-            .iter()
-            .any(|window| window.until > first && window.until.saturating_add(bounds.grace_ms) > entry.asked_at);
+        let excused = story.pages.windows.iter().any(|window| {
+            window.until > first && window.until.saturating_add(bounds.grace_ms) > entry.asked_at
+        });
         entry.asked_at > first + bounds.grace_ms && !excused
     };
     answered.iter().find(is_late).copied()

@@ -99,7 +99,8 @@ impl Client {
                 return heard;
             }
             if begun.elapsed() > GIVES_UP_AFTER {
-                self.journal.complain(format!("{who} had no answer to {} for {GIVES_UP_AFTER:?}", ask.name()));
+                self.journal
+                    .complain(format!("{who} had no answer to {} for {GIVES_UP_AFTER:?}", ask.name()));
                 return heard;
             }
             tokio::time::sleep(ms(50) + self.chance.up_to(ms(250))).await;
@@ -113,10 +114,9 @@ impl Client {
         let answered_at = now_ms();
         let (heard, reply) = match outcome {
             Ok(answer) => self.read(node, asked_at, answered_at, &ask, answer),
-            Err(failure) => (
-                Heard { status: 0, gave: None, body: Value::Null },
-                Reply::Lost(failure.to_string()),
-            ),
+            Err(failure) => {
+                (Heard { status: 0, gave: None, body: Value::Null }, Reply::Lost(failure.to_string()))
+            }
         };
         let entry = Entry { who: Arc::clone(who), node, asked_at, answered_at, ask, reply };
         self.journal.open().entries.push(entry);
@@ -163,9 +163,17 @@ impl Client {
         self.api.call(Method::PATCH, base, &path, Some(&admin.text), Some(&body)).await
     }
 
-    fn read(&self, node: usize, asked_at: i64, answered_at: i64, ask: &Ask, answer: Answer) -> (Heard, Reply) {
+    fn read(
+        &self,
+        node: usize,
+        asked_at: i64,
+        answered_at: i64,
+        ask: &Ask,
+        answer: Answer,
+    ) -> (Heard, Reply) {
         let body = answer.json();
-        let gives = answer.status == 200 && matches!(ask, Ask::LogIn { .. } | Ask::Refresh(_) | Ask::Steal(_));
+        let gives =
+            answer.status == 200 && matches!(ask, Ask::LogIn { .. } | Ask::Refresh(_) | Ask::Steal(_));
         let gave = gives.then(|| Gave::read(&body)).transpose().unwrap_or_else(|failure| {
             self.journal.complain(format!("{} was answered 200: {failure}", ask.name()));
             None
@@ -187,8 +195,11 @@ impl Client {
             }
             _ => {}
         }
-        let reply =
-            Reply::Answered { status: answer.status, retry_after: answer.retry_after.is_some(), gave: gave.clone() };
+        let reply = Reply::Answered {
+            status: answer.status,
+            retry_after: answer.retry_after.is_some(),
+            gave: gave.clone(),
+        };
         (Heard { status: answer.status, gave, body }, reply)
     }
 }

@@ -96,7 +96,8 @@ impl Person {
 
     async fn refresh_in_parallel(&self, client: &mut Client, token: &Refresh) -> Option<Gave> {
         let nodes: Vec<usize> = (0..2 + client.chance.below(4)).map(|_| client.any_node()).collect();
-        let asked = nodes.into_iter().map(|node| client.ask_at(node, &self.email, Ask::Refresh(token.clone())));
+        let asked =
+            nodes.into_iter().map(|node| client.ask_at(node, &self.email, Ask::Refresh(token.clone())));
         let heard = join_all(asked).await;
         match heard.into_iter().find_map(|heard| heard.gave) {
             Some(gave) => Some(gave),
@@ -108,7 +109,8 @@ impl Person {
     async fn log_out(&mut self, client: &mut Client, at: usize, all: bool, graveyard: &Graveyard) {
         let access = self.sessions[at].access.clone();
         client.insist(&self.email, Ask::LogOut { access, all }).await;
-        let gone: Vec<Held> = if all { self.sessions.drain(..).collect() } else { vec![self.sessions.remove(at)] };
+        let gone: Vec<Held> =
+            if all { self.sessions.drain(..).collect() } else { vec![self.sessions.remove(at)] };
         graveyard.bury(&self.email, gone);
     }
 
@@ -117,7 +119,11 @@ impl Person {
         let (new, access) = (new_password(), self.sessions[at].access.clone());
         let ask = Ask::ChangePassword { access, old: Arc::clone(&self.password), new: Arc::clone(&new) };
         let first = client.ask(&self.email, ask.clone()).await;
-        let heard = if matches!(first.status, 0 | 503) { client.insist(&self.email, ask).await } else { first.clone() };
+        let heard = if matches!(first.status, 0 | 503) {
+            client.insist(&self.email, ask).await
+        } else {
+            first.clone()
+        };
         let is_done = match heard.status {
             204 => true,
             // The first try, of which nothing was heard, came through; or by now the token has expired, and nobody knows.

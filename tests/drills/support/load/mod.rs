@@ -38,7 +38,8 @@ impl Graveyard {
         let graves = self.0.lock().expect("whole");
         // An access token that has expired is dead anyway.
         let fresh = now_ms() / 1000 + 1;
-        let able: Vec<&(Arc<str>, Held)> = graves.iter().filter(|(_, held)| held.access.exp > fresh).collect();
+        let able: Vec<&(Arc<str>, Held)> =
+            graves.iter().filter(|(_, held)| held.access.exp > fresh).collect();
         (!able.is_empty()).then(|| (*chance.pick(&able)).clone())
     }
 }

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::Shift;
 use super::client::Client;
 use super::member::Person;
-use super::Shift;
 use crate::support::cluster::{ADMIN, PASSWORD};
 use crate::support::journal::Ask;
 use crate::support::ms;
@@ -49,7 +49,9 @@ pub async fn warden(mut client: Client, shift: Arc<Shift>) -> Vec<Person> {
     warden.log_in(&mut client).await;
     let mut number = 0;
     while !shift.is_over() && !warden.sessions.is_empty() {
-        let Some(mut person) = Person::arrive(&mut client, format!("banned{number}@drill.test")).await else { break };
+        let Some(mut person) = Person::arrive(&mut client, format!("banned{number}@drill.test")).await else {
+            break;
+        };
         number += 1;
         person.log_in(&mut client).await;
         person.refresh(&mut client, 0).await;
@@ -67,7 +69,9 @@ pub async fn warden(mut client: Client, shift: Arc<Shift>) -> Vec<Person> {
 
 /// Uses tokens that are used up; each costs a session its life.
 pub async fn thief(mut client: Client, shift: Arc<Shift>) -> Vec<Person> {
-    let Some(mut victim) = Person::arrive(&mut client, "victim@drill.test".to_owned()).await else { return Vec::new() };
+    let Some(mut victim) = Person::arrive(&mut client, "victim@drill.test".to_owned()).await else {
+        return Vec::new();
+    };
     while !shift.is_over() {
         if victim.sessions.is_empty() && victim.log_in(&mut client).await.is_none() {
             break;
