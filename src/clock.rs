@@ -1,11 +1,12 @@
 //! Time. Every rule takes `now`; this is the one place it comes from.
 //!
-//! The system clock is corrected by its measured offset to the database's clock, so nodes whose clocks drift apart
-//! still bind agreeing times into their statements. Tests hold a manual clock and move it.
+//! The system clock follows the database's, by an offset measured at every poll, so nodes whose clocks drift apart still bind
+//! agreeing times into their statements. Between two measurements it only counts on: a machine clock that is set meanwhile
+//! moves nothing. Tests hold a manual clock and move it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
@@ -21,14 +22,32 @@ const NEVER: DateTime<Utc> = match DateTime::from_timestamp(4_102_444_799, 0) {
 
 #[derive(Debug)]
 enum Source {
-    System { offset_us: AtomicI64 },
+    System(Running),
     Manual { unix_us: AtomicI64 },
 }
+
+/// Counts on from the last measurement.
+#[derive(Debug)]
+struct Running {
+    since: Instant,
+    /// The time when the count began, as last measured.
+    began_us: AtomicI64,
+    /// The same by the machine's own clock.
+    machine_began_us: AtomicI64,
+}
+
+/// The machine's clock has been set, or the machine has slept, when it is this far from what was counted.
+const JUMP: TimeDelta = TimeDelta::seconds(1);
 
 impl Clock {
     /// The machine's clock, uncorrected until [`Clock::correct_by`] is called.
     pub fn system() -> Self {
-        Self(Arc::new(Source::System { offset_us: AtomicI64::new(0) }))
+        let began_us = machine_time().timestamp_micros();
+        Self(Arc::new(Source::System(Running {
+            since: Instant::now(),
+            began_us: AtomicI64::new(began_us),
+            machine_began_us: AtomicI64::new(began_us),
+        })))
     }
 
     /// A clock that stands still until it is moved.
@@ -39,12 +58,8 @@ impl Clock {
     /// The present moment.
     pub fn now(&self) -> DateTime<Utc> {
         match &*self.0 {
-            Source::System { offset_us } => {
-                machine_time() + TimeDelta::microseconds(offset_us.load(Ordering::Relaxed))
-            }
-            Source::Manual { unix_us } => {
-                DateTime::from_timestamp_micros(unix_us.load(Ordering::Relaxed)).unwrap_or_default()
-            }
+            Source::System(running) => running.now(),
+            Source::Manual { unix_us } => time(unix_us),
         }
     }
 
@@ -52,21 +67,36 @@ impl Clock {
     /// those never gets there.
     pub fn deadline(&self, after: Duration) -> DateTime<Utc> {
         match &*self.0 {
-            Source::System { .. } => self.now() + after,
+            Source::System(_) => self.now() + after,
             Source::Manual { .. } => NEVER,
         }
     }
 
-    /// Takes the database's clock as the truth: `theirs` was read at about [`Clock::now`]. Returns how far the
-    /// machine's own clock is off. A manual clock is nobody's to correct.
-    pub fn correct_by(&self, theirs: DateTime<Utc>) -> TimeDelta {
+    /// Takes the database's clock as the truth, or the machine's own where the database has none: `theirs` was read at about
+    /// [`Clock::now`]. Returns how far the machine's own clock is off. A manual clock is nobody's to correct.
+    pub fn correct_by(&self, theirs: Option<DateTime<Utc>>) -> TimeDelta {
         match &*self.0 {
-            Source::System { offset_us } => {
-                let offset = theirs - machine_time();
-                offset_us.store(offset.num_microseconds().unwrap_or(0), Ordering::Relaxed);
-                offset
+            Source::System(running) => {
+                let machine = machine_time();
+                let truth = theirs.unwrap_or(machine);
+                let counted = running.counted();
+                running.began_us.store((truth - counted).timestamp_micros(), Ordering::Relaxed);
+                running.machine_began_us.store((machine - counted).timestamp_micros(), Ordering::Relaxed);
+                truth - machine
             }
             Source::Manual { .. } => TimeDelta::zero(),
+        }
+    }
+
+    /// Whether the machine's clock has moved by more than what was counted since the last measurement: it was set, or the machine
+    /// slept. Then the time must be measured before anything is done by it.
+    pub fn has_jumped(&self) -> bool {
+        match &*self.0 {
+            Source::System(running) => {
+                let expected = time(&running.machine_began_us) + running.counted();
+                (machine_time() - expected).abs() > JUMP
+            }
+            Source::Manual { .. } => false,
         }
     }
 
@@ -76,6 +106,20 @@ impl Clock {
             unix_us.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
         }
     }
+}
+
+impl Running {
+    fn now(&self) -> DateTime<Utc> {
+        (time(&self.began_us) + self.counted()).trunc_subsecs(6)
+    }
+
+    fn counted(&self) -> TimeDelta {
+        TimeDelta::from_std(self.since.elapsed()).unwrap_or_default()
+    }
+}
+
+fn time(unix_us: &AtomicI64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(unix_us.load(Ordering::Relaxed)).unwrap_or_default()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one home of the machine's clock")]
@@ -90,17 +134,35 @@ mod tests {
     #[test]
     fn a_corrected_clock_tells_the_databases_time() {
         let clock = Clock::system();
-        let offset = clock.correct_by(machine_time() + TimeDelta::seconds(30));
+        let offset = clock.correct_by(Some(machine_time() + TimeDelta::seconds(30)));
         assert!((29_900..=30_000).contains(&offset.num_milliseconds()), "{offset}");
         let ahead = clock.now() - machine_time();
         assert!((29_900..=30_000).contains(&ahead.num_milliseconds()), "{ahead}");
     }
 
     #[test]
+    fn a_machine_clock_that_is_set_moves_nothing_until_it_is_measured() {
+        let clock = Clock::system();
+        let before = clock.now();
+        assert!(!clock.has_jumped());
+        // As if the machine's clock had been an hour behind until now.
+        let Source::System(running) = &*clock.0 else { panic!("a system clock") };
+        let hour_us = TimeDelta::hours(1).num_microseconds().unwrap();
+        for began_us in [&running.began_us, &running.machine_began_us] {
+            began_us.fetch_sub(hour_us, Ordering::Relaxed);
+        }
+        assert!(clock.has_jumped());
+        assert!((before - clock.now() - TimeDelta::hours(1)).abs() < TimeDelta::seconds(30));
+        clock.correct_by(None);
+        assert!(!clock.has_jumped());
+        assert!((clock.now() - machine_time()).abs() < TimeDelta::seconds(30));
+    }
+
+    #[test]
     fn a_manual_clock_moves_only_when_told() {
         let start = DateTime::UNIX_EPOCH;
         let clock = Clock::manual(start);
-        clock.correct_by(start + TimeDelta::days(1));
+        clock.correct_by(Some(start + TimeDelta::days(1)));
         assert_eq!(clock.now(), start);
         clock.advance(TimeDelta::seconds(5));
         assert_eq!(clock.now(), start + TimeDelta::seconds(5));

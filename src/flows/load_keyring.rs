@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::open_key::{OpenKeyError, open_key, open_private_half};
+use super::sync_clock::sync_clock;
 use crate::app::App;
 use crate::domain::{KeySet, KeySetBroken, SigningKey};
 use crate::keys::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
@@ -23,7 +24,12 @@ pub enum LoadKeyringError {
 
 /// The node's view, read anew when it is older than the policy allows. What signs goes through here: a node that cannot
 /// read the database issues nothing, and no node signs with a key more than `keys.poll` after it was demoted.
+///
+/// It is the first step of whatever goes by the time, so a clock that has jumped is measured here.
 pub async fn fresh_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
+    if app.clock.has_jumped() {
+        sync_clock(app).await?;
+    }
     match app.keyring.load_full() {
         Some(keyring) if !keyring.is_stale(&app.settings.key_policy, app.clock.now()) => Ok(keyring),
         _ => load_keyring(app).await,

@@ -15,13 +15,16 @@ const SLOW: Duration = Duration::from_millis(500);
 pub async fn sync_clock(app: &App) -> Result<(), StoreError> {
     let mut conn = app.db.read().await?;
     let asked = Instant::now();
-    let Some(theirs) = store::database_clock(&mut conn).await? else { return Ok(()) };
+    let Some(theirs) = store::database_clock(&mut conn).await? else {
+        app.clock.correct_by(None);
+        return Ok(());
+    };
     let took = asked.elapsed();
     if took > SLOW {
         return Ok(());
     }
     // The database looked at its clock about halfway between question and answer.
-    let offset = app.clock.correct_by(theirs + took / 2);
+    let offset = app.clock.correct_by(Some(theirs + took / 2));
     #[expect(clippy::cast_precision_loss, reason = "a gauge needs no more than 52 bits")]
     metrics::gauge!("chancery_clock_offset_seconds").set(offset.num_milliseconds() as f64 / 1000.0);
     if offset.abs() > ALARM {
