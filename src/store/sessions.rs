@@ -122,12 +122,14 @@ pub async fn live_of_user(
     rows.into_iter().map(Session::try_from).collect()
 }
 
-/// The statement of [`advance`], with what keeps it from being carried out too late.
+/// The statement of [`advance`], with how the row is found and what keeps it from being carried out too late.
 macro_rules! advance {
-    ($in_time:literal) => {
+    ($found:literal, $in_time:literal) => {
         concat!(
             "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1, master_key_id = $6
-             WHERE id = $2 AND generation = $3 AND client_id = $4
+             WHERE id = ",
+            $found,
+            " AND generation = $3 AND client_id = $4
                AND revoked_at IS NULL AND expires_at > $1 AND last_used_at > $5 AND ",
             $in_time,
             " RETURNING ",
@@ -152,16 +154,17 @@ pub struct Advance<'a> {
 /// Moves a session to the next generation if `generation` is still its current one, of this client, live. The one
 /// gate through which a refresh token is used up: of any number of parallel callers one gets the session back.
 ///
-/// A Postgres that was frozen carries out what it was sent before, long after the caller was told to come back later. The
-/// grace would be over by then and the caller's next try taken for theft, so what is late changes nothing.
+/// A Postgres that was frozen carries out what it was sent before, long after the caller was told to come back later, and so does
+/// one where the row was locked. The grace would be over by then and the caller's next try taken for theft, so what is late
+/// changes nothing.
 pub async fn advance(
     conn: &mut Conn,
     wish: &Advance<'_>,
     limits: &SessionLimits,
 ) -> Result<Option<Session>, StoreError> {
     macro_rules! run {
-        ($conn:ident, $in_time:literal) => {
-            sqlx::query_as::<_, SessionRow>(advance!($in_time))
+        ($conn:ident, $found:literal, $in_time:literal) => {
+            sqlx::query_as::<_, SessionRow>(advance!($found, $in_time))
                 .bind(wish.now)
                 .bind(wish.id.0)
                 .bind(wish.generation)
@@ -176,9 +179,12 @@ pub async fn advance(
     // All rows are fetched although there is at most one: SQLite commits when the statement ends, and only a statement run
     // to its end tells whether that succeeded.
     let rows = match conn.backend() {
-        Backend::Postgres(c) => run!(c, "clock_timestamp() < $7"),
+        // The lock comes first, so that the clock is looked at when there is nothing more to wait for.
+        Backend::Postgres(c) => {
+            run!(c, "(SELECT id FROM sessions WHERE id = $2 FOR UPDATE)", "clock_timestamp() < $7")
+        }
         // SQLite has no clock but this machine's, and nothing between us and it that could wait.
-        Backend::Sqlite(c) => run!(c, "$7 IS NOT NULL"),
+        Backend::Sqlite(c) => run!(c, "$2", "$7 IS NOT NULL"),
     };
     rows.into_iter().next().map(Session::try_from).transpose()
 }
