@@ -33,7 +33,7 @@ const DRAIN: Duration = Duration::from_millis(500);
 /// Between two looks for a database that is away.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// For writing down what was counted, before the end.
+/// For writing down what was counted, and for giving the connections back, before the end.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Between two looks for another certificate.
@@ -115,7 +115,8 @@ impl Server {
         let worked = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         // What was seen since the last poll; the database may be away by now.
         let _ = tokio::time::timeout(LAST_WORD, flush_ledger(&app)).await;
-        app.db.close().await;
+        // A database that has stopped would keep us for ever.
+        let _ = tokio::time::timeout(LAST_WORD, app.db.close()).await;
         outcome.and(worked)
     }
 }

@@ -11,19 +11,27 @@ const SCHEMA_LOCK: i64 = 0x6368_616e_6365_7278;
 
 const KEYS_CHANNEL: &str = "chancery_keys";
 
+/// How a transaction begins on Postgres. Whoever holds a lock may have vanished with its host: nobody waits for that longer
+/// than a request may take, and the server ends a transaction that says nothing more.
+pub(super) const POSTGRES_BEGIN: &str =
+    "BEGIN; SET LOCAL lock_timeout = '4s'; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
 /// Makes every other change of the signing keys wait until this transaction ends.
 pub async fn lock_signing_keys(tx: &mut Tx) -> Result<(), StoreError> {
-    // Whoever holds it may have vanished with its host; nobody waits for that, and the server ends what says nothing more.
-    for limit in ["SET LOCAL lock_timeout = '4s'", "SET LOCAL idle_in_transaction_session_timeout = '30s'"] {
-        if let Backend::Postgres(conn) = tx.backend() {
-            sqlx::query(limit).execute(conn).await?;
-        }
+    // A large key may be made meanwhile.
+    if let Backend::Postgres(conn) = tx.backend() {
+        sqlx::query("SET LOCAL idle_in_transaction_session_timeout = '30s'").execute(conn).await?;
     }
     lock(tx, SIGNING_KEYS_LOCK).await
 }
 
 /// Makes every other migration wait until this transaction ends.
 pub(super) async fn lock_schema(tx: &mut Tx) -> Result<(), StoreError> {
+    // A migration takes as long as it takes, and the other nodes wait for it.
+    if let Backend::Postgres(conn) = tx.backend() {
+        sqlx::query("SET LOCAL lock_timeout = 0").execute(&mut *conn).await?;
+        sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(conn).await?;
+    }
     lock(tx, SCHEMA_LOCK).await
 }
 

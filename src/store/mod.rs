@@ -20,6 +20,7 @@ pub mod signing_keys;
 pub mod source_attempts;
 pub mod users;
 
+use dialect::POSTGRES_BEGIN;
 pub use dialect::{KeysListener, announce_keys, database_clock, lock_signing_keys};
 pub use error::{ConnectError, StoreError};
 use pooler::{Manner, Pg};
@@ -62,6 +63,16 @@ pub(crate) use execute;
 
 /// A database server that has not answered by then is not there.
 const FIRST_CONNECTION: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for less has just been seen to work.
+const TRUSTED_FOR: Duration = Duration::from_millis(100);
+
+/// An idle connection has nothing to do but to answer; another is made where it does not.
+const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
+
+/// What a caller gave up on may still be under way. A connection that does not come to its end is closed: it may be to a
+/// server that is not there any more, and it keeps a place in the pool.
+const FINISHES_WITHIN: Duration = Duration::from_secs(2);
 
 /// How to reach the database.
 pub struct DatabaseOptions<'a> {
@@ -127,7 +138,14 @@ impl Db {
         }
         let pool = PoolOptions::<Postgres>::new()
             .max_connections(options.pool_size)
-            .acquire_timeout(options.acquire_timeout);
+            .acquire_timeout(options.acquire_timeout)
+            // The driver's own test waits as long as TCP does for a server that has vanished.
+            .test_before_acquire(false)
+            .before_acquire(|conn, seen| match seen.idle_for < TRUSTED_FOR {
+                true => Box::pin(async { Ok(true) }),
+                false => Box::pin(answers(conn, ANSWERS_WITHIN)),
+            })
+            .after_release(|conn, _| Box::pin(answers(conn, FINISHES_WITHIN)));
         Ok(pool.connect_lazy_with(connect))
     }
 
@@ -193,7 +211,8 @@ impl Db {
         let conn = match self {
             Self::Postgres { pool, pooler } => {
                 let manner = if *pooler { Manner::InTransaction } else { Manner::Direct };
-                Conn(Link::PgTx(pool.begin().await.map_err(StoreError::Unavailable)?, manner))
+                let begun = pool.begin_with(POSTGRES_BEGIN).await.map_err(StoreError::Unavailable)?;
+                Conn(Link::PgTx(begun, manner))
             }
             // A transaction that first reads and then writes would fail when another process wrote in between.
             Self::Sqlite { writer, .. } => Conn(Link::LiteTx(
@@ -242,6 +261,13 @@ impl Db {
             }
         }
     }
+}
+
+/// Whether the other end of a connection is there. `Err` has it closed without another word.
+async fn answers(conn: &mut PgConnection, limit: Duration) -> Result<bool, sqlx::Error> {
+    let answered = tokio::time::timeout(limit, conn.ping()).await;
+    answered.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    Ok(true)
 }
 
 /// Makes the database file for its owner alone, if it is not there: it holds password hashes. SQLite gives the files beside

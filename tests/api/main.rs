@@ -22,6 +22,7 @@ mod operations;
 mod outage;
 mod probe;
 mod processes;
+mod stalls;
 mod store;
 mod tls;
 mod well_known;

@@ -1,16 +1,18 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// A wire to a Postgres server that can be cut and mended.
+/// A wire to a Postgres server that can be cut and mended, and forget what is open.
 pub struct Wire {
     address: SocketAddr,
     target: String,
     task: Option<JoinHandle<()>>,
     is_up: Arc<AtomicBool>,
+    /// How often it forgot.
+    forgot: Arc<AtomicUsize>,
 }
 
 impl Wire {
@@ -19,7 +21,7 @@ impl Wire {
         let target = format!("{}:{}", url.host_str().expect("a host"), url.port().unwrap_or(5432));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("an address");
-        let mut wire = Self { address, target, task: None, is_up: Arc::default() };
+        let mut wire = Self { address, target, task: None, is_up: Arc::default(), forgot: Arc::default() };
         wire.carry(listener);
         wire
     }
@@ -47,22 +49,32 @@ impl Wire {
         self.carry(listener);
     }
 
+    /// Connections that are open stay so, and nobody answers on them. New ones work.
+    pub fn forget(&self) {
+        self.forgot.fetch_add(1, Ordering::SeqCst);
+    }
+
     fn carry(&mut self, listener: TcpListener) {
         self.is_up.store(true, Ordering::SeqCst);
         let (target, is_up) = (self.target.clone(), Arc::clone(&self.is_up));
+        let forgot = Arc::clone(&self.forgot);
         self.task = Some(tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let (target, is_up) = (target.clone(), Arc::clone(&is_up));
+                let (target, is_up, forgot) = (target.clone(), Arc::clone(&is_up), Arc::clone(&forgot));
+                let known_since = forgot.load(Ordering::SeqCst);
                 tokio::spawn(async move {
                     let Ok(mut far) = TcpStream::connect(target).await else { return };
-                    let cut = async {
-                        while is_up.load(Ordering::SeqCst) {
+                    let until = async |is_so: &(dyn Fn() -> bool + Sync)| {
+                        while !is_so() {
                             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                         }
                     };
+                    let is_cut = || !is_up.load(Ordering::SeqCst);
+                    let is_forgotten = || forgot.load(Ordering::SeqCst) != known_since;
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                        () = cut => {}
+                        () = until(&is_cut) => {}
+                        () = until(&is_forgotten) => until(&is_cut).await,
                     }
                 });
             }
