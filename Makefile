@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test interop drills drills-quick attack faults fuzz fuzz-quick lint deny bench ci toolchain
+.PHONY: help run test interop drills drills-quick attack faults faults-quick fuzz fuzz-quick lint deny bench ci toolchain
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -24,6 +24,9 @@ attack: toolchain ## floods and hostile clients against real processes
 
 faults: toolchain ## kills, outages and full disks under load, with real processes
 	scripts/drills faults
+
+faults-quick: toolchain ## the same in short
+	scripts/drills faults --quick
 
 fuzz: toolchain ## requests made from /openapi.json, good, broken and hostile: 20 000 of them
 	scripts/fuzz

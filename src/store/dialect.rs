@@ -28,9 +28,10 @@ pub async fn lock_signing_keys(tx: &mut Tx) -> Result<(), StoreError> {
 /// Makes every other migration wait until this transaction ends.
 pub(super) async fn lock_schema(tx: &mut Tx) -> Result<(), StoreError> {
     // A migration takes as long as it takes, and the other nodes wait for it.
-    if let Backend::Postgres(conn) = tx.backend() {
-        sqlx::query("SET LOCAL lock_timeout = 0").execute(&mut *conn).await?;
-        sqlx::query("SET LOCAL idle_in_transaction_session_timeout = 0").execute(conn).await?;
+    for limit in ["SET LOCAL lock_timeout = 0", "SET LOCAL idle_in_transaction_session_timeout = 0"] {
+        if let Backend::Postgres(conn) = tx.backend() {
+            sqlx::query(limit).execute(conn).await?;
+        }
     }
     lock(tx, SCHEMA_LOCK).await
 }

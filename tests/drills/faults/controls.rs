@@ -10,10 +10,10 @@ use chancery::keys::MintedKey;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::checker::{Bounds, Findings, Searched, check, search};
+use crate::support::checker::{Bounds, Findings, Searched, check, hex, search};
 use crate::support::cluster::{AUDIENCE, ISSUER};
 use crate::support::journal::{Access, Ask, Entry, Gave, Nodes, Pages, Published, Refresh, Reply, Window};
-use crate::support::{Brief, Outcome, ensure};
+use crate::support::{Outcome, ensure};
 
 const HOUR: i64 = 3_600_000;
 
@@ -23,7 +23,7 @@ type Control = (u8, &'static str, fn(&mut Tale));
 const CONTROLS: &[Control] = &[
     (1, "a good refresh token was refused", |tale| tale.refresh(9000, 3, 401)),
     (1, "a session was gone at the end", |tale| {
-        tale.pages.entries.retain(|entry| entry.asked_at < 20_000 || !is_refresh(entry))
+        tale.pages.entries.retain(|entry| entry.asked_at < 20_000 || !is_refresh(entry));
     }),
     (1, "an account was gone at the end", |tale| tale.at_the_end().reply = answered(401, None)),
     (1, "the access token of a living session was refused", |tale| tale.look(4000, 401)),
@@ -54,7 +54,9 @@ const CONTROLS: &[Control] = &[
     }),
     (4, "a key left the set too early", |tale| tale.publish(5000, &["another"])),
     (4, "a token's signature is another key's", |tale| tale.forge()),
-    (5, "a node told of two next keys", |tale| drop(tale.pages.keys_told.insert((1, 2), 1))),
+    (5, "a node told of two next keys", |tale| {
+        tale.pages.keys_told.insert((1, 2), 1);
+    }),
     (6, "a 500", |tale| tale.look(4000, 500)),
     (6, "503 in fair weather", |tale| tale.look(4000, 503)),
     (6, "503 long after the fault", |tale| {
@@ -77,14 +79,13 @@ const CONTROLS: &[Control] = &[
     }),
     (7, "a password in a refusal", |tale| tale.pages.refusals += "the password of the tale"),
     (7, "a password in the dump, as bytes", |tale| {
-        let hex: String = PASSWORD.bytes().map(|byte| format!("{byte:02x}")).collect();
-        tale.places[0].bytes.extend_from_slice(hex.as_bytes());
+        tale.places[0].bytes.extend_from_slice(hex(PASSWORD.as_bytes()).as_bytes());
     }),
 ];
 
 const PASSWORD: &str = "the password of the tale";
 
-pub async fn controls(_: &Brief) -> Outcome<String> {
+pub fn controls() -> Outcome<String> {
     let told = Tale::new().findings();
     ensure!(
         told.broken().is_empty(),

@@ -186,7 +186,7 @@ async fn places(cluster: &Cluster) -> Outcome<Vec<Searched>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // What a command is given on its standard input is where a secret belongs.
-        if path.is_file() && !name.ends_with(".in") {
+        if path.is_file() && path.extension().is_none_or(|extension| extension != "in") {
             places.push(Searched { name, bytes: fs::read(&path)? });
         }
     }

@@ -15,8 +15,8 @@ use crate::support::{Brief, Failure, Outcome, ensure};
 
 pub async fn locks(brief: &Brief) -> Outcome<String> {
     // Longer than the grace, which must not count against whoever could not be answered.
-    let on_one = Duration::from_secs(brief.pick(25, 12));
-    let on_all = Duration::from_secs(brief.pick(15, 6));
+    let on_one = Duration::from_secs(brief.pick(25, 17));
+    let on_all = Duration::from_secs(brief.pick(12, 5));
     on_postgres(brief, async |field, _| {
         let waited = one_user(field, on_one).await?;
         let mut worst = Duration::ZERO;
@@ -48,14 +48,14 @@ async fn one_user(field: &mut Field, long: Duration) -> Outcome<usize> {
                 FOR UPDATE OF s, u";
     let email = Arc::clone(&person.email);
     let (refreshed, login) = hold(field, "one user", &[rows], long, async |field| {
-        let refreshes = person.sessions.iter().map(|held| {
+        let asked = person.sessions.iter().map(|held| {
             let (mut client, who, ask) =
                 (field.load.client("locked"), &email, Ask::Refresh(held.refresh.clone()));
             async move { client.insist(who, ask).await }
         });
         let mut client = field.load.client("locked");
         let login = client.insist(&email, Ask::LogIn { password: Arc::clone(&person.password) });
-        let (refreshed, login) = tokio::join!(join_all(refreshes), login);
+        let (refreshed, login) = tokio::join!(join_all(asked), login);
         ensure!(login.status == 200, "the locked user's login was answered {}", login.status);
         Ok((refreshed, login.gave))
     })

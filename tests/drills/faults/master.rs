@@ -18,9 +18,12 @@ pub async fn master(brief: &Brief) -> Outcome<String> {
             let victim = round % 3;
             field.under("another master key", Nodes::None, Nodes::Only(victim), async |field| {
                 let name = field.kill(victim)?;
-                refuses(field, &with_key(field, OTHER_MASTER_KEY), "other", &["cannot be opened", "kid"]).await?;
+                refuses(field, &with_key(field, OTHER_MASTER_KEY), "other", &["signing key", "cannot be opened"]).await?;
                 refuses(field, &with_key(field, RENAMED_MASTER_KEY), "renamed", &["drill"]).await?;
                 refuses(field, &without_key(field), "missing", &["master"]).await?;
+                let foreign = "SELECT count(*) FROM signing_keys WHERE master_key_id <> 'drill'".to_owned();
+                let written = field.cluster.database.number(foreign).await?;
+                ensure!(written == 0, "{written} keys were sealed under another master key");
                 field.revive(victim, &name).await
             })
             .await?;

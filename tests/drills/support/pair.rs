@@ -190,12 +190,12 @@ impl Signpost {
         let (goal, news) = (Arc::clone(&target), moved.clone());
         let task = tokio::spawn(async move {
             while let Ok((mut near, _)) = listener.accept().await {
-                let (port, mut moves) = (*goal.lock().expect("whole"), news.subscribe());
+                let (port, mut turns) = (*goal.lock().expect("whole"), news.subscribe());
                 tokio::spawn(async move {
                     let Ok(mut far) = TcpStream::connect(("127.0.0.1", port)).await else { return };
                     tokio::select! {
                         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
-                        _ = moves.changed() => {}
+                        _ = turns.changed() => {}
                     }
                 });
             }
@@ -206,7 +206,7 @@ impl Signpost {
     /// Leads elsewhere, and breaks what led to the old place.
     pub async fn turn_to(&self, port: u16) {
         *self.target.lock().expect("whole") = port;
-        self.moved.send_modify(|moves| *moves += 1);
+        self.moved.send_modify(|count| *count += 1);
         tokio::time::sleep(ms(1)).await;
     }
 }

@@ -147,6 +147,9 @@ impl Postgres {
         let mut conn = PgConnection::connect(&self.url).await?;
         let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name} TEMPLATE template0"));
         conn.execute(create).await?;
+        // As in operation. The throwaway server's own setting is for tests, and loses what it has answered when it crashes.
+        let durable = format!("ALTER DATABASE {name} SET synchronous_commit = on");
+        conn.execute(sqlx::AssertSqlSafe(durable)).await?;
         let mut url = reqwest::Url::parse(&self.url)?;
         url.set_path(&name);
         Ok(Database::Postgres(url.into()))

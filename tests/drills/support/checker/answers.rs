@@ -53,7 +53,8 @@ pub fn check(pages: &Pages, bounds: &Bounds, findings: &mut Findings) {
                 let around = pages.windows.iter().filter(|window| may_refuse(window, entry, bounds));
                 match around.map(|window| entry.asked_at - window.until).min() {
                     Some(after) => latest = latest.max(Some(after)),
-                    None => findings.breach(6, format!("503, and nothing was wrong: {}", told())),
+                    None => findings
+                        .breach(6, format!("503, and nothing was wrong{}: {}", last(pages, entry), told())),
                 }
             }
             Reply::Answered { status, .. } if *status >= 500 => {
@@ -70,6 +71,15 @@ pub fn check(pages: &Pages, bounds: &Bounds, findings: &mut Findings) {
         "{} requests, {refused} answered 503 (the last asked {latest}), {lost} without an answer; the slowest {slowest} ms",
         pages.entries.len()
     ));
+}
+
+/// What had been wrong before.
+fn last(pages: &Pages, entry: &Entry) -> String {
+    let before =
+        pages.windows.iter().filter(|window| window.until < entry.asked_at).max_by_key(|window| window.until);
+    before.map_or(String::new(), |window| {
+        format!(" since {:?} {} ms before", window.what, entry.asked_at - window.until)
+    })
 }
 
 fn may_lose(window: &Window, entry: &Entry) -> bool {

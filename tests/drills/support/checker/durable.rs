@@ -76,21 +76,21 @@ fn can_log_in(story: &Story<'_>, who: &Arc<str>, findings: &mut Findings) -> boo
     if !is_made || is_disabled {
         return false;
     }
-    let logins = entries.iter().filter_map(|entry| match &entry.ask {
+    let mut logins = entries.iter().filter_map(|entry| match &entry.ask {
         Ask::LogIn { password } => Some((entry, password)),
         _ => None,
     });
-    let last = logins.filter(|(entry, _)| entry.asked_at >= story.pages.after_from).next_back();
+    let last = logins.rfind(|(entry, _)| entry.asked_at >= story.pages.after_from);
     let Some((_, password)) = last.filter(|(entry, _)| entry.status() == 200) else {
         findings.breach(1, format!("{who} was made, and cannot log in:\n{}", story.told(entries)));
         return true;
     };
-    let changes = entries.iter().filter_map(|entry| match &entry.ask {
+    let mut changes = entries.iter().filter_map(|entry| match &entry.ask {
         Ask::ChangePassword { new, .. } if entry.may_be_done() => Some((entry, new)),
         _ => None,
     });
     // Only what was answered is certain, and only if nothing was asked after it.
-    if let Some((entry, new)) = changes.last()
+    if let Some((entry, new)) = changes.next_back()
         && entry.status() == 204
         && new != password
     {

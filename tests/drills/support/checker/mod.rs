@@ -17,7 +17,7 @@ use super::journal::{Ask, Entry, Pages};
 use super::{Failure, Outcome};
 
 pub use answers::Bounds;
-pub use secrets::{Searched, search};
+pub use secrets::{Searched, hex, search};
 
 /// Breaches of one invariant that are told; the others are counted.
 const TOLD: usize = 4;

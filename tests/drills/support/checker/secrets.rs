@@ -1,6 +1,7 @@
 //! 7: no secret used in the run stands in any log, dump of the database or refusal.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -86,6 +87,10 @@ fn insert(tails: &mut HashMap<Tail, &'static str>, secret: &[u8], kind: &'static
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// As Postgres writes bytes in a dump.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }

@@ -6,7 +6,7 @@ use super::{Bounds, Findings, Story};
 use crate::support::journal::{Ask, Entry, Refresh};
 
 pub fn check(story: &Story<'_>, bounds: &Bounds, findings: &mut Findings) {
-    let (mut used, mut again) = (0, 0);
+    let (mut spent, mut again) = (0, 0);
     for (sid, entries) in &story.sessions {
         let mut uses: BTreeMap<i64, Vec<&Entry>> = BTreeMap::new();
         for entry in entries {
@@ -14,7 +14,7 @@ pub fn check(story: &Story<'_>, bounds: &Bounds, findings: &mut Findings) {
                 uses.entry(token.generation).or_default().push(entry);
             }
         }
-        used += uses.len();
+        spent += uses.len();
         again += uses.values().map(|uses| uses.len() - 1).sum::<usize>();
         for (generation, answered) in &uses {
             let shown = || story.told(answered);
@@ -35,7 +35,7 @@ pub fn check(story: &Story<'_>, bounds: &Bounds, findings: &mut Findings) {
         }
     }
     registered_once(story, findings);
-    findings.figures.push(format!("{used} refresh tokens used up, {again} answered again within the grace"));
+    findings.figures.push(format!("{spent} refresh tokens used up, {again} answered again within the grace"));
 }
 
 fn refresh_of(entry: &Entry) -> Option<&Refresh> {

@@ -155,13 +155,12 @@ impl Person {
         }
         let access = self.sessions[at].access.clone();
         match client.chance.below(100) {
-            0..45 => self.refresh(client, at).await,
-            45..65 => drop(client.ask(&self.email, Ask::Me(access)).await),
-            65..75 => drop(client.ask(&self.email, Ask::Sessions(access)).await),
-            75..88 if self.sessions.len() < 4 => drop(self.log_in(client).await),
-            88..94 => self.log_out(client, at, false, graveyard).await,
-            94..96 => self.log_out(client, at, true, graveyard).await,
-            96..98 => self.change_password(client, at, graveyard).await,
+            0..20 => drop(client.ask(&self.email, Ask::Me(access)).await),
+            20..30 => drop(client.ask(&self.email, Ask::Sessions(access)).await),
+            30..43 if self.sessions.len() < 4 => drop(self.log_in(client).await),
+            43..49 => self.log_out(client, at, false, graveyard).await,
+            49..51 => self.log_out(client, at, true, graveyard).await,
+            51..53 => self.change_password(client, at, graveyard).await,
             _ => self.refresh(client, at).await,
         }
     }
