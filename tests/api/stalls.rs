@@ -100,9 +100,15 @@ async fn a_transaction_that_says_nothing_more_is_ended() {
 
     let database = Database::create(Kind::Postgres).await;
     let (url, acquire_timeout) = (database.url(), Duration::from_secs(30));
-    let db = Db::connect(&DatabaseOptions { url: &url, pool_size: 2, acquire_timeout, create: false })
-        .await
-        .unwrap();
+    let db = Db::connect(&DatabaseOptions {
+        url: &url,
+        pool_size: 2,
+        acquire_timeout,
+        pooler: false,
+        create: false,
+    })
+    .await
+    .unwrap();
     database.execute("CREATE TABLE rows (id BIGINT); INSERT INTO rows VALUES (1)").await;
     let vanished = db.begin().await.unwrap();
     sleep(Duration::from_secs(7)).await;
