@@ -60,7 +60,6 @@ impl App {
             hasher,
             password_turns: Semaphore::new(PASSWORD_TURNS),
             ledger: Ledger::default(),
-
             keyring_tickets: AtomicU64::new(0),
             database_back_us: AtomicI64::new(i64::MIN),
             started: AtomicBool::new(false),

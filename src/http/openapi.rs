@@ -34,7 +34,7 @@ use super::{admin, auth, ops, well_known};
         admin::users::show,
         admin::users::update,
         admin::users::delete,
-                admin::users::set_password,
+        admin::users::set_password,
         admin::audit::list,
         ops::live,
         ops::ready,

@@ -51,7 +51,6 @@ async fn lock(tx: &mut Tx, number: i64) -> Result<(), StoreError> {
 /// a hint.
 pub async fn announce_keys(tx: &mut Tx) -> Result<(), StoreError> {
     signing_keys::count_change(tx).await?;
-
     match tx.backend() {
         Backend::Postgres(conn) => {
             sqlx::query("SELECT pg_notify($1, '')").bind(KEYS_CHANNEL).execute(conn).await?;

@@ -30,7 +30,7 @@ row! {
         expires_at: DateTime<Utc>,
         revoked_at: Option<DateTime<Utc>>,
         ip: Option<String>,
-                user_agent: Option<String>,
+        user_agent: Option<String>,
         master_key_id: Option<String>,
     }
 }
