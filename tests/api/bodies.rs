@@ -41,20 +41,24 @@ on_both! {
     }
 
     async fn every_route_reads_bodies_alike(app: TestApp) {
-        let admin = app.admin().await;
+        let auth = format!("Bearer {}", app.admin().await);
         let document = serde_json::to_value(chancery::http::openapi_document()).unwrap();
+        let deep = |levels: usize| format!(r#"{{"nobody_knows_this":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
         let mut asked = 0;
         for (path, item) in document["paths"].as_object().unwrap() {
             let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{kid}", "unknown");
             for (method, _) in item.as_object().unwrap().iter().filter(|(_, operation)| operation["requestBody"].is_object()) {
-                let auth = format!("Bearer {admin}");
-                for body in [
-                    "{", "[]", "\"\"", "7", r#"{"a":1,"a":2}"#, r#"{"nobody_knows_this":1}"#, r#"{"name":"\u0000"}"#, r#"{"reason":"x\u0000y"}"#,
-                    r#"{"password":"\ud800"}"#, r#"{"email":1e999}"#, r#"{"name":99999999999999999999}"#, &format!("{}{}", "[".repeat(33), "]".repeat(33)),
+                for (body, told) in [
+                    ("{", "not well-formed"), ("[]", "a list is no object"), ("\"\"", "wrong type"), ("7", "wrong type"),
+                    (r#"{"a":1,"a":2}"#, "given twice"), (r#"{"nobody_knows_this":1}"#, "unknown field"),
+                    (r#"{"name":"\u0000"}"#, "NUL"), (r#"{"reason":"x\u0000y"}"#, "NUL"), (r#"{"password":"\ud800"}"#, "not well-formed"),
+                    (r#"{"email":1e999}"#, ""), (r#"{"name":99999999999999999999}"#, ""),
+                    (&deep(32), "unknown field"), (&deep(33), "nested too deeply"),
                 ] {
                     let headers = [JSON, ("authorization", auth.as_str())];
                     let answer = app.send(method.to_uppercase().parse().unwrap(), &path, &headers, Some(body.to_owned())).await;
                     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_json"), "{method} {path} {body}: {}", answer.text);
+                    assert!(answer.text.contains(told), "{method} {path} {body}: {}", answer.text);
                 }
                 asked += 1;
             }
