@@ -91,6 +91,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         .deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
         .map_err(|error| Problem::new(Code::InvalidJson).detail(describe(&error)))?;
+    // Members in their order would do for the library, in a list without their names.
+    if value.is_array() {
+        return Err(Problem::new(Code::InvalidJson).detail("a list is no object"));
+    }
     T::deserialize(value).map_err(|error| {
         let message = error.to_string();
         // "missing field `x`" and "unknown field `x`" name members; a wrong type would quote the value.
@@ -230,6 +234,7 @@ mod tests {
         assert!(refused(&"[".repeat(60_000)).contains(TOO_DEEP));
         assert!(refused(r#"{"a":"x","c":1}"#).contains("unknown field `c`"));
         assert!(refused("{}").contains("missing field `a`"));
+        assert!(refused(r#"["x",1]"#).contains("a list is no object"));
         assert!(refused(r#"{"a":"x"} {"#).contains("not well-formed"));
         assert!(refused(r#"{"a":"x","b":9223372036854775808}"#).contains("wrong type"));
         assert!(parse::<Sample>(b"{\"a\":\"\xff\"}").is_err());

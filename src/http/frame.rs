@@ -14,7 +14,10 @@ use super::context::{ClientIp, REQUEST_ID};
 use super::forwarded::client_ip;
 use super::problem::{Code, Problem};
 
-/// Around every request: an id, a time limit, security headers, one log line, metrics.
+/// All header fields of a request together. The server library gives up at 128 KiB, which is more than anybody needs.
+const MAX_HEADERS: usize = 16 * 1024;
+
+/// Around every request: an id, limits of time and size, security headers, one log line, metrics.
 ///
 /// The path's pattern is logged and never the path or its query, which may hold what must not be in a log. The id is always
 /// our own: a client's could forge a line or another request's id.
@@ -29,6 +32,7 @@ pub async fn frame(
     let is_https =
         settings.is_some_and(|server| server.tls.is_some() || server.issuer.starts_with("https://"));
     let is_open = app.as_ref().is_none_or(|app| app.is_started()) || needs_no_database(request.path());
+    let is_too_large = size_of(request.headers()) > MAX_HEADERS;
     let is_page = request.path().starts_with("/docs");
     let ip = settings
         .and_then(|server| client_ip(request.request(), &server.trusted_proxies, server.forwarded_header));
@@ -40,6 +44,9 @@ pub async fn frame(
     let answering = async {
         if !is_open {
             return Err(Problem::new(Code::DatabaseUnavailable).into());
+        }
+        if is_too_large {
+            return Err(Problem::new(Code::HeadersTooLarge).into());
         }
         let in_time = tokio::time::timeout(limit, next.call(request)).await;
         let answer = in_time.unwrap_or_else(|_| Err(Problem::new(Code::TimedOut).into()));
@@ -85,6 +92,11 @@ pub async fn frame(
 fn needs_no_database(path: &str) -> bool {
     const FROM_MEMORY: [&str; 5] = ["/.well-known/", "/health/", "/metrics", "/openapi.json", "/docs"];
     FROM_MEMORY.iter().any(|start| path.starts_with(start))
+}
+
+/// As on the wire: with colon, space and line end.
+fn size_of(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// The CORS library refuses a preflight in plain text.

@@ -77,6 +77,7 @@ codes! {
     ReasonRequired "reason_required" UNPROCESSABLE_ENTITY "This needs a reason",
     IdempotencyKeyReused "idempotency_key_reused" UNPROCESSABLE_ENTITY "The Idempotency-Key belongs to another request",
     TooManyAttempts "too_many_attempts" TOO_MANY_REQUESTS "Too many attempts from this network",
+    HeadersTooLarge "headers_too_large" REQUEST_HEADER_FIELDS_TOO_LARGE "The request's headers are too large",
     Internal "internal_error" INTERNAL_SERVER_ERROR "Something went wrong here",
     Busy "busy" SERVICE_UNAVAILABLE "Too many passwords are being checked",
     DatabaseUnavailable "database_unavailable" SERVICE_UNAVAILABLE "The database is not available",

@@ -201,6 +201,7 @@ mod tests {
 
     use super::*;
     use crate::domain::SigningAlgorithm;
+    use crate::passwords::HashCost;
 
     fn load(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         Settings::load(None, environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
@@ -213,6 +214,8 @@ mod tests {
         assert_eq!(settings.key_policy.lead(), TimeDelta::seconds(5 + 300 + 900));
         assert_eq!(settings.tokens.access_life, TimeDelta::minutes(10));
         assert_eq!(settings.own_audience(), "chancery");
+        assert_eq!(settings.passwords.hasher.cost, HashCost::new(19456, 2, 1).unwrap());
+        assert_eq!((settings.passwords.min_length, settings.throttle.hard_stop), (8, 100));
         assert_eq!(settings.server.origins, ["http://127.0.0.1:8080"]);
     }
 

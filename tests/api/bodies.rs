@@ -21,6 +21,8 @@ on_both! {
             login(body).await.expect_problem(400, "invalid_json");
         }
         login(&"[".repeat(60_000)).await.expect_problem(400, "invalid_json");
+        app.register("a@x.test").await;
+        login(&json!(["a@x.test", PASSWORD, false]).to_string()).await.expect_problem(400, "invalid_json");
         let quoting = login(r#"{"email":"a@x.test","password":"hunter2 hunter2","cookie":"hunter2 hunter2"}"#).await;
         assert!(!quoting.text.contains("hunter2"));
     }
@@ -38,9 +40,59 @@ on_both! {
         app.post("/auth/login", large).await.expect_problem(413, "payload_too_large");
     }
 
+    async fn every_route_reads_bodies_alike(app: TestApp) {
+        let auth = format!("Bearer {}", app.admin().await);
+        let document = serde_json::to_value(chancery::http::openapi_document()).unwrap();
+        let deep = |levels: usize| format!(r#"{{"nobody_knows_this":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let mut asked = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{kid}", "unknown");
+            for (method, _) in item.as_object().unwrap().iter().filter(|(_, operation)| operation["requestBody"].is_object()) {
+                for (body, told) in [
+                    ("{", "not well-formed"), ("[]", "a list is no object"), ("\"\"", "wrong type"), ("7", "wrong type"),
+                    (r#"{"a":1,"a":2}"#, "given twice"), (r#"{"nobody_knows_this":1}"#, "unknown field"),
+                    (r#"{"name":"\u0000"}"#, "NUL"), (r#"{"reason":"x\u0000y"}"#, "NUL"), (r#"{"password":"\ud800"}"#, "not well-formed"),
+                    (r#"{"email":1e999}"#, ""), (r#"{"name":99999999999999999999}"#, ""),
+                    (&deep(32), "unknown field"), (&deep(33), "nested too deeply"),
+                ] {
+                    let headers = [JSON, ("authorization", auth.as_str())];
+                    let answer = app.send(method.to_uppercase().parse().unwrap(), &path, &headers, Some(body.to_owned())).await;
+                    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "invalid_json"), "{method} {path} {body}: {}", answer.text);
+                    assert!(answer.text.contains(told), "{method} {path} {body}: {}", answer.text);
+                }
+                asked += 1;
+            }
+        }
+        assert!(asked >= 9);
+    }
+
+    async fn a_nul_in_an_address_is_the_id_of_nothing(app: TestApp) {
+        let admin = app.admin().await;
+        for path in ["/admin/keys/%00/propagation", "/admin/users/%00", "/admin/keys/%FF/propagation"] {
+            app.get_as(&admin, path).await.expect_problem(404, "not_found");
+        }
+        app.post_as(&admin, "/admin/keys/a%00b/revoke", json!({ "reason": "x" })).await.expect_problem(404, "not_found");
+        app.delete_as(&admin, "/auth/sessions/%00").await.expect_problem(404, "not_found");
+    }
+
+    async fn headers_have_a_limit_together(app: TestApp) {
+        let headers = |count: usize| vec![("x-padding", "x".repeat(987)); count];
+        let ask = async |count: usize| {
+            let headers = headers(count);
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            app.send(Method::GET, "/.well-known/jwks.json", &headers, None).await
+        };
+        ask(15).await.expect(200);
+        ask(17).await.expect_problem(431, "headers_too_large");
+        ask(80).await.expect_problem(431, "headers_too_large");
+    }
+
     async fn an_unknown_path_and_a_wrong_method_are_told_apart(app: TestApp) {
         app.get("/").await.expect_problem(404, "not_found");
         app.get("/auth").await.expect_problem(404, "not_found");
+        for nothing in ["/debug", "/debug/pprof/", "/actuator/env", "/.env", "/server-status"] {
+            app.get(nothing).await.expect_problem(404, "not_found");
+        }
         app.get("/auth/login/").await.expect_problem(404, "not_found");
         for (method, path, allow) in [
             (Method::GET, "/auth/login", "POST"),
@@ -149,6 +201,101 @@ mod raw {
             assert!(expected.iter().any(|start| answer.starts_with(start)), "{shown:?} got {answer:?}");
         }
         app.get("/health/live").await.expect(200);
+    }
+
+    /// The answer and whether the connection was closed after it.
+    fn answers(address: &str, bytes: &[u8]) -> (String, bool) {
+        let mut stream = TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let closed = stream.read_to_end(&mut answer).is_ok();
+        (String::from_utf8_lossy(&answer).into_owned(), closed)
+    }
+
+    /// Whatever a proxy in front could read as another number of requests than we do.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn requests_that_two_servers_could_read_differently_are_refused() {
+        let app = TestApp::start(Kind::Sqlite).await;
+        let login = "POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+        let smuggled = "GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n";
+        for framing in [
+            "content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "transfer-encoding: chunked\r\ncontent-length: 2\r\n\r\n0\r\n\r\n",
+            "content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+            "content-length: 2, 3\r\n\r\n{}",
+            "content-length: +2\r\n\r\n{}",
+            "content-length: -2\r\n\r\n{}",
+            "content-length: 0x2\r\n\r\n{}",
+            "content-length: 18446744073709551618\r\n\r\n{}",
+            "content-length : 2\r\n\r\n{}",
+            "transfer-encoding : chunked\r\n\r\n0\r\n\r\n",
+            "transfer-encoding: gzip, chunked, identity\r\n\r\n0\r\n\r\n",
+            "transfer-encoding: xchunked\r\n\r\n0\r\n\r\n",
+            "transfer-encoding: chunked\r\ntransfer-encoding: identity\r\n\r\n0\r\n\r\n",
+            "transfer-encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
+            "x-folded: one\r\n two\r\ncontent-length: 2\r\n\r\n{}",
+            "x-bare\rcr: one\r\ncontent-length: 2\r\n\r\n{}",
+            "transfer-encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n",
+            "transfer-encoding: chunked\r\n\r\n2;x\n{}\r\n0\r\n\r\n",
+            "transfer-encoding: chunked\r\n\r\n2\r\n{}XX0\r\n\r\n",
+            "transfer-encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n",
+            "transfer-encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n",
+            "transfer-encoding: chunked\r\n\r\n10000000000000002\r\n{}\r\n0\r\n\r\n",
+        ] {
+            let (answer, closed) = answers(&app.address, format!("{login}{framing}{smuggled}").as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 400"), "{framing:?} got {answer:?}");
+            assert!(closed && answer.matches("HTTP/1.1 ").count() == 1, "{framing:?} got {answer:?}");
+        }
+        app.get("/health/live").await.expect(200);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_body_that_does_not_end_is_given_up() {
+        let app = TestApp::start(Kind::Sqlite).await;
+        let login = "POST /auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+        let piece = "x".repeat(4096);
+        let flood = format!("1000\r\n{piece}\r\n").repeat(17);
+        let cases = [
+            ("transfer-encoding: chunked\r\n\r\n1\r\n{\r\n".to_owned(), "HTTP/1.1 408"),
+            ("transfer-encoding: chunked\r\n\r\n".to_owned(), "HTTP/1.1 408"),
+            ("content-length: 100\r\n\r\n{}".to_owned(), "HTTP/1.1 408"),
+            // Refused as soon as it is known to be too large, and not when it has all come.
+            (format!("transfer-encoding: chunked\r\n\r\n{flood}"), "HTTP/1.1 413"),
+            ("content-length: 10485760\r\n\r\n{".to_owned(), "HTTP/1.1 413"),
+        ];
+        let asking = cases.map(|(body, status)| {
+            let (address, bytes) = (app.address.clone(), format!("{login}{body}").into_bytes());
+            std::thread::spawn(move || (answers(&address, &bytes), status))
+        });
+        for asked in asking {
+            let ((answer, _), status) = asked.join().unwrap();
+            assert!(answer.starts_with(status), "{answer}");
+        }
+        // A lone LF ends a line of the head, as RFC 9112 section 2.2 allows.
+        let head = b"GET /health/live HTTP/1.1\nhost: x\nconnection: close\n\n";
+        let (answer, closed) = answers(&app.address, head);
+        assert!(answer.starts_with("HTTP/1.1 200") && closed, "{answer}");
+        // Two bytes too many are the next request, and no good one.
+        let (answer, closed) =
+            answers(&app.address, format!("{login}content-length: 2\r\n\r\n{{}}xx\r\n\r\n").as_bytes());
+        let statuses: Vec<&str> = answer.split("HTTP/1.1 ").skip(1).map(|rest| &rest[..3]).collect();
+        assert_eq!((statuses, closed), (vec!["400", "400"], true), "{answer}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_head_that_is_too_large_is_not_read_to_its_end() {
+        let app = TestApp::start(Kind::Sqlite).await;
+        let many = "x-many: y\r\n".repeat(200);
+        let heads = [
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx-padding: {}\r\n\r\n", "x".repeat(20_000)),
+            format!("GET / HTTP/1.1\r\nhost: x\r\nx-padding: {}", "x".repeat(200_000)),
+            format!("GET / HTTP/1.1\r\nhost: x\r\n{many}\r\n"),
+        ];
+        for head in heads {
+            let answer = send(&app.address, head.as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 431"), "{} bytes got {answer:?}", head.len());
+        }
     }
 }
 

@@ -133,6 +133,19 @@ fn sql_is_written_in_the_store_only() {
     }
 }
 
+/// `docs/security.md` says of each requirement which test shows it.
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let named: Vec<(&str, &str)> = page.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+    assert!(named.len() > 50, "the table is gone");
+    for (path, name) in named {
+        let code = fs::read_to_string(root.join(format!("{path}.rs"))).unwrap_or_default();
+        assert!(code.contains(&format!("fn {name}(")), "{path}.rs has no test {name}");
+    }
+}
+
 /// Crate-level rooms a line names: `use crate::{…}` and paths such as `crate::store::Db`.
 fn imports(line: &str) -> Vec<String> {
     let mut rooms = Vec::new();

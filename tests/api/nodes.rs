@@ -49,6 +49,19 @@ async fn what_one_node_begins_any_other_goes_on_with() {
 }
 
 #[tokio::test]
+async fn a_used_token_is_used_on_every_node_and_ends_the_session_on_all() {
+    let nodes = three_nodes().await;
+    let login = nodes[0].newcomer("ada@x.test").await;
+    let newest = nodes[0].refresh(&login.refresh_token()).await.expect(200);
+    nodes[0].advance(TimeDelta::seconds(11));
+    nodes[1].refresh(&login.refresh_token()).await.expect_problem(401, "invalid_grant");
+    for node in &nodes {
+        node.refresh(&newest.refresh_token()).await.expect_problem(401, "invalid_grant");
+        node.get_as(&newest.access_token(), "/auth/me").await.expect_problem(401, "invalid_token");
+    }
+}
+
+#[tokio::test]
 async fn sixteen_refreshes_over_three_nodes_get_one_successor() {
     let nodes = three_nodes().await;
     let mut token = nodes[0].newcomer("ada@x.test").await.refresh_token();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -75,12 +76,133 @@ async fn logins_in_flight_finish_before_the_process_ends() {
             tokio::spawn(async move { post(&address, "/auth/login", credentials).await.0 })
         })
         .collect();
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
     let stopped = tokio::task::spawn_blocking(move || serving.terminate());
     for login in logins {
         assert_eq!(login.await.unwrap(), 200);
     }
     assert_eq!(stopped.await.unwrap(), Some(0));
+}
+
+/// So that a balancer hears of it before anybody is turned away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_told_to_stop_is_first_not_ready_and_still_answers() {
+    let folder = tempdir().unwrap();
+    let database = Database::create(Kind::Sqlite).await;
+    let serving = program(folder.path(), &database).serve();
+    let address = serving.address.clone();
+    // A connection for each question, as from somebody who has just come.
+    let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    let ask = async |path: &str| {
+        let answer = client.get(format!("{address}{path}")).send().await;
+        answer.ok().map(|answer| answer.status().as_u16())
+    };
+    assert_eq!(ask("/health/ready").await, Some(200));
+    let told = Instant::now();
+    let stopped = tokio::task::spawn_blocking(move || serving.terminate());
+    let mut not_ready = Vec::new();
+    while let Some(status) = ask("/health/ready").await {
+        if status == 503 {
+            not_ready.push(told.elapsed());
+            let others = (ask("/health/live").await, ask("/.well-known/jwks.json").await);
+            assert!(matches!(others, (None | Some(200), None | Some(200))), "{others:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let heard_for = not_ready.first().zip(not_ready.last()).map(|(first, last)| last.saturating_sub(*first));
+    assert!(heard_for > Some(Duration::from_millis(200)), "{not_ready:?}");
+    assert_eq!(stopped.await.unwrap(), Some(0));
+    assert!(told.elapsed() < Duration::from_secs(10));
+}
+
+/// Beside its row, for whoever watches the log: what, when in UTC, who, from where, in which request, about whom.
+#[tokio::test]
+async fn every_security_event_is_one_line_of_the_log() {
+    let folder = tempdir().unwrap();
+    let database = Database::create(Kind::Sqlite).await;
+    let chancery = program(folder.path(), &database)
+        .with("CHANCERY_SESSIONS__REFRESH_GRACE", "0s")
+        .with("CHANCERY_LOGIN__FREE_ATTEMPTS", "2")
+        .with("CHANCERY_LOGIN__HARD_STOP", "2");
+    let create = ["users", "create", "--email", "admin@x.test", "--admin", "--password-stdin"];
+    let serving = chancery.serve();
+    assert!(chancery.run(&create, PASSWORD).status.success());
+    let base = serving.address.clone();
+    let login = async |email: &str, password: &str| {
+        post(&base, "/auth/login", json!({ "email": email, "password": password })).await
+    };
+    let (_, admin) = login("admin@x.test", PASSWORD).await;
+    let token = admin["access_token"].as_str().unwrap();
+    let order = async |method: reqwest::Method, path: String, body: Value| {
+        let request = Client::new().request(method, format!("{base}{path}")).bearer_auth(token).json(&body);
+        let answer = request.send().await.unwrap();
+        let (status, id) = (answer.status(), answer.headers()["x-request-id"].to_str().unwrap().to_owned());
+        assert!(status.is_success(), "{path}: {status}");
+        (id, answer.json::<Value>().await.unwrap())
+    };
+    let ada = json!({ "email": "ada@x.test", "password": PASSWORD, "roles": [] });
+    let (_, ada) = order(reqwest::Method::POST, "/admin/users".to_owned(), ada).await;
+    let path = format!("/admin/users/{}", ada["id"].as_str().unwrap());
+    order(reqwest::Method::PATCH, path, json!({ "name": "Ada" })).await;
+    for _ in 0..2 {
+        assert_eq!(login("ada@x.test", "not the password").await.0, 401);
+    }
+    for _ in 0..2 {
+        post(&base, "/auth/refresh", json!({ "refresh_token": admin["refresh_token"] })).await;
+    }
+    // The administrator's session has ended with that.
+    let (_, admin) = login("admin@x.test", PASSWORD).await;
+    let token = admin["access_token"].as_str().unwrap();
+    let order = async |path: String, body: Value| {
+        let answer =
+            Client::new().post(format!("{base}{path}")).bearer_auth(token).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        (id, answer.json::<Value>().await.unwrap())
+    };
+    let forced = json!({ "force": true, "reason": "a test of the log" });
+    let (rotation, rotated) = order("/admin/keys/rotate".to_owned(), forced).await;
+    let previous = rotated["previous"][0]["kid"].as_str().unwrap().to_owned();
+    order(
+        format!("/admin/keys/{}/revoke", rotated["next"]["kid"].as_str().unwrap()),
+        json!({ "reason": "x" }),
+    )
+    .await;
+    assert_eq!(serving.terminate(), Some(0));
+
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<&Value> = lines.iter().filter(|line| line["target"] == "chancery::audit").collect();
+    for event in [
+        "login_succeeded",
+        "login_failed",
+        "login_stopped",
+        "refresh_reuse",
+        "keys_rotation_forced",
+        "key_revoked",
+        "user_created",
+        "user_updated",
+    ] {
+        let told: Vec<&&Value> = events.iter().filter(|line| line["event"] == event).collect();
+        let rows = database.count(&format!("SELECT count(*) FROM audit WHERE event = '{event}'")).await;
+        // The command that made the administrator has a log of its own.
+        let elsewhere = i64::from(event == "user_created");
+        assert_eq!(i64::try_from(told.len()).unwrap(), rows - elsewhere, "{event}");
+        assert!(!told.is_empty(), "{event}");
+        for line in told {
+            let at = line["timestamp"].as_str().unwrap();
+            assert!(at.ends_with('Z') && at.parse::<chrono::DateTime<chrono::Utc>>().is_ok(), "{line}");
+            assert_eq!(line["ip"], "127.0.0.1", "{line}");
+            let actor = line["actor"].as_str().unwrap();
+            assert!(actor == "anonymous" || actor.starts_with("user:"), "{line}");
+            assert!(line["subject"].as_str().is_some_and(|subject| !subject.is_empty()), "{line}");
+            assert_eq!(line["span"]["request_id"].as_str().map(str::len), Some(36), "{line}");
+        }
+    }
+    let rotated_line = events.iter().find(|line| line["event"] == "keys_rotation_forced").unwrap();
+    assert_eq!(rotated_line["span"]["request_id"], rotation.as_str());
+    assert_eq!(rotated_line["subject"], rotated["current"]["kid"]);
+    assert_ne!(rotated_line["subject"], previous.as_str());
 }
 
 #[tokio::test]

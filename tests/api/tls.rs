@@ -114,6 +114,54 @@ async fn tls_before_1_2_is_refused() {
     assert!(!answer.starts_with(b"HTTP/1.1 2"), "plain HTTP is not served");
 }
 
+/// A TLS 1.2 hello that offers what nobody should agree to any more, and is otherwise as a client writes it.
+#[tokio::test]
+async fn weak_suites_are_refused() {
+    let (_folder, _, serving) = serving();
+    let hello = |suites: &[[u8; 2]]| {
+        let mut body = vec![3, 3];
+        body.extend([7; 32]);
+        body.push(0);
+        body.extend([0, u8::try_from(suites.len() * 2).unwrap()]);
+        body.extend(suites.concat());
+        body.extend([1, 0]);
+        // Groups: P-256. Point formats. Signatures: ECDSA and RSA with SHA-256. The master secret is extended.
+        let extensions: &[u8] =
+            &[0, 10, 0, 4, 0, 2, 0, 23, 0, 11, 0, 2, 1, 0, 0, 13, 0, 6, 0, 4, 4, 3, 4, 1, 0, 23, 0, 0];
+        body.extend([0, u8::try_from(extensions.len()).unwrap()]);
+        body.extend(extensions);
+        let mut message = vec![1, 0, 0, u8::try_from(body.len()).unwrap()];
+        message.extend(body);
+        let mut record = vec![0x16, 3, 1, 0, u8::try_from(message.len()).unwrap()];
+        record.extend(message);
+        record
+    };
+    let ask = |suites: &[[u8; 2]]| {
+        let mut stream = TcpStream::connect(socket(&serving)).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(&hello(suites)).unwrap();
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer).unwrap();
+        answer
+    };
+    // ECDHE with AES-GCM: a server hello, so it is the suites that make the difference.
+    assert_eq!(ask(&[[0xc0, 0x2b]])[0], 0x16);
+    for weak in [
+        [0xc0, 0x09], // ECDHE, AES-128-CBC, SHA-1
+        [0xc0, 0x23], // ECDHE, AES-128-CBC, SHA-256
+        [0x00, 0x9c], // RSA key exchange, AES-128-GCM
+        [0x00, 0x2f], // RSA key exchange, AES-128-CBC
+        [0xc0, 0x08], // 3DES
+        [0xc0, 0x07], // RC4
+        [0xc0, 0x06], // no encryption
+        [0x00, 0x03], // export
+        [0xc0, 0x18], // no certificate
+    ] {
+        let answer = ask(&[weak]);
+        assert_eq!((answer[0], answer[5], answer[6]), (0x15, 2, 40), "{weak:x?}: {answer:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_certificate_is_served_after_sighup_and_a_broken_one_never_is() {
     let (folder, old, serving) = serving();

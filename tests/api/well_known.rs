@@ -1,8 +1,10 @@
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{TestApp, on_both};
+use crate::support::{TestApp, kids, on_both};
 
 on_both! {
     async fn the_key_set_is_what_verifiers_expect(app: TestApp) {
@@ -10,10 +12,16 @@ on_both! {
         assert_eq!(answer.header("content-type"), "application/jwk-set+json");
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         let body = answer.json();
+        let mut names = kids(&body);
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), body["keys"].as_array().unwrap().len(), "no kid twice");
         for key in body["keys"].as_array().unwrap() {
             let members: Vec<&String> = key.as_object().unwrap().keys().collect();
             assert_eq!(members, ["alg", "e", "kid", "kty", "n", "use"]);
             assert_eq!((&key["kty"], &key["use"], &key["alg"], &key["e"]), (&json!("RSA"), &json!("sig"), &json!("RS256"), &json!("AQAB")));
+            let modulus = URL_SAFE_NO_PAD.decode(key["n"].as_str().unwrap()).expect("base64url, not padded");
+            assert!(modulus.len() == 256 && modulus[0] >= 0x80, "2048 bits, and no zero in front (RFC 7518 section 6.3.1.1)");
             let jwk: jsonwebtoken::jwk::Jwk = serde_json::from_value(key.clone()).unwrap();
             assert_eq!(jwk.thumbprint(jsonwebtoken::jwk::ThumbprintHash::SHA256).unwrap(), key["kid"].as_str().unwrap());
         }

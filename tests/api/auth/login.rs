@@ -53,6 +53,7 @@ on_both! {
         );
         let again = part(&app.login("ada@x.test").await.access_token(), 1);
         assert_ne!(claims["jti"], again["jti"]);
+        assert_eq!(claims["jti"].as_str().unwrap().as_bytes()[14], b'4', "a random UUID: 122 bits");
         assert_ne!(claims["sid"], again["sid"]);
     }
 
@@ -65,15 +66,23 @@ on_both! {
             let answer = answer.expect_problem(401, "invalid_credentials");
             let mut body: Value = answer.json();
             body["request_id"] = json!(null);
-            let names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
-            (body, names.len())
+            let mut names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
+            names.sort();
+            (body, names)
         };
         let unknown = shape(app.try_login("nobody@x.test", PASSWORD).await);
         let wrong = shape(app.try_login("bob@x.test", "not the password").await);
         let disabled = shape(app.try_login("ada@x.test", PASSWORD).await);
         let absurd = shape(app.try_login("no address at all", PASSWORD).await);
         let endless = shape(app.try_login("bob@x.test", &"x".repeat(1000)).await);
-        for other in [wrong, disabled, absurd, endless] {
+        for _ in 0..4 {
+            app.try_login("bob@x.test", "not the password").await.expect(401);
+        }
+        let locked = shape(app.try_login("bob@x.test", PASSWORD).await);
+        app.database.execute("UPDATE login_attempts SET failures = 100").await;
+        app.advance(TimeDelta::days(2));
+        let stopped = shape(app.try_login("bob@x.test", PASSWORD).await);
+        for other in [wrong, disabled, absurd, endless, locked, stopped] {
             assert_eq!(unknown, other);
         }
     }
@@ -98,6 +107,43 @@ on_both! {
         app.try_login("ada@x.test", &long("x")).await.expect(200);
         app.try_login("ada@x.test", &long("y")).await.expect(401);
         app.try_login("ada@x.test", &"a1".repeat(40)).await.expect(401);
+        // bcrypt would look at 72 bytes only.
+        let at_73 = |last: &str| format!("{}{last}", "b2".repeat(36));
+        app.post("/auth/register", json!({ "email": "bob@x.test", "password": at_73("x") })).await.expect(201);
+        app.try_login("bob@x.test", &at_73("y")).await.expect(401);
+        app.try_login("bob@x.test", &at_73("")).await.expect(401);
+        app.try_login("bob@x.test", &at_73("x")).await.expect(200);
+    }
+
+    /// NUL, which ends a text in C, is in no password: it is refused wherever one is typed.
+    async fn a_password_does_not_end_at_a_nul(app: TestApp) {
+        let with_nul = json!({ "email": "ada@x.test", "password": format!("{PASSWORD}\0more") });
+        app.post("/auth/register", with_nul.clone()).await.expect_problem(400, "invalid_json");
+        app.register("ada@x.test").await;
+        app.post("/auth/login", with_nul).await.expect_problem(400, "invalid_json");
+    }
+
+    async fn equal_passwords_have_different_hashes(app: TestApp) {
+        app.register("ada@x.test").await;
+        app.register("bob@x.test").await;
+        assert_eq!(app.database.count("SELECT count(DISTINCT password_hash) FROM users").await, 2);
+    }
+
+    async fn a_planted_cookie_is_not_taken_over_at_login(app: TestApp) {
+        let in_cookie = async |email: &str, cookie: &str| {
+            let body = json!({ "email": email, "password": PASSWORD, "cookie": true }).to_string();
+            let headers = [("content-type", "application/json"), ("cookie", cookie)];
+            app.send(Method::POST, "/auth/login", &headers, Some(body)).await.expect(200)
+        };
+        app.register("eve@x.test").await;
+        app.register("ada@x.test").await;
+        let eves = in_cookie("eve@x.test", "").await;
+        let planted = eves.header("set-cookie").split(';').next().unwrap();
+        let adas = in_cookie("ada@x.test", planted).await;
+        let (eve, ada) = (part(&eves.access_token(), 1), part(&adas.access_token(), 1));
+        assert_ne!(eve["sid"], ada["sid"]);
+        assert_eq!(ada["sub"], adas.json()["user"]["id"]);
+        assert_ne!(adas.header("set-cookie").split(';').next().unwrap(), planted);
     }
 
     async fn a_raised_cost_rehashes_at_login(app: TestApp) {
@@ -181,4 +227,28 @@ async fn parallel_logins_by_the_real_clock_sqlite() {
 #[tokio::test]
 async fn parallel_logins_by_the_real_clock_postgres() {
     parallel_logins_by_the_real_clock(Kind::Postgres).await;
+}
+
+/// With a hash that takes far longer than a request may, so that whatever is answered otherwise was answered without one.
+#[tokio::test]
+async fn what_no_password_can_be_is_refused_without_hashing() {
+    let settings = [
+        ("CHANCERY_SERVER__REQUEST_TIMEOUT", "1s"),
+        ("CHANCERY_PASSWORDS__MEMORY_KIB", "262144"),
+        ("CHANCERY_PASSWORDS__ITERATIONS", "16"),
+    ];
+    let app = TestApp::start_with(Kind::Sqlite, &settings).await;
+    for length in [257, 1000, 60_000] {
+        let endless = "x".repeat(length);
+        app.try_login("ada@x.test", &endless).await.expect_problem(401, "invalid_credentials");
+        let body = json!({ "email": "ada@x.test", "password": endless });
+        app.post("/auth/register", body).await.expect_problem(422, "password_too_long");
+    }
+    for megabytes in [1, 10] {
+        let body = json!({ "email": "ada@x.test", "password": "x".repeat(megabytes << 20) });
+        app.post("/auth/login", body.clone()).await.expect_problem(413, "payload_too_large");
+        app.post("/auth/register", body).await.expect_problem(413, "payload_too_large");
+    }
+    assert_eq!(app.database.count("SELECT count(*) FROM login_attempts").await, 0);
+    app.try_login("ada@x.test", PASSWORD).await.expect_problem(503, "timed_out");
 }

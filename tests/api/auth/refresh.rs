@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chancery::clock::Clock;
@@ -65,14 +66,17 @@ on_both! {
 
     async fn sixteen_at_once_get_one_successor_and_nobody_is_logged_out(app: TestApp) {
         let mut token = app.newcomer("ada@x.test").await.refresh_token();
+        let mut ids = HashSet::new();
         for round in 0..20 {
             let answers = join_all((0..16).map(|_| app.refresh(&token))).await;
+            ids.extend(answers.iter().map(|answer| part(&answer.access_token(), 1)["jti"].to_string()));
             let successors: Vec<String> = answers.into_iter().map(|answer| answer.expect(200).refresh_token()).collect();
             assert!(successors.iter().all(|successor| *successor == successors[0]), "round {round}");
             token.clone_from(&successors[0]);
             // Out of the grace of the last round, so that a parent's parent is never near.
             app.advance(TimeDelta::minutes(1));
         }
+        assert_eq!(ids.len(), 320, "no jti twice");
         assert_eq!(app.database.count("SELECT max(generation) FROM sessions").await, 21);
         assert_eq!(app.database.count("SELECT count(*) FROM sessions WHERE revoked_at IS NULL").await, 1);
         assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event LIKE 'refresh%'").await, 0);

@@ -35,6 +35,26 @@ on_both! {
         assert_eq!(app.database.count("SELECT count(*) FROM users").await, 1);
     }
 
+    async fn every_spelling_of_an_address_is_one_account(app: TestApp) {
+        let mut answers = Vec::new();
+        for spelling in [
+            "alice@x.test", "Alice@x.test", "ALICE@X.TEST", "alice@x.test\u{a0}", " alice@x.test ", "\u{ff41}lice@x.test",
+            "alice\u{ff20}x.test", "\u{1d41a}lice@x.test",
+        ] {
+            let mut user = app.post("/auth/register", json!({ "email": spelling, "password": PASSWORD })).await.expect(201).json();
+            user["id"] = json!(null);
+            user["created_at"] = json!(null);
+            answers.push(user);
+            app.try_login(spelling, PASSWORD).await.expect(200);
+        }
+        answers.dedup();
+        assert_eq!(answers.len(), 1);
+        // A letter that only looks alike would be a second account that reads the same.
+        let dotless = json!({ "email": "al\u{131}ce@x.test", "password": PASSWORD });
+        app.post("/auth/register", dotless).await.expect_problem(422, "invalid_email");
+        assert_eq!(app.database.count("SELECT count(*) FROM users").await, 1);
+    }
+
     async fn sixteen_at_once_make_one_account(app: TestApp) {
         for round in 0..5 {
             let email = format!("race{round}@x.test");
@@ -65,7 +85,25 @@ on_both! {
             body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             app.post("/auth/register", body).await.expect_problem(400, "invalid_json");
         }
-        assert_eq!(app.newcomer("eve@x.test").await.json()["scope"], "");
+        let eve = app.newcomer("eve@x.test").await;
+        assert_eq!(eve.json()["scope"], "");
+        let token = eve.access_token();
+        for extra in [
+            ("role", json!("admin")), ("roles", json!(["admin"])), ("email_verified", json!(true)), ("id", json!("x")),
+            ("status", json!("active")), ("scope", json!("users:write")), ("client_id", json!("other")),
+        ] {
+            for (path, body) in [
+                ("/auth/login", json!({ "email": "eve@x.test", "password": PASSWORD })),
+                ("/auth/refresh", json!({ "refresh_token": eve.refresh_token() })),
+                ("/auth/password", json!({ "current_password": PASSWORD, "new_password": "something else entirely" })),
+                ("/auth/logout", json!({})),
+            ] {
+                let mut body = body;
+                body[extra.0] = extra.1.clone();
+                app.post_as(&token, path, body).await.expect_problem(400, "invalid_json");
+            }
+        }
+        assert_eq!(app.get_as(&token, "/auth/me").await.expect(200).json(), eve.json()["user"]);
     }
 }
 

@@ -172,7 +172,16 @@ on_both! {
             let body = json!({ "email": format!("n{number}@x.test"), "password": WRONG }).to_string();
             statuses.push(node.send(Method::POST, "/auth/login", &headers, Some(body)).await.status.as_u16());
         }
-        assert_eq!(statuses, [401, 401, 401, 429, 429]);
+        for garbage in ["garbage, , \u{e9}", "", "999.1.1.1", "for=;;\"", "127.0.0.1"] {
+            let headers = [("content-type", "application/json"), ("x-forwarded-for", garbage), ("forwarded", garbage), ("x-real-ip", garbage)];
+            let body = json!({ "email": "g@x.test", "password": WRONG }).to_string();
+            statuses.push(node.send(Method::POST, "/auth/login", &headers, Some(body)).await.status.as_u16());
+        }
+        assert_eq!(statuses[..3], [401; 3]);
+        assert_eq!(statuses[3..], [429; 7]);
+        let named = "SELECT count(*) FROM audit WHERE event = 'login_failed' AND source = '127.0.0.1'";
+        assert_eq!(app.database.count(named).await, 3);
+        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE source <> '127.0.0.1'").await, 0);
         node.stop().await;
         let proxied = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "1"), ("CHANCERY_SERVER__TRUSTED_PROXIES", "127.0.0.1")]).await;
         let from = async |ip: &str| {
@@ -183,6 +192,9 @@ on_both! {
         assert_eq!(from("2001:db8::1").await, 401);
         assert_eq!(from("2001:DB8:0:0:ffff::9").await, 429, "the same /64");
         assert_eq!(from("2001:db8:0:1::1").await, 401);
+        assert_eq!(from("192.0.2.1").await, 401);
+        assert_eq!(from("::ffff:192.0.2.1").await, 429, "the same address");
+        assert_eq!(from("::FFFF:c000:201").await, 429, "and once more");
         proxied.stop().await;
     }
 
