@@ -73,7 +73,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 fn claims() -> AccessClaims {
     AccessClaims {
         iss: "https://auth.example.com".to_owned(),
-        sub: Uuid::new_v4(),
+        sub: Uuid::new_v4().to_string(),
         aud: Audience::of(&["chancery".to_owned()]),
         exp: 1_800_000_600,
         iat: 1_800_000_000,
@@ -81,10 +81,10 @@ fn claims() -> AccessClaims {
         jti: Uuid::new_v4(),
         client_id: "chancery".to_owned(),
         scope: "keys:read keys:rotate users:read users:write".to_owned(),
-        sid: Uuid::new_v4(),
-        auth_time: 1_800_000_000,
-        roles: vec!["admin".to_owned()],
-        amr: vec!["pwd".to_owned()],
+        sid: Some(Uuid::new_v4()),
+        auth_time: Some(1_800_000_000),
+        roles: Some(vec!["admin".to_owned()]),
+        amr: Some(vec!["pwd".to_owned()]),
     }
 }
 

@@ -69,6 +69,11 @@ impl Subject {
         Self::source(masters, ip, b"registration source")
     }
 
+    /// Everyone at one source who shows client secrets.
+    pub fn client_source(masters: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(masters, ip, b"client source")
+    }
+
     fn source(masters: &MasterKeys, ip: IpAddr, what: &[u8]) -> Self {
         let key = masters.first().derive(Purpose::LoginAttempts, what);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &network(ip));

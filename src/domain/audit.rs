@@ -4,13 +4,15 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::UserId;
+use super::{ClientId, UserId};
 
 /// Who did something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Actor {
     /// A user, by their token.
     User(UserId),
+    /// A service account, by its token; or a client that has proved who it is.
+    Client(ClientId),
     /// Whoever may run the command line on a node.
     Operator,
     /// Chancery itself, by schedule.
@@ -23,6 +25,7 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(id) => write!(f, "user:{id}"),
+            Self::Client(id) => write!(f, "client:{id}"),
             Self::Operator => f.write_str("operator:cli"),
             Self::Schedule => f.write_str("chancery:schedule"),
             Self::Anonymous => f.write_str("anonymous"),
@@ -31,7 +34,7 @@ impl fmt::Display for Actor {
 }
 
 /// Where something came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     pub actor: Actor,
     pub ip: Option<IpAddr>,
@@ -118,6 +121,10 @@ events! {
     UserDeleted "user_deleted",
     UserDisabled "user_disabled",
     UserEnabled "user_enabled",
+    ClientCreated "client_created",
+    ClientUpdated "client_updated",
+    ClientDeleted "client_deleted",
+    ClientSecretRotated "client_secret_rotated",
     PasswordChanged "password_changed",
     SessionsEnded "sessions_ended",
     /// A refresh token older than the grace came back: the session was revoked.
@@ -134,6 +141,14 @@ events! {
     /// Somebody with a session did not know the password they had to prove.
     PasswordProofFailed "password_proof_failed",
     LoggedOut "logged_out",
+    /// A user let a client have something.
+    ConsentGiven "consent_given",
+    /// A client got tokens for a user who had signed in.
+    ClientSessionBegun "client_session_begun",
+    /// A code came a second time: the session it had become was revoked.
+    CodeReused "code_reused",
+    /// Somebody gave a client's name and not its secret.
+    ClientRefused "client_refused",
     /// A good token without the scope an operator's route needs.
     AccessDenied "access_denied",
     /// A browser was sent by another site, where cookies were at stake.
@@ -152,6 +167,7 @@ impl AuditEvent {
                 | Self::RefreshReuse
                 | Self::RefreshAhead
                 | Self::RefreshWrongClient
+                | Self::CodeReused
                 | Self::LoginStopped
         )
     }
@@ -166,6 +182,7 @@ impl AuditEvent {
                 | Self::AccessDenied
                 | Self::OriginRefused
                 | Self::RefreshWrongClient
+                | Self::ClientRefused
         )
     }
 }
@@ -180,7 +197,7 @@ pub struct AuditRecord {
     /// The address it came from.
     pub source: Option<String>,
     pub request_id: Option<Uuid>,
-    /// The kid, user or session it was done to.
+    /// The kid, user, client or session it was done to.
     pub subject: String,
     /// A JSON object.
     pub detail: Option<String>,

@@ -3,10 +3,14 @@
 //! Owns no I/O, no async, no database row and no HTTP; every rule takes `now`. Called by every room above.
 
 mod audit;
+mod authorization;
+mod authorization_code;
 mod client;
 mod consumer;
 mod email;
 mod impact;
+mod oauth_error;
+mod parameters;
 mod password;
 mod roles;
 mod session;
@@ -15,10 +19,19 @@ mod throttle;
 mod user;
 
 pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Origin, Reason};
-pub use client::ClientId;
+pub use authorization::{
+    AuthorizationRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, ResponseMode, ReturnAddress,
+};
+pub use authorization_code::{AuthorizationCode, Grant};
+pub use client::{
+    Client, ClientAuthMethod, ClientChange, ClientId, GrantType, InvalidClient, InvalidClientId,
+    InvalidRedirectUri, RedirectUri,
+};
 pub use consumer::{Consumer, KnownConsumer, Sighting};
 pub use email::{Email, InvalidEmail};
 pub use impact::{Impact, IssuedTokens};
+pub use oauth_error::{OAuthCode, OAuthError};
+pub use parameters::Parameters;
 pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
 pub use roles::{
     Authority, BeyondAuthority, InvalidRole, InvalidScope, Role, RolePolicy, Roles, Scope, Scopes, scope,

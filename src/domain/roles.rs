@@ -8,8 +8,19 @@ pub mod scope {
     pub const USERS_READ: &str = "users:read";
     pub const USERS_WRITE: &str = "users:write";
     pub const AUDIT_READ: &str = "audit:read";
+    pub const CLIENTS_READ: &str = "clients:read";
+    pub const CLIENTS_WRITE: &str = "clients:write";
     /// Every scope a route of this server asks for.
-    pub const OWN: [&str; 5] = [KEYS_READ, KEYS_ROTATE, USERS_READ, USERS_WRITE, AUDIT_READ];
+    pub const OWN: [&str; 7] =
+        [KEYS_READ, KEYS_ROTATE, USERS_READ, USERS_WRITE, AUDIT_READ, CLIENTS_READ, CLIENTS_WRITE];
+
+    /// What OpenID Connect and OAuth clients ask of a user: who they are, and to stay when they have left. Everybody can give
+    /// these; all others come from roles.
+    pub const OPENID: &str = "openid";
+    pub const PROFILE: &str = "profile";
+    pub const EMAIL: &str = "email";
+    pub const OFFLINE_ACCESS: &str = "offline_access";
+    pub const OF_USERS: [&str; 4] = [OPENID, PROFILE, EMAIL, OFFLINE_ACCESS];
     /// In `[roles]`: all of [`OWN`] and every scope any role names.
     pub const ALL: &str = "*";
 }
@@ -95,6 +106,10 @@ impl Scope {
         }
         Ok(Self(token.to_owned()))
     }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A set of scopes, shown space separated as in a token's `scope` claim.
@@ -107,6 +122,38 @@ impl Scopes {
         Self(claim.split(' ').filter_map(|token| Scope::parse(token).ok()).collect())
     }
 
+    /// Reads a `scope` value as somebody writes it; what is no scope token is an error.
+    pub fn parse(written: &str) -> Result<Self, InvalidScope> {
+        written.split(' ').filter(|token| !token.is_empty()).map(Scope::parse).collect()
+    }
+
+    /// The scopes everybody can give.
+    pub fn of_users() -> Self {
+        Self(scope::OF_USERS.iter().map(|token| Scope((*token).to_owned())).collect())
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Scope> {
+        self.0.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The scopes that open this server's own routes.
+    pub fn own() -> Self {
+        Self(scope::OWN.iter().map(|token| Scope((*token).to_owned())).collect())
+    }
+
+    /// What either set holds.
+    pub fn union(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).cloned().collect())
+    }
+
     pub fn contains(&self, scope: &str) -> bool {
         self.0.iter().any(|held| held.0 == scope)
     }
@@ -114,6 +161,11 @@ impl Scopes {
     /// Whether this set holds all of the other.
     pub fn includes(&self, other: &Self) -> bool {
         other.0.is_subset(&self.0)
+    }
+
+    /// What this set holds and the other does not.
+    pub fn without(&self, other: &Self) -> Self {
+        Self(self.0.difference(&other.0).cloned().collect())
     }
 
     /// What both sets hold.
@@ -135,7 +187,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// How far someone's say over accounts reaches: nobody gives, takes or takes over more than they have themselves.
+/// How far someone's say over accounts and clients reaches: nobody gives, takes or takes over more than they have themselves.
 #[derive(Clone, Debug)]
 pub enum Authority {
     /// The command line on a node.
@@ -155,7 +207,7 @@ impl Authority {
 
 /// The change reaches beyond the authority of whoever wants it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this account has, or would get, scopes that you do not have")]
+#[error("this account or client has, or would get, scopes that you do not have")]
 pub struct BeyondAuthority;
 
 /// Which scopes each role gives, as configured in `[roles]`. Role `admin` always gives all.
@@ -186,6 +238,11 @@ impl RolePolicy {
         roles.iter().filter_map(|role| self.0.get(role)).flat_map(|scopes| scopes.0.iter().cloned()).collect()
     }
 
+    /// Every scope of this server's own and every scope that any role names.
+    pub fn all(&self) -> Scopes {
+        self.scopes_of(&Roles::from_iter([Role::admin()]))
+    }
+
     /// Reads role names as an operator gives them; each must be configured.
     pub fn parse_roles<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Roles, InvalidRole> {
         let known = |name: &'a str| {
@@ -213,7 +270,10 @@ mod tests {
     #[test]
     fn admin_gives_every_own_and_every_named_scope() {
         let scopes = policy().scopes_of(&Roles::from_iter([Role::admin()]));
-        assert_eq!(scopes.to_string(), "audit:read keys:read keys:rotate orders:read users:read users:write");
+        assert_eq!(
+            scopes.to_string(),
+            "audit:read clients:read clients:write keys:read keys:rotate orders:read users:read users:write"
+        );
         assert_eq!(policy().scopes_of(&Roles::from_row("root").unwrap()), scopes);
     }
 

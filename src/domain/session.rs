@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{ClientId, UserId};
+use super::{ClientId, Grant, UserId, scope};
 
 /// A random id that sorts by the time it was made (UUID version 7).
 pub fn time_ordered_id(now: DateTime<Utc>) -> Uuid {
@@ -50,6 +50,10 @@ pub struct Session {
     pub revoked_at: Option<DateTime<Utc>>,
     pub ip: Option<IpAddr>,
     pub user_agent: Option<String>,
+    /// The browser session it came from, of a client's session.
+    pub parent: Option<SessionId>,
+    /// What was granted to the client. `None` in sessions of `/auth`, whose tokens are for whatever the user's roles give.
+    pub grant: Option<Grant>,
     /// The master key its present refresh token was made under, where that is recorded.
     pub master_key_id: Option<String>,
 }
@@ -94,6 +98,11 @@ impl Session {
     /// Neither revoked, nor idle for too long, nor past its absolute end.
     pub fn is_live(&self, limits: &SessionLimits, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at > now && self.last_used_at > limits.idle_since(now)
+    }
+
+    /// Whether it goes on when the user signs out of the browser (OpenID Connect Core section 11).
+    pub fn is_offline(&self) -> bool {
+        self.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OFFLINE_ACCESS))
     }
 
     /// When the refresh token issued at `now` dies if it is not used.
@@ -156,6 +165,8 @@ mod tests {
             revoked_at: None,
             ip: None,
             user_agent: None,
+            parent: None,
+            grant: None,
             master_key_id: None,
         }
     }

@@ -25,6 +25,10 @@ pub enum Purpose {
     LastGoodKeys,
     /// Naming whose failed logins are counted, and known devices.
     LoginAttempts,
+    /// The MAC in the cookie of a browser that is signed in; the salt is the session's id.
+    BrowserSessions,
+    /// Sealing an authorization request on its way through the hosted pages.
+    Flows,
 }
 
 impl Purpose {
@@ -34,6 +38,8 @@ impl Purpose {
             Self::RefreshTokens => b"chancery/v1/refresh-tokens",
             Self::LastGoodKeys => b"chancery/v1/last-good-keys",
             Self::LoginAttempts => b"chancery/v1/login-attempts",
+            Self::BrowserSessions => b"chancery/v1/browser-sessions",
+            Self::Flows => b"chancery/v1/flows",
         }
     }
 }

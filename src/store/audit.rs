@@ -89,7 +89,7 @@ pub async fn append(
         .bind(event.is_abundant())
     )?;
     let (subject, detail) = (subject.to_owned(), detail.map(str::to_owned));
-    tx.events.push(Happened { event, origin: *origin, subject, detail });
+    tx.events.push(Happened { event, origin: origin.clone(), subject, detail });
     Ok(())
 }
 

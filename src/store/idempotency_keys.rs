@@ -19,7 +19,7 @@ pub struct Remembered {
     pub response: String,
 }
 
-pub async fn find(conn: &mut Conn, actor: Actor, key: &str) -> Result<Option<Remembered>, StoreError> {
+pub async fn find(conn: &mut Conn, actor: &Actor, key: &str) -> Result<Option<Remembered>, StoreError> {
     let row: Option<IdempotencyRow> = on!(conn, |c| {
         sqlx::query_as("SELECT request_digest, response FROM idempotency_keys WHERE actor = $1 AND key = $2")
             .bind(actor.to_string())
@@ -31,7 +31,7 @@ pub async fn find(conn: &mut Conn, actor: Actor, key: &str) -> Result<Option<Rem
 
 pub async fn insert(
     tx: &mut Tx,
-    actor: Actor,
+    actor: &Actor,
     key: &str,
     request_digest: &[u8],
     response: &str,

@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 9] = migrations![
+const MIGRATIONS: [Twin; 10] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -37,6 +37,7 @@ const MIGRATIONS: [Twin; 9] = migrations![
     "0007" "key_lifecycle",
     "0008" "source_attempts",
     "0009" "security_events",
+    "0010" "oauth",
 ];
 
 /// Why the schema could not be brought up to date.

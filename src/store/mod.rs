@@ -11,6 +11,9 @@ mod pooler;
 mod row;
 
 pub mod audit;
+pub mod authorization_codes;
+pub mod clients;
+pub mod consents;
 pub mod idempotency_keys;
 pub mod issued_tokens;
 pub mod jwks_consumers;

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Backend, Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{ClientId, Session, SessionId, SessionLimits, UserId};
+use crate::domain::{ClientId, Grant, Scopes, Session, SessionId, SessionLimits, UserId};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
     () => {
         "id, user_id, client_id, generation, replays, auth_time, amr, created_at, last_used_at, \
-         expires_at, revoked_at, ip, user_agent, master_key_id"
+         expires_at, revoked_at, ip, user_agent, parent_id, scope, audience, master_key_id"
     };
 }
 
@@ -31,6 +31,9 @@ row! {
         revoked_at: Option<DateTime<Utc>>,
         ip: Option<String>,
         user_agent: Option<String>,
+        parent_id: Option<Uuid>,
+        scope: Option<String>,
+        audience: Option<String>,
         master_key_id: Option<String>,
     }
 }
@@ -55,8 +58,18 @@ impl TryFrom<SessionRow> for Session {
             revoked_at: row.revoked_at,
             ip,
             user_agent: row.user_agent,
+            parent: row.parent_id.map(SessionId),
+            grant: row.scope.map(|scope| grant(&scope, row.audience.as_deref().unwrap_or_default())),
             master_key_id: row.master_key_id,
         })
+    }
+}
+
+/// What was granted, as its columns carry it.
+pub(super) fn grant(scope: &str, audience: &str) -> Grant {
+    Grant {
+        scopes: Scopes::from_claim(scope),
+        audience: audience.split_ascii_whitespace().map(str::to_owned).collect(),
     }
 }
 
@@ -64,12 +77,20 @@ impl TryFrom<SessionRow> for Session {
 const LISTED: i64 = 200;
 
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
-    execute!(
+    insert_of_flow(tx, session, None).await.map(|_| ())
+}
+
+/// Adds the session that a sign-in makes. `false`, and nothing done, when that sign-in has made one before.
+pub async fn insert_of_flow(tx: &mut Tx, session: &Session, flow: Option<Uuid>) -> Result<bool, StoreError> {
+    let grant = session.grant.as_ref();
+    let inserted = execute!(
         tx,
         sqlx::query(
             "INSERT INTO sessions (id, user_id, client_id, generation, replays, auth_time, amr, created_at,
-                                   last_used_at, expires_at, revoked_at, ip, user_agent, master_key_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                                   last_used_at, expires_at, revoked_at, ip, user_agent, master_key_id,
+                                   parent_id, scope, audience, flow_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             ON CONFLICT (flow_id) WHERE flow_id IS NOT NULL DO NOTHING",
         )
         .bind(session.id.0)
         .bind(session.user_id.0)
@@ -85,8 +106,12 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
         .bind(session.ip.map(|ip| ip.to_string()))
         .bind(session.user_agent.as_deref())
         .bind(session.master_key_id.as_deref())
+        .bind(session.parent.map(|parent| parent.0))
+        .bind(grant.map(|grant| grant.scopes.to_string()))
+        .bind(grant.map(|grant| grant.audience.join(" ")))
+        .bind(flow)
     )?;
-    Ok(())
+    Ok(inserted == 1)
 }
 
 pub async fn by_id(conn: &mut Conn, id: SessionId) -> Result<Option<Session>, StoreError> {
@@ -214,6 +239,60 @@ pub async fn revoke(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Resul
             .bind(id.0)
     )?;
     Ok(changed == 1)
+}
+
+/// Notes that a browser session is in use. The refresh of a client's session notes its own.
+pub async fn touch(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<(), StoreError> {
+    execute!(
+        conn,
+        sqlx::query("UPDATE sessions SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1")
+            .bind(now)
+            .bind(id.0)
+    )?;
+    Ok(())
+}
+
+/// Ends the clients' sessions that came from a browser session, but for those that were promised to go on. Returns how many.
+pub async fn revoke_children(tx: &mut Tx, parent: SessionId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    // Not by LIKE: `_` stands for any character there, and SQLite does not tell large letters from small ones.
+    Ok(execute!(
+        tx,
+        sqlx::query(
+            "UPDATE sessions SET revoked_at = $1
+             WHERE parent_id = $2 AND revoked_at IS NULL
+               AND replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '",
+        )
+        .bind(now)
+        .bind(parent.0)
+    )?)
+}
+
+/// Gives the clients' sessions of one browser session to the one that takes its place.
+pub async fn adopt_children(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE sessions SET parent_id = $1 WHERE parent_id = $2").bind(to.0).bind(from.0)
+    )?;
+    Ok(())
+}
+
+/// Ends the sessions of a client, of one user or of all. Returns how many.
+pub async fn revoke_of_client(
+    tx: &mut Tx,
+    client: &ClientId,
+    user: Option<UserId>,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    Ok(execute!(
+        tx,
+        sqlx::query(
+            "UPDATE sessions SET revoked_at = $1
+             WHERE client_id = $2 AND scope IS NOT NULL AND revoked_at IS NULL AND user_id = COALESCE($3, user_id)",
+        )
+        .bind(now)
+        .bind(client.as_str())
+        .bind(user.map(|user| user.0))
+    )?)
 }
 
 /// Ends a user's sessions, all or all but one. Returns how many.

@@ -1,17 +1,18 @@
 use std::fmt;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::sign::sign;
 use crate::keys::{Signer, SignerError};
 
 /// The claims of an access token: the JWT profile of RFC 9068, and `sid` and `roles`. Nothing personal beyond that.
+/// A token of a service account has no session and no user: its `sub` is its `client_id`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
     pub iss: String,
-    pub sub: Uuid,
+    /// The user's id, or the client's own.
+    pub sub: String,
     pub aud: Audience,
     /// Seconds since 1970, as `iat`, `nbf` and `auth_time`.
     pub exp: i64,
@@ -20,10 +21,14 @@ pub struct AccessClaims {
     pub jti: Uuid,
     pub client_id: String,
     pub scope: String,
-    pub sid: Uuid,
-    pub auth_time: i64,
-    pub roles: Vec<String>,
-    pub amr: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amr: Option<Vec<String>>,
 }
 
 /// Whom a token is for: one service as a string, several as a list (RFC 7519 section 4.1.3).
@@ -39,6 +44,13 @@ impl Audience {
         match audiences {
             [one] => Self::One(one.clone()),
             many => Self::Many(many.to_vec()),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one).iter().map(String::as_str),
+            Self::Many(many) => many.iter().map(String::as_str),
         }
     }
 
@@ -69,25 +81,7 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-#[derive(Serialize)]
-struct Header<'a> {
-    alg: &'a str,
-    typ: &'a str,
-    kid: &'a str,
-}
-
-/// Signs the claims: header `alg`, `typ: at+jwt`, `kid`, in JWS compact serialisation (RFC 7515 section 7.1).
+/// Signs the claims as an access token (RFC 9068 section 2.1).
 pub fn issue(signer: &Signer, claims: &AccessClaims) -> Result<AccessToken, SignerError> {
-    let header = Header { alg: signer.alg().as_str(), typ: super::TYP, kid: signer.kid().as_str() };
-    // Strings, integers and lists of them always serialise.
-    let header = serde_json::to_vec(&header).unwrap_or_default();
-    let payload = serde_json::to_vec(claims).unwrap_or_default();
-    let mut token = String::with_capacity((header.len() + payload.len()) * 4 / 3 + 700);
-    URL_SAFE_NO_PAD.encode_string(header, &mut token);
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(payload, &mut token);
-    let signature = signer.sign(token.as_bytes())?;
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    Ok(AccessToken(token))
+    sign(signer, super::TYP, claims).map(AccessToken)
 }

@@ -1,18 +1,27 @@
-//! Tokens: the claims of an access token, issuing and verifying one, what a service must refuse, and the refresh-token
-//! codec.
+//! Tokens: access tokens and ID tokens, issued and verified, what a service must refuse, the refresh-token codec, and what
+//! else travels: codes, client secrets, the cookie of a browser that is signed in, a sign-in on its way.
 //!
 //! No SQL and no HTTP: whether a session lives or a key is revoked is read by the flows and handed in. Called by the
 //! flows, by the probe and by the benchmarks.
 
 mod access;
+mod browser;
+mod flow;
 mod forge;
+mod id_token;
+mod opaque;
 mod refresh;
+mod sign;
 mod verify;
 
 /// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
 const TYP: &str = "at+jwt";
 
 pub use access::{AccessClaims, AccessToken, Audience, issue};
+pub use browser::BrowserToken;
+pub use flow::Flow;
 pub use forge::{Forgery, Halves, forge};
+pub use id_token::{IdClaims, IdToken, at_hash, issue_id_token};
+pub use opaque::{ClientSecret, Code, challenge_of};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};
-pub use verify::{Expected, TokenError, verify};
+pub use verify::{Expected, TokenError, verify, verify_hint};

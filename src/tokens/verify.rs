@@ -3,9 +3,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
+use uuid::Uuid;
 
-use super::TYP;
 use super::access::AccessClaims;
+use super::{IdClaims, TYP, id_token};
 use crate::domain::SigningAlgorithm;
 use crate::keys::Keyring;
 
@@ -15,7 +16,8 @@ const MAX_LENGTH: usize = 8 * 1024;
 /// What a token must say to be accepted here.
 pub struct Expected<'a> {
     pub issuer: &'a str,
-    pub audience: &'a str,
+    /// `None` where the caller looks at it, as introspection does.
+    pub audience: Option<&'a str>,
     /// How far `exp` and `nbf` may be passed; at most 60 s.
     pub leeway: TimeDelta,
 }
@@ -64,13 +66,16 @@ pub fn verify(
     if token.len() > MAX_LENGTH {
         return Err(TokenError::Malformed);
     }
-    let header = strict_header(token)?;
+    let header = strict_header(token, TYP)?;
     let (algorithm, key) = keyring.verifying(&header.kid, now).ok_or(TokenError::UnknownKey)?;
     if header.alg != algorithm.as_str() {
         return Err(TokenError::WrongAlgorithm);
     }
     let claims =
         jsonwebtoken::decode::<AccessClaims>(token, key, &signature_only(algorithm)).map_err(refusal)?.claims;
+    if !is_somebodys(&claims) {
+        return Err(TokenError::Malformed);
+    }
     check(&claims, expected, now)?;
     // Last, so that only a token that is good in all else makes anyone look again.
     if keyring.is_waiting(&header.kid) {
@@ -79,7 +84,28 @@ pub fn verify(
     Ok(claims)
 }
 
-fn strict_header(token: &str) -> Result<StrictHeader, TokenError> {
+/// Reads an ID token that a client shows as a hint: genuine and ours, of whatever age, for one of our clients (OpenID Connect
+/// RP-Initiated Logout section 2). It proves nothing about whoever shows it.
+pub fn verify_hint(
+    token: &str,
+    keyring: &Keyring,
+    issuer: &str,
+    now: DateTime<Utc>,
+) -> Result<IdClaims, TokenError> {
+    if token.len() > MAX_LENGTH {
+        return Err(TokenError::Malformed);
+    }
+    let header = strict_header(token, id_token::TYP)?;
+    let (algorithm, key) = keyring.verifying(&header.kid, now).ok_or(TokenError::UnknownKey)?;
+    if header.alg != algorithm.as_str() {
+        return Err(TokenError::WrongAlgorithm);
+    }
+    let claims =
+        jsonwebtoken::decode::<IdClaims>(token, key, &signature_only(algorithm)).map_err(refusal)?.claims;
+    if claims.iss == issuer { Ok(claims) } else { Err(TokenError::WrongIssuer) }
+}
+
+fn strict_header(token: &str, typ: &str) -> Result<StrictHeader, TokenError> {
     let mut parts = token.split('.');
     let (Some(header), Some(_), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next())
     else {
@@ -87,7 +113,7 @@ fn strict_header(token: &str) -> Result<StrictHeader, TokenError> {
     };
     let bytes = URL_SAFE_NO_PAD.decode(header).map_err(|_| TokenError::Malformed)?;
     let header: StrictHeader = serde_json::from_slice(&bytes).map_err(|_| TokenError::Malformed)?;
-    if header.typ == TYP { Ok(header) } else { Err(TokenError::Malformed) }
+    if header.typ == typ { Ok(header) } else { Err(TokenError::Malformed) }
 }
 
 /// The library checks the signature under exactly one algorithm. Claims are checked in [`check`]: the library takes a
@@ -115,11 +141,19 @@ fn refusal(error: jsonwebtoken::errors::Error) -> TokenError {
     }
 }
 
+/// A user's token has a session; a service account's has none, and says so by naming itself.
+fn is_somebodys(claims: &AccessClaims) -> bool {
+    match claims.sid {
+        Some(_) => claims.sub.parse::<Uuid>().is_ok() && claims.auth_time.is_some(),
+        None => claims.sub == claims.client_id && claims.auth_time.is_none() && claims.roles.is_none(),
+    }
+}
+
 fn check(claims: &AccessClaims, expected: &Expected<'_>, now: DateTime<Utc>) -> Result<(), TokenError> {
     if claims.iss != expected.issuer {
         return Err(TokenError::WrongIssuer);
     }
-    if !claims.aud.contains(expected.audience) {
+    if expected.audience.is_some_and(|audience| !claims.aud.contains(audience)) {
         return Err(TokenError::WrongAudience);
     }
     let (now, leeway) = (now.timestamp(), expected.leeway.num_seconds());
@@ -140,11 +174,10 @@ mod tests {
     use crate::tokens::{Audience, Forgery, Halves, forge, issue};
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use uuid::Uuid;
 
     const NOW: i64 = 1_800_000_000;
     const EXPECTED: Expected<'static> =
-        Expected { issuer: "https://auth.test", audience: "chancery", leeway: TimeDelta::seconds(60) };
+        Expected { issuer: "https://auth.test", audience: Some("chancery"), leeway: TimeDelta::seconds(60) };
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
@@ -200,7 +233,7 @@ mod tests {
     fn claims() -> AccessClaims {
         AccessClaims {
             iss: "https://auth.test".to_owned(),
-            sub: Uuid::from_u128(1),
+            sub: Uuid::from_u128(1).to_string(),
             aud: Audience::of(&["chancery".to_owned()]),
             exp: NOW + 600,
             iat: NOW,
@@ -208,10 +241,10 @@ mod tests {
             jti: Uuid::from_u128(2),
             client_id: "chancery".to_owned(),
             scope: String::new(),
-            sid: Uuid::from_u128(3),
-            auth_time: NOW,
-            roles: vec![],
-            amr: vec!["pwd".to_owned()],
+            sid: Some(Uuid::from_u128(3)),
+            auth_time: Some(NOW),
+            roles: Some(vec![]),
+            amr: Some(vec!["pwd".to_owned()]),
         }
     }
 
@@ -235,14 +268,14 @@ mod tests {
         for alg in SigningAlgorithm::ALL {
             let (ring, current, _) = keyring_of(alg);
             let token = issue(&signer(&current), &claims()).unwrap();
-            assert_eq!(strict_header(token.expose()).unwrap().alg, alg.as_str());
+            assert_eq!(strict_header(token.expose(), TYP).unwrap().alg, alg.as_str());
             let verdict = |seconds| verify(token.expose(), &ring, &EXPECTED, at(seconds));
             assert_eq!(verdict(NOW), Ok(claims()));
             assert_eq!(verdict(NOW + 659), Ok(claims()));
             assert_eq!(verdict(NOW + 660), Err(TokenError::Expired));
             assert_eq!(verdict(NOW - 60), Ok(claims()));
             assert_eq!(verdict(NOW - 61), Err(TokenError::NotYetValid));
-            let other = Expected { audience: "orders", ..EXPECTED };
+            let other = Expected { audience: Some("orders"), ..EXPECTED };
             assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongAudience));
             let other = Expected { issuer: "https://evil.test", ..EXPECTED };
             assert_eq!(verify(token.expose(), &ring, &other, at(NOW)), Err(TokenError::WrongIssuer));
@@ -358,6 +391,18 @@ mod tests {
             let mut payload = good.clone();
             payload[member] = value.clone();
             assert!(!accepted(&payload.to_string()), "{member} = {value}");
+        }
+        let service = json!({
+            "iss": "https://auth.test", "sub": "robot", "client_id": "robot", "aud": "chancery", "exp": NOW + 600, "iat": NOW,
+            "nbf": NOW, "jti": Uuid::from_u128(4), "scope": "",
+        });
+        assert!(accepted(&service.to_string()), "a service account's");
+        for (member, value) in
+            [("sub", json!("other")), ("roles", json!(["admin"])), ("auth_time", json!(NOW))]
+        {
+            let mut payload = service.clone();
+            payload[member] = value;
+            assert!(!accepted(&payload.to_string()), "a service account's with another {member}");
         }
         let twice = good.to_string().replacen('{', r#"{"exp":9999999999,"#, 1);
         assert!(!accepted(&twice), "duplicate member");

@@ -1,8 +1,9 @@
 //! The store's conformance suite: every function, with the same results on both databases.
 
 use chancery::domain::{
-    Actor, AuditEvent, AuditFilter, ClientId, Consumer, DisplayName, Email, IssuedTokens, Kid, Origin,
-    PasswordHash, Roles, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey,
+    Actor, AuditEvent, AuditFilter, AuthorizationCode, Client, ClientAuthMethod, ClientChange, ClientId,
+    CodeChallenge, Consumer, DisplayName, Email, Grant, GrantType, IssuedTokens, Kid, Origin, PasswordHash,
+    RedirectUri, Roles, Scopes, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey,
     SourcePolicy, ThrottlePolicy, User, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
@@ -10,10 +11,12 @@ use chancery::store::sessions::Advance;
 use chancery::store::signing_keys::SealedPrivateKey;
 use chancery::store::source_attempts::{self, SourceCharge};
 use chancery::store::{
-    self, audit, idempotency_keys, issued_tokens, jwks_consumers, sessions, signing_keys, users,
+    self, audit, authorization_codes, clients, consents, idempotency_keys, issued_tokens, jwks_consumers,
+    sessions, signing_keys, users,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{TestApp, on_both};
 
@@ -50,8 +53,57 @@ fn session(user: UserId, now: DateTime<Utc>) -> Session {
         expires_at: now + TimeDelta::days(30),
         revoked_at: None,
         ip: Some("2001:db8::1".parse().unwrap()),
+        parent: None,
+        grant: None,
         user_agent: Some("agent".to_owned()),
         master_key_id: Some("m".to_owned()),
+    }
+}
+
+fn client(id: &str) -> Client {
+    let change = ClientChange {
+        grant_types: Some(GrantType::ALL.iter().copied().collect()),
+        redirect_uris: Some(vec![uri("https://g.test/cb?x=%20"), uri("com.example.g:/cb")]),
+        post_logout_redirect_uris: Some(vec![uri("https://g.test/bye")]),
+        audiences: Some(vec!["https://api.test".to_owned(), "b".to_owned()]),
+        access_life: Some(Some(TimeDelta::seconds(61))),
+        refresh_grace: Some(Some(TimeDelta::zero())),
+        require_consent: Some(false),
+        ..ClientChange::default()
+    };
+    let (id, name) = (ClientId::parse(id).unwrap(), DisplayName::parse("Gr\u{e4}f \u{1f510}").unwrap());
+    Client::new(id, name, ClientAuthMethod::SecretPost, at(0)).with(change)
+}
+
+fn uri(text: &str) -> RedirectUri {
+    RedirectUri::parse(text).unwrap()
+}
+
+/// All that is kept of a client, to be compared.
+fn told(client: &Client) -> String {
+    format!("{client:?}")
+}
+
+/// A session that a client was given something in.
+fn granted(user: UserId, client: &ClientId, scope: &str, now: DateTime<Utc>) -> Session {
+    let grant = Grant { scopes: Scopes::from_claim(scope), audience: vec!["a".to_owned(), "b".to_owned()] };
+    Session { client_id: client.clone(), grant: Some(grant), ..session(user, now) }
+}
+
+fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) -> AuthorizationCode {
+    AuthorizationCode {
+        digest: vec![number; 32],
+        flow_id: flow,
+        client_id: client.clone(),
+        browser: browser.id,
+        grant: Grant { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
+        redirect_uri: uri("https://g.test/cb"),
+        redirect_uri_was_sent: true,
+        nonce: Some("n \u{e4}".to_owned()),
+        challenge: Some(CodeChallenge::from_row("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned())),
+        session: SessionId::new(at(i64::from(number))),
+        created_at: at(0),
+        expires_at: at(60),
     }
 }
 
@@ -283,12 +335,12 @@ on_both! {
     async fn an_idempotency_key_is_its_actors_own(app: TestApp) {
         let db = &app.app.db;
         let mut tx = db.begin().await.unwrap();
-        idempotency_keys::insert(&mut tx, Actor::Operator, "k", b"digest", "answer", at(0)).await.unwrap();
+        idempotency_keys::insert(&mut tx, &Actor::Operator, "k", b"digest", "answer", at(0)).await.unwrap();
         tx.commit().await.unwrap();
         let conn = &mut db.write().await.unwrap();
-        let found = idempotency_keys::find(conn, Actor::Operator, "k").await.unwrap().unwrap();
+        let found = idempotency_keys::find(conn, &Actor::Operator, "k").await.unwrap().unwrap();
         assert_eq!((found.request_digest.as_slice(), found.response.as_str()), (&b"digest"[..], "answer"));
-        assert!(idempotency_keys::find(conn, Actor::Schedule, "k").await.unwrap().is_none());
+        assert!(idempotency_keys::find(conn, &Actor::Schedule, "k").await.unwrap().is_none());
         assert_eq!(idempotency_keys::delete_older(conn, at(0)).await.unwrap(), 0);
         assert_eq!(idempotency_keys::delete_older(conn, at(1)).await.unwrap(), 1);
     }
@@ -520,5 +572,275 @@ on_both! {
         let told: Vec<_> = used.iter().map(|used| (used.master_key_id.as_deref(), used.sessions)).collect();
         assert_eq!(told, [(None, 1), (Some("a"), 2), (Some("b"), 1)]);
         assert_eq!(used[1].last_expires_at, at(9) + TimeDelta::days(30));
+    }
+
+    async fn clients_are_kept_as_they_were_written(app: TestApp) {
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        let all = client("b");
+        let least = Client::new(ClientId::parse("a").unwrap(), all.name.clone(), ClientAuthMethod::None, at(1));
+        assert!(clients::insert(&mut tx, &all).await.unwrap());
+        assert!(clients::insert(&mut tx, &least).await.unwrap());
+        assert!(!clients::insert(&mut tx, &Client { created_at: at(9), ..all.clone() }).await.unwrap(), "the id is taken");
+        for written in [&all, &least] {
+            let read = clients::by_id(&mut tx, &written.id).await.unwrap().unwrap();
+            assert_eq!(told(&read), told(written));
+            assert_eq!(told(&clients::hold(&mut tx, &written.id).await.unwrap().unwrap()), told(written));
+        }
+        let changed = Client { created_at: at(0), ..Client::new(all.id.clone(), least.name.clone(), ClientAuthMethod::None, at(0)) };
+        let changed = Client { require_pkce: false, scopes: Scopes::default(), ..changed };
+        assert!(clients::update(&mut tx, &Client { created_at: at(7), ..changed.clone() }).await.unwrap());
+        assert_eq!(told(&clients::by_id(&mut tx, &all.id).await.unwrap().unwrap()), told(&changed), "its age stays");
+        let nobody = ClientId::parse("nobody").unwrap();
+        assert!(!clients::update(&mut tx, &Client { id: nobody.clone(), ..changed }).await.unwrap());
+        assert!(clients::by_id(&mut tx, &nobody).await.unwrap().is_none());
+        assert!(clients::hold(&mut tx, &nobody).await.unwrap().is_none());
+        assert!(clients::delete(&mut tx, &all.id).await.unwrap());
+        assert!(!clients::delete(&mut tx, &all.id).await.unwrap());
+        tx.commit().await.unwrap();
+    }
+
+    async fn clients_are_paged_by_id(app: TestApp) {
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        for id in ["c", "a", "b", "a-1"] {
+            clients::insert(&mut tx, &client(id)).await.unwrap();
+        }
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = clients::page(&mut tx, after.as_ref(), 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.id.clone());
+            seen.extend(page.iter().map(|client| client.id.to_string()));
+        }
+        seen.sort();
+        assert_eq!(seen, ["a", "a-1", "b", "c"]);
+    }
+
+    async fn a_client_that_cannot_be_read_is_named(app: TestApp) {
+        let db = &app.app.db;
+        let grafana = client("grafana");
+        let mut tx = db.begin().await.unwrap();
+        clients::insert(&mut tx, &grafana).await.unwrap();
+        tx.commit().await.unwrap();
+        for column in ["grant_types", "auth_method"] {
+            app.database.execute(&format!("UPDATE clients SET {column} = 'nonsense'")).await;
+            let error = clients::by_id(&mut db.read().await.unwrap(), &grafana.id).await.unwrap_err().to_string();
+            assert!(error.contains("clients") && error.contains(column) && error.contains("grafana"), "{error}");
+            let right = if column == "grant_types" { "refresh_token" } else { "none" };
+            app.database.execute(&format!("UPDATE clients SET {column} = '{right}'")).await;
+        }
+    }
+
+    async fn secrets_are_good_until_they_end(app: TestApp) {
+        let db = &app.app.db;
+        let (one, other) = (client("one"), client("other"));
+        let mut tx = db.begin().await.unwrap();
+        for client in [&one, &other] {
+            clients::insert(&mut tx, client).await.unwrap();
+        }
+        clients::add_secret(&mut tx, &one.id, &[1; 32], at(0)).await.unwrap();
+        clients::add_secret(&mut tx, &other.id, &[9; 32], at(0)).await.unwrap();
+        assert_eq!(clients::expire_secrets(&mut tx, &one.id, at(10)).await.unwrap(), 1);
+        clients::add_secret(&mut tx, &one.id, &[2; 32], at(1)).await.unwrap();
+        assert_eq!(clients::expire_secrets(&mut tx, &one.id, at(20)).await.unwrap(), 1, "none ends later than it would");
+        tx.commit().await.unwrap();
+        let conn = &mut db.write().await.unwrap();
+        for (now, live) in [(9, vec![vec![1; 32], vec![2; 32]]), (10, vec![vec![2; 32]]), (19, vec![vec![2; 32]]), (20, vec![])] {
+            let mut found = clients::live_secrets(conn, &one.id, at(now)).await.unwrap();
+            found.sort();
+            assert_eq!(found, live, "{now}");
+        }
+        assert_eq!(clients::live_secrets(conn, &other.id, at(900)).await.unwrap(), [vec![9; 32]]);
+        assert_eq!(clients::delete_expired_secrets(conn, at(10), 10).await.unwrap(), 0);
+        assert_eq!(clients::delete_expired_secrets(conn, at(21), 1).await.unwrap(), 1, "a batch at a time");
+        assert_eq!(clients::delete_expired_secrets(conn, at(21), 1).await.unwrap(), 1);
+        assert_eq!(clients::delete_expired_secrets(conn, at(21), 1).await.unwrap(), 0);
+        assert_eq!(app.database.count("SELECT count(*) FROM client_secrets").await, 1);
+    }
+
+    async fn consents_are_remembered_and_withdrawn(app: TestApp) {
+        let db = &app.app.db;
+        let (ada, bob, grafana) = (user("ada@x.test", at(0)), user("bob@x.test", at(0)), client("grafana"));
+        let mut tx = db.begin().await.unwrap();
+        for person in [&ada, &bob] {
+            users::insert(&mut tx, person).await.unwrap();
+        }
+        clients::insert(&mut tx, &grafana).await.unwrap();
+        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_empty());
+        for scope in ["openid", "email openid orders:read"] {
+            consents::remember(&mut tx, ada.id, &grafana.id, &Scopes::from_claim(scope), at(1)).await.unwrap();
+            assert_eq!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().to_string(), scope);
+        }
+        assert!(consents::of(&mut tx, bob.id, &grafana.id).await.unwrap().is_empty());
+        assert!(!consents::withdraw(&mut tx, bob.id, &grafana.id).await.unwrap());
+        assert!(consents::withdraw(&mut tx, ada.id, &grafana.id).await.unwrap());
+        assert!(!consents::withdraw(&mut tx, ada.id, &grafana.id).await.unwrap());
+        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_empty());
+        consents::remember(&mut tx, ada.id, &grafana.id, &Scopes::of_users(), at(2)).await.unwrap();
+        consents::remember(&mut tx, bob.id, &grafana.id, &Scopes::of_users(), at(2)).await.unwrap();
+        users::delete(&mut tx, bob.id).await.unwrap();
+        assert!(consents::of(&mut tx, bob.id, &grafana.id).await.unwrap().is_empty(), "it goes with the user");
+        clients::delete(&mut tx, &grafana.id).await.unwrap();
+        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_empty(), "and with the client");
+        tx.commit().await.unwrap();
+    }
+
+    async fn a_code_is_used_once_by_its_client_in_time(app: TestApp) {
+        let db = &app.app.db;
+        let (ada, grafana, other) = (user("ada@x.test", at(0)), client("grafana"), client("other"));
+        let browser = Session { client_id: ClientId::browser(), ..session(ada.id, at(0)) };
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        sessions::insert(&mut tx, &browser).await.unwrap();
+        clients::insert(&mut tx, &grafana).await.unwrap();
+        clients::insert(&mut tx, &other).await.unwrap();
+        let flow = Uuid::new_v4();
+        let full = code(&grafana.id, &browser, 1, Some(flow));
+        let least = AuthorizationCode { nonce: None, challenge: None, redirect_uri_was_sent: false, ..code(&grafana.id, &browser, 2, None) };
+        let late = code(&grafana.id, &browser, 3, None);
+        for good in [&full, &least, &late] {
+            assert!(authorization_codes::insert(&mut tx, good).await.unwrap());
+        }
+        assert!(!authorization_codes::insert(&mut tx, &code(&grafana.id, &browser, 4, Some(flow))).await.unwrap(), "one per sign-in");
+        tx.commit().await.unwrap();
+
+        let mut tx = db.begin().await.unwrap();
+        assert!(authorization_codes::consume(&mut tx, &full.digest, &other.id, at(59)).await.unwrap().is_none());
+        assert!(authorization_codes::consume(&mut tx, &late.digest, &grafana.id, at(60)).await.unwrap().is_none());
+        assert!(authorization_codes::consume(&mut tx, &[4; 32], &grafana.id, at(1)).await.unwrap().is_none());
+        assert!(authorization_codes::session_of_used(&mut tx, &full.digest, &grafana.id).await.unwrap().is_none(), "not used yet");
+        for written in [&full, &least] {
+            let used = authorization_codes::consume(&mut tx, &written.digest, &grafana.id, at(59)).await.unwrap().unwrap();
+            assert_eq!(format!("{used:?}"), format!("{written:?}"));
+            assert!(authorization_codes::consume(&mut tx, &written.digest, &grafana.id, at(59)).await.unwrap().is_none());
+            let became = authorization_codes::session_of_used(&mut tx, &written.digest, &grafana.id).await.unwrap();
+            assert_eq!(became, Some(written.session));
+            assert!(authorization_codes::session_of_used(&mut tx, &written.digest, &other.id).await.unwrap().is_none());
+        }
+        tx.commit().await.unwrap();
+        let conn = &mut db.write().await.unwrap();
+        assert_eq!(authorization_codes::delete_expired(conn, at(60), 10).await.unwrap(), 0);
+        assert_eq!(authorization_codes::delete_expired(conn, at(61), 2).await.unwrap(), 2, "a batch at a time");
+        assert_eq!(authorization_codes::delete_expired(conn, at(61), 2).await.unwrap(), 1);
+    }
+
+    async fn of_many_who_show_a_code_one_gets_it(app: TestApp) {
+        let db = &app.app.db;
+        let (ada, grafana) = (user("ada@x.test", at(0)), client("grafana"));
+        let browser = session(ada.id, at(0));
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        sessions::insert(&mut tx, &browser).await.unwrap();
+        clients::insert(&mut tx, &grafana).await.unwrap();
+        let code = code(&grafana.id, &browser, 1, None);
+        authorization_codes::insert(&mut tx, &code).await.unwrap();
+        tx.commit().await.unwrap();
+        let show = async || {
+            let mut tx = db.begin().await.unwrap();
+            let used = authorization_codes::consume(&mut tx, &code.digest, &grafana.id, at(1)).await.unwrap();
+            tx.commit().await.unwrap();
+            u8::from(used.is_some())
+        };
+        let (a, b, c, d) = tokio::join!(show(), show(), show(), show());
+        assert_eq!(a + b + c + d, 1);
+    }
+
+    async fn a_sign_in_makes_one_session(app: TestApp) {
+        let db = &app.app.db;
+        let (ada, grafana) = (user("ada@x.test", at(0)), ClientId::parse("grafana").unwrap());
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        let flow = Uuid::new_v4();
+        let first = granted(ada.id, &grafana, "openid orders:read", at(0));
+        let first = Session { parent: Some(SessionId::new(at(0))), ..first };
+        assert!(sessions::insert_of_flow(&mut tx, &first, Some(flow)).await.unwrap());
+        let second = session(ada.id, at(1));
+        assert!(!sessions::insert_of_flow(&mut tx, &second, Some(flow)).await.unwrap());
+        assert!(sessions::by_id(&mut tx, second.id).await.unwrap().is_none());
+        assert!(sessions::insert_of_flow(&mut tx, &second, Some(Uuid::new_v4())).await.unwrap());
+        for number in 2..4 {
+            assert!(sessions::insert_of_flow(&mut tx, &session(ada.id, at(number)), None).await.unwrap());
+        }
+        let read = sessions::by_id(&mut tx, first.id).await.unwrap().unwrap();
+        assert_eq!((&read.parent, &read.grant, &read.client_id), (&first.parent, &first.grant, &grafana));
+        let read = sessions::by_id(&mut tx, second.id).await.unwrap().unwrap();
+        assert_eq!((read.parent, read.grant), (None, None));
+        tx.commit().await.unwrap();
+    }
+
+    async fn a_browser_session_in_use_is_noted_and_never_set_back(app: TestApp) {
+        let ada = user("ada@x.test", at(0));
+        let mut tx = app.app.db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        let (one, other) = (session(ada.id, at(0)), session(ada.id, at(0)));
+        sessions::insert(&mut tx, &one).await.unwrap();
+        sessions::insert(&mut tx, &other).await.unwrap();
+        for (now, noted) in [(9, 9), (5, 9), (10, 10)] {
+            sessions::touch(&mut tx, one.id, at(now)).await.unwrap();
+            assert_eq!(sessions::by_id(&mut tx, one.id).await.unwrap().unwrap().last_used_at, at(noted));
+        }
+        assert_eq!(sessions::by_id(&mut tx, other.id).await.unwrap().unwrap().last_used_at, at(0));
+        tx.commit().await.unwrap();
+    }
+
+    async fn signing_out_of_the_browser_ends_what_came_from_it_but_offline_access(app: TestApp) {
+        let ada = user("ada@x.test", at(0));
+        let grafana = ClientId::parse("grafana").unwrap();
+        let mut tx = app.app.db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        let (browser, next) = (SessionId::new(at(0)), SessionId::new(at(1)));
+        let child = |scope: &str, parent| Session { parent: Some(parent), ..granted(ada.id, &grafana, scope, at(2)) };
+        let ended = [
+            child("openid", browser), child("", browser), child("openid x_offline_access offline_access2", browser), child("offline-access", browser),
+            child("OFFLINE_ACCESS openid", browser),
+        ];
+        let spared = [
+            child("offline_access", browser), child("email offline_access openid", browser), child("email offline_access", browser),
+            child("openid", next), session(ada.id, at(2)),
+        ];
+        for session in ended.iter().chain(&spared) {
+            sessions::insert(&mut tx, session).await.unwrap();
+        }
+        assert_eq!(sessions::revoke_children(&mut tx, browser, at(3)).await.unwrap(), 5);
+        assert_eq!(sessions::revoke_children(&mut tx, browser, at(4)).await.unwrap(), 0);
+        for (session, revoked_at) in ended.iter().map(|one| (one, Some(at(3)))).chain(spared.iter().map(|one| (one, None))) {
+            assert_eq!(sessions::by_id(&mut tx, session.id).await.unwrap().unwrap().revoked_at, revoked_at, "{:?}", session.grant);
+        }
+
+        sessions::adopt_children(&mut tx, browser, next).await.unwrap();
+        let parents = async |tx: &mut store::Tx, session: &Session| sessions::by_id(tx, session.id).await.unwrap().unwrap().parent;
+        assert_eq!(parents(&mut tx, &spared[0]).await, Some(next));
+        assert_eq!(parents(&mut tx, &spared[3]).await, Some(next));
+        assert_eq!(parents(&mut tx, &spared[4]).await, None);
+        assert_eq!(sessions::revoke_children(&mut tx, browser, at(5)).await.unwrap(), 0);
+        assert_eq!(sessions::revoke_children(&mut tx, next, at(5)).await.unwrap(), 1);
+        tx.commit().await.unwrap();
+    }
+
+    async fn a_clients_sessions_end_for_one_user_or_for_all(app: TestApp) {
+        let (ada, bob) = (user("ada@x.test", at(0)), user("bob@x.test", at(0)));
+        let (grafana, other) = (ClientId::parse("grafana").unwrap(), ClientId::parse("other").unwrap());
+        let mut tx = app.app.db.begin().await.unwrap();
+        for person in [&ada, &bob] {
+            users::insert(&mut tx, person).await.unwrap();
+        }
+        let all = [
+            granted(ada.id, &grafana, "openid offline_access", at(1)), granted(ada.id, &grafana, "", at(1)), granted(bob.id, &grafana, "openid", at(1)),
+            granted(ada.id, &other, "openid", at(1)), session(ada.id, at(1)),
+        ];
+        for session in &all {
+            sessions::insert(&mut tx, session).await.unwrap();
+        }
+        assert_eq!(sessions::revoke_of_client(&mut tx, &grafana, Some(ada.id), at(2)).await.unwrap(), 2);
+        assert_eq!(sessions::revoke_of_client(&mut tx, &grafana, None, at(3)).await.unwrap(), 1);
+        assert_eq!(sessions::revoke_of_client(&mut tx, &grafana, None, at(4)).await.unwrap(), 0);
+        assert_eq!(sessions::revoke_of_client(&mut tx, &ClientId::first_party(), None, at(4)).await.unwrap(), 0, "those of /auth are no client's");
+        let mut ends = Vec::new();
+        for session in &all {
+            ends.push(sessions::by_id(&mut tx, session.id).await.unwrap().unwrap().revoked_at);
+        }
+        assert_eq!(ends, [Some(at(2)), Some(at(2)), Some(at(3)), None, None]);
+        tx.commit().await.unwrap();
     }
 }

@@ -96,7 +96,7 @@ impl TokenMaker {
         let now = app.clock.now();
         AccessClaims {
             iss: self.issuer.clone(),
-            sub: Uuid::new_v4(),
+            sub: Uuid::new_v4().to_string(),
             aud: self.audience.clone(),
             exp: (now + self.life).timestamp(),
             iat: now.timestamp(),
@@ -104,10 +104,10 @@ impl TokenMaker {
             jti: Uuid::new_v4(),
             client_id: "chancery-probe".to_owned(),
             scope: self.scope.clone(),
-            sid: Uuid::new_v4(),
-            auth_time: now.timestamp(),
-            roles: Vec::new(),
-            amr: vec!["pwd".to_owned()],
+            sid: Some(Uuid::new_v4()),
+            auth_time: Some(now.timestamp()),
+            roles: Some(Vec::new()),
+            amr: Some(vec!["pwd".to_owned()]),
         }
     }
 }

@@ -1,0 +1,195 @@
+//! The checks of an authorization request, in the order in which they are made. The return address is known by then, so
+//! whatever is wrong is told to the client.
+
+use chrono::TimeDelta;
+
+use super::{AuthorizationRequest, CodeChallenge, ResponseMode};
+use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes, scope};
+
+/// Longest `state`, `nonce` and hint that is taken.
+const MAX_LENGTH: usize = 2048;
+/// Longest `max_age` that means anything.
+const MAX_AGE: i64 = 10 * 366 * 86_400;
+
+type Check = fn(&mut AuthorizationRequest, &Client, &Parameters) -> Result<(), OAuthError>;
+
+pub const CHECKS: &[(&str, Check)] = &[
+    ("nothing is said twice", each_once),
+    ("nothing is too long", lengths),
+    ("no request objects", no_request_objects),
+    ("the client may use codes", client_may_use_codes),
+    ("response_type", response_type),
+    ("response_mode", response_mode),
+    ("scope", scopes),
+    ("resource", resource),
+    ("code_challenge", code_challenge),
+    ("prompt", prompt),
+    ("max_age", max_age),
+    ("nonce and hints", nonce_and_hints),
+];
+
+fn each_once(_: &mut AuthorizationRequest, _: &Client, parameters: &Parameters) -> Result<(), OAuthError> {
+    parameters.each_once()
+}
+
+fn lengths(_: &mut AuthorizationRequest, _: &Client, parameters: &Parameters) -> Result<(), OAuthError> {
+    match parameters.iter().all(|(_, value)| value.len() <= MAX_LENGTH) {
+        true => Ok(()),
+        false => Err(OAuthError::invalid_request("a parameter has over 2048 bytes")),
+    }
+}
+
+/// OpenID Connect Core section 6: such servers say so, and ask nobody for anything.
+fn no_request_objects(
+    _: &mut AuthorizationRequest,
+    _: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    let refused = |code| Err(OAuthError::new(code, "give the parameters themselves"));
+    if parameters.get("request").is_some() {
+        return refused(OAuthCode::RequestNotSupported);
+    }
+    if parameters.get("request_uri").is_some() {
+        return refused(OAuthCode::RequestUriNotSupported);
+    }
+    if parameters.get("registration").is_some() {
+        return refused(OAuthCode::RegistrationNotSupported);
+    }
+    Ok(())
+}
+
+fn client_may_use_codes(
+    _: &mut AuthorizationRequest,
+    client: &Client,
+    _: &Parameters,
+) -> Result<(), OAuthError> {
+    match client.may(GrantType::AuthorizationCode) {
+        true => Ok(()),
+        false => {
+            Err(OAuthError::new(OAuthCode::UnauthorizedClient, "the client is not registered for codes"))
+        }
+    }
+}
+
+fn response_type(
+    _: &mut AuthorizationRequest,
+    _: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    match parameters.require("response_type")? {
+        "code" => Ok(()),
+        _ => Err(OAuthError::new(OAuthCode::UnsupportedResponseType, "response_type must be code")),
+    }
+}
+
+/// A fragment is for tokens, and there are none in answers to this endpoint.
+fn response_mode(
+    _: &mut AuthorizationRequest,
+    _: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    let known = |asked: &str| ResponseMode::ALL.iter().any(|mode| mode.as_str() == asked);
+    match parameters.get("response_mode") {
+        None => Ok(()),
+        Some(asked) if known(asked) => Ok(()),
+        Some(_) => Err(OAuthError::invalid_request("response_mode must be query or form_post")),
+    }
+}
+
+/// What the client may not have is an error, not silently less (RFC 6749 section 3.3 allows both). Without a scope it gets
+/// what it may have, except to be there when the user has left, and who the user is, which it must ask for by name.
+fn scopes(
+    request: &mut AuthorizationRequest,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    let wrong = |text| Err(OAuthError::new(OAuthCode::InvalidScope, text));
+    request.scopes = match parameters.get("scope") {
+        None => client.scopes.without(&Scopes::of_users()),
+        Some(written) => match Scopes::parse(written) {
+            Ok(asked) if client.scopes.includes(&asked) => asked,
+            Ok(_) => return wrong("the client may not ask for one of these scopes"),
+            Err(_) => return wrong("this is no scope"),
+        },
+    };
+    Ok(())
+}
+
+fn resource(
+    request: &mut AuthorizationRequest,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    request.resource = client.resource(parameters)?.map(str::to_owned);
+    Ok(())
+}
+
+fn code_challenge(
+    request: &mut AuthorizationRequest,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    let wrong = |text| Err(OAuthError::invalid_request(text));
+    match (parameters.get("code_challenge"), parameters.get("code_challenge_method")) {
+        (Some(challenge), Some("S256")) => {
+            let Some(challenge) = CodeChallenge::parse(challenge) else {
+                return wrong("code_challenge is no SHA-256 in base64url");
+            };
+            request.challenge = Some(challenge);
+        }
+        (Some(_), _) => return wrong("code_challenge_method must be S256"),
+        (None, Some(_)) => return wrong("code_challenge is missing"),
+        // Who may do without it has the nonce in its place (OAuth 2.1 section 7.6).
+        (None, None) if client.require_pkce || !request.is_openid() || parameters.get("nonce").is_none() => {
+            return wrong("code_challenge is missing (RFC 7636)");
+        }
+        (None, None) => {}
+    }
+    Ok(())
+}
+
+fn prompt(request: &mut AuthorizationRequest, _: &Client, parameters: &Parameters) -> Result<(), OAuthError> {
+    for word in parameters.get("prompt").unwrap_or_default().split(' ').filter(|word| !word.is_empty()) {
+        match word {
+            "none" => request.prompt.none = true,
+            "login" | "select_account" => request.prompt.login = true,
+            "consent" => request.prompt.consent = true,
+            _ => {
+                return Err(OAuthError::invalid_request(
+                    "prompt must be none, login, consent or select_account",
+                ));
+            }
+        }
+    }
+    if request.prompt.none && (request.prompt.login || request.prompt.consent) {
+        return Err(OAuthError::invalid_request("prompt none goes with nothing else"));
+    }
+    Ok(())
+}
+
+fn max_age(
+    request: &mut AuthorizationRequest,
+    _: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    let Some(written) = parameters.get("max_age") else { return Ok(()) };
+    let seconds = written.parse::<i64>().ok().filter(|seconds| (0..=MAX_AGE).contains(seconds));
+    let seconds = seconds.ok_or_else(|| OAuthError::invalid_request("max_age is no number of seconds"))?;
+    request.max_age = Some(TimeDelta::seconds(seconds));
+    Ok(())
+}
+
+fn nonce_and_hints(
+    request: &mut AuthorizationRequest,
+    _: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    request.nonce = parameters.get("nonce").map(str::to_owned);
+    request.login_hint = parameters.get("login_hint").map(str::to_owned);
+    request.id_token_hint = parameters.get("id_token_hint").map(str::to_owned);
+    // Nobody is there to be asked, and nobody has said that they may be named.
+    if request.id_token_hint.is_some() && !request.scopes.contains(scope::OPENID) {
+        return Err(OAuthError::invalid_request("id_token_hint goes with scope openid"));
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! What an authorization request asks for (RFC 6749 section 4.1.1, OpenID Connect Core section 3.1.2.1), and the rules it
+//! must keep, as a list of named checks in `checks.rs`.
+
+mod checks;
+mod pkce;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Session, scope};
+
+pub use checks::CHECKS;
+pub use pkce::{CodeChallenge, CodeVerifier};
+
+/// How an answer reaches the client (OAuth 2.0 Multiple Response Types, Form Post Response Mode).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseMode {
+    #[default]
+    Query,
+    FormPost,
+}
+
+impl ResponseMode {
+    pub const ALL: [Self; 2] = [Self::Query, Self::FormPost];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::FormPost => "form_post",
+        }
+    }
+}
+
+/// What the client wants to happen to the user (OpenID Connect Core section 3.1.2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    pub none: bool,
+    /// Sign in again; also `select_account`, for there is one account in a browser at a time.
+    pub login: bool,
+    pub consent: bool,
+}
+
+/// A request that keeps all rules. Whether the user is there and agrees is another matter.
+#[derive(Clone, Debug)]
+pub struct AuthorizationRequest {
+    pub client_id: ClientId,
+    /// As it was sent; of a loopback address the port may not be the registered one.
+    pub redirect_uri: RedirectUri,
+    /// Whether it was in the request, and must be in the token request too.
+    pub redirect_uri_was_sent: bool,
+    pub response_mode: ResponseMode,
+    pub state: Option<String>,
+    pub scopes: Scopes,
+    /// The resource its tokens shall be for (RFC 8707).
+    pub resource: Option<String>,
+    pub nonce: Option<String>,
+    pub challenge: Option<CodeChallenge>,
+    pub prompt: Prompt,
+    pub max_age: Option<TimeDelta>,
+    pub login_hint: Option<String>,
+    pub id_token_hint: Option<String>,
+}
+
+/// Where an answer goes, once that is sure, and the client's `state`: what even an error needs.
+#[derive(Clone, Debug)]
+pub struct ReturnAddress {
+    pub redirect_uri: RedirectUri,
+    pub was_sent: bool,
+    pub mode: ResponseMode,
+    pub state: Option<String>,
+}
+
+/// Why nobody may be sent back to the client: it may not be the client (RFC 6749 section 4.1.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoReturn {
+    #[error("client_id is missing or there twice")]
+    NoClient,
+    #[error("there is no such client")]
+    UnknownClient,
+    #[error("redirect_uri is there twice")]
+    TwoRedirectUris,
+    #[error("redirect_uri is missing, and the client has none or several")]
+    NoRedirectUri,
+    #[error("redirect_uri is not one of the client's")]
+    WrongRedirectUri,
+    #[error("the client may not send anybody here")]
+    NotAllowed,
+}
+
+impl ReturnAddress {
+    /// Finds out where answers to this request may go. Comes before everything else.
+    pub fn find(client: &Client, parameters: &Parameters) -> Result<Self, NoReturn> {
+        if client.redirect_uris.is_empty() {
+            return Err(NoReturn::NotAllowed);
+        }
+        if parameters.is_repeated("redirect_uri") {
+            return Err(NoReturn::TwoRedirectUris);
+        }
+        let presented = parameters.get("redirect_uri");
+        let redirect_uri = match (presented, &client.redirect_uris[..]) {
+            (Some(presented), registered) => {
+                let is_admitted = registered.iter().any(|uri| uri.admits(presented));
+                let parsed = RedirectUri::parse(presented).ok().filter(|_| is_admitted);
+                parsed.ok_or(NoReturn::WrongRedirectUri)?
+            }
+            (None, [only]) => only.clone(),
+            (None, _) => return Err(NoReturn::NoRedirectUri),
+        };
+        let asked = parameters.get("response_mode");
+        let mode =
+            ResponseMode::ALL.into_iter().find(|mode| asked == Some(mode.as_str())).unwrap_or_default();
+        let state = parameters.get("state").map(str::to_owned);
+        Ok(Self { redirect_uri, was_sent: presented.is_some(), mode, state })
+    }
+}
+
+impl AuthorizationRequest {
+    /// Reads a request whose return address is known: every check of [`CHECKS`] in order.
+    pub fn read(client: &Client, parameters: &Parameters, back: ReturnAddress) -> Result<Self, OAuthError> {
+        let mut request = Self {
+            client_id: client.id.clone(),
+            redirect_uri: back.redirect_uri,
+            redirect_uri_was_sent: back.was_sent,
+            response_mode: back.mode,
+            state: back.state,
+            scopes: Scopes::default(),
+            resource: None,
+            nonce: None,
+            challenge: None,
+            prompt: Prompt::default(),
+            max_age: None,
+            login_hint: None,
+            id_token_hint: None,
+        };
+        for (_, check) in CHECKS {
+            check(&mut request, client, parameters)?;
+        }
+        Ok(request)
+    }
+
+    /// Whether the user has to sign in, given who is signed in in this browser. `begun` is when this request first came: who
+    /// has signed in since need not do it again.
+    pub fn needs_sign_in(&self, present: Option<&Session>, begun: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        let Some(session) = present else { return true };
+        let is_fresh = session.auth_time >= begun;
+        let is_too_old = self.max_age.is_some_and(|most| now - session.auth_time > most);
+        !is_fresh && (self.prompt.login || is_too_old)
+    }
+
+    /// Whether the user has to agree, given what they have agreed to before.
+    pub fn needs_consent(&self, client: &Client, agreed: &Scopes) -> bool {
+        // An app on a phone may be another one that took over its address, so it is asked each time (RFC 8252 section 8.6).
+        let may_be_another = client.is_public() && !self.redirect_uri.as_str().starts_with("https:");
+        self.prompt.consent || (client.require_consent && (may_be_another || !agreed.includes(&self.scopes)))
+    }
+
+    pub fn is_openid(&self) -> bool {
+        self.scopes.contains(scope::OPENID)
+    }
+}

@@ -1,0 +1,34 @@
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{ClientId, CodeChallenge, RedirectUri, Scopes, SessionId};
+
+/// What a user has granted a client: what its tokens may be for. Part of a code first, then of the session it becomes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    pub scopes: Scopes,
+    /// Whom the tokens are for; empty for the server's own audience.
+    pub audience: Vec<String>,
+}
+
+/// A code, as it is remembered (RFC 6749 section 1.3.1). The code itself is not: only its digest.
+#[derive(Clone, Debug)]
+pub struct AuthorizationCode {
+    /// SHA-256 of the code.
+    pub digest: Vec<u8>,
+    /// The sign-in or consent it came from, which gives no second one. `None` where nobody was asked.
+    pub flow_id: Option<Uuid>,
+    pub client_id: ClientId,
+    /// Who was signed in in the browser.
+    pub browser: SessionId,
+    pub grant: Grant,
+    pub redirect_uri: RedirectUri,
+    /// Whether the token request must name it again (RFC 6749 section 4.1.3).
+    pub redirect_uri_was_sent: bool,
+    pub nonce: Option<String>,
+    pub challenge: Option<CodeChallenge>,
+    /// The session it will become: known beforehand, so that a second use can end it.
+    pub session: SessionId,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+}

@@ -1,0 +1,80 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::OAuthError;
+
+/// The parameters of an OAuth request. One without a value is as if it were not there; one that is there twice has no value
+/// (RFC 6749 section 3.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parameters {
+    once: BTreeMap<String, String>,
+    repeated: BTreeSet<String>,
+}
+
+impl FromIterator<(String, String)> for Parameters {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        let mut parameters = Self::default();
+        for (name, value) in pairs {
+            if parameters.once.insert(name.clone(), value).is_some() || parameters.repeated.contains(&name) {
+                parameters.once.remove(&name);
+                parameters.repeated.insert(name);
+            }
+        }
+        parameters.once.retain(|_, value| !value.is_empty());
+        parameters
+    }
+}
+
+impl Parameters {
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.once.get(name).map(String::as_str)
+    }
+
+    /// One that must be there.
+    pub fn require(&self, name: &'static str) -> Result<&str, OAuthError> {
+        self.get(name).ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))
+    }
+
+    pub fn is_repeated(&self, name: &str) -> bool {
+        self.repeated.contains(name)
+    }
+
+    /// Nothing may be said twice.
+    pub fn each_once(&self) -> Result<(), OAuthError> {
+        match self.repeated.is_empty() {
+            true => Ok(()),
+            false => Err(OAuthError::invalid_request("a parameter is there twice")),
+        }
+    }
+
+    /// What was said, once each, for asking the same again.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.once.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(pairs: &[(&str, &str)]) -> Parameters {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_is_said_twice_or_thrice_has_no_value() {
+        for pairs in
+            [&[("a", "1"), ("a", "1")][..], &[("a", "1"), ("a", "2"), ("a", "3")], &[("a", ""), ("a", "1")]]
+        {
+            let twice = parameters(pairs);
+            assert_eq!(twice.get("a"), None);
+            assert!(twice.is_repeated("a") && twice.each_once().is_err());
+        }
+    }
+
+    #[test]
+    fn what_has_no_value_is_not_there() {
+        let empty = parameters(&[("a", ""), ("b", "1")]);
+        assert_eq!((empty.get("a"), empty.get("b")), (None, Some("1")));
+        assert!(empty.each_once().is_ok() && empty.require("a").is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! Table `authorization_codes`.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Conn, StoreError, Tx, execute, on, row::row, sessions::grant};
+use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId};
+
+row! {
+    struct CodeRow {
+        digest: Vec<u8>,
+        flow_id: Option<Uuid>,
+        client_id: String,
+        browser_id: Uuid,
+        scope: String,
+        audience: String,
+        redirect_uri: String,
+        redirect_uri_was_sent: bool,
+        nonce: Option<String>,
+        code_challenge: Option<String>,
+        session_id: Uuid,
+        created_at: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    }
+}
+
+row! {
+    struct UsedRow {
+        session_id: Uuid,
+    }
+}
+
+impl From<CodeRow> for AuthorizationCode {
+    fn from(row: CodeRow) -> Self {
+        Self {
+            digest: row.digest,
+            flow_id: row.flow_id,
+            client_id: ClientId::from_row(row.client_id),
+            browser: SessionId(row.browser_id),
+            grant: grant(&row.scope, &row.audience),
+            redirect_uri: RedirectUri::from_row(row.redirect_uri),
+            redirect_uri_was_sent: row.redirect_uri_was_sent,
+            nonce: row.nonce,
+            challenge: row.code_challenge.map(CodeChallenge::from_row),
+            session: SessionId(row.session_id),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+        }
+    }
+}
+
+/// Remembers a code. `false`, and nothing done, when the same sign-in or consent has given one before.
+pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, StoreError> {
+    let inserted = execute!(
+        tx,
+        sqlx::query(
+            "INSERT INTO authorization_codes (digest, flow_id, client_id, browser_id, scope, audience, redirect_uri,
+                 redirect_uri_was_sent, nonce, code_challenge, session_id, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (flow_id) DO NOTHING",
+        )
+        .bind(&code.digest)
+        .bind(code.flow_id)
+        .bind(code.client_id.as_str())
+        .bind(code.browser.0)
+        .bind(code.grant.scopes.to_string())
+        .bind(code.grant.audience.join(" "))
+        .bind(code.redirect_uri.as_str())
+        .bind(code.redirect_uri_was_sent)
+        .bind(code.nonce.as_deref())
+        .bind(code.challenge.as_ref().map(CodeChallenge::as_str))
+        .bind(code.session.0)
+        .bind(code.created_at)
+        .bind(code.expires_at)
+    )?;
+    Ok(inserted == 1)
+}
+
+/// Uses up a code of this client that is still good. The one gate: of any number of parallel callers one gets it.
+pub async fn consume(
+    tx: &mut Tx,
+    digest: &[u8],
+    client: &ClientId,
+    now: DateTime<Utc>,
+) -> Result<Option<AuthorizationCode>, StoreError> {
+    let rows: Vec<CodeRow> = on!(tx, |c| {
+        sqlx::query_as(
+            "UPDATE authorization_codes SET consumed_at = $1
+             WHERE digest = $2 AND client_id = $3 AND consumed_at IS NULL AND expires_at > $1
+             RETURNING digest, flow_id, client_id, browser_id, scope, audience, redirect_uri, redirect_uri_was_sent,
+                       nonce, code_challenge, session_id, created_at, expires_at",
+        )
+        .bind(now)
+        .bind(digest)
+        .bind(client.as_str())
+        .fetch_all(c)
+    })?;
+    Ok(rows.into_iter().next().map(AuthorizationCode::from))
+}
+
+/// The session that a code of this client has become.
+pub async fn session_of_used(
+    conn: &mut Conn,
+    digest: &[u8],
+    client: &ClientId,
+) -> Result<Option<SessionId>, StoreError> {
+    let row: Option<UsedRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "SELECT session_id FROM authorization_codes
+             WHERE digest = $1 AND client_id = $2 AND consumed_at IS NOT NULL",
+        )
+        .bind(digest)
+        .bind(client.as_str())
+        .fetch_optional(c)
+    })?;
+    Ok(row.map(|row| SessionId(row.session_id)))
+}
+
+/// Forgets up to `limit` codes that expired before `before`. Returns how many.
+pub async fn delete_expired(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "DELETE FROM authorization_codes WHERE digest IN (
+                 SELECT digest FROM authorization_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+        )
+        .bind(before)
+        .bind(limit)
+    )?)
+}
