@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    AuditRecord, DisplayName, Impact, KeyPolicy, KeySet, KeyStatus, Kid, KnownConsumer, Revocation, Session,
-    SessionId, SigningKey, User,
+    AuditRecord, Client, ClientAuthMethod, DisplayName, GrantType, Impact, KeyPolicy, KeySet, KeyStatus, Kid,
+    KnownConsumer, RedirectUri, Revocation, Session, SessionId, SigningKey, User,
 };
 
 /// A signing key. Its private half is in no answer.
@@ -378,6 +378,126 @@ impl From<&User> for UserView {
     }
 }
 
+/// How a client proves who it is (RFC 7591 section 2).
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ClientAuthMethod)]
+pub enum AuthMethodView {
+    /// A public client: it has no secret.
+    None,
+    ClientSecretBasic,
+    ClientSecretPost,
+}
+
+impl From<ClientAuthMethod> for AuthMethodView {
+    fn from(method: ClientAuthMethod) -> Self {
+        match method {
+            ClientAuthMethod::None => Self::None,
+            ClientAuthMethod::SecretBasic => Self::ClientSecretBasic,
+            ClientAuthMethod::SecretPost => Self::ClientSecretPost,
+        }
+    }
+}
+
+/// By what a client gets tokens (RFC 7591 section 2).
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = GrantType)]
+pub enum GrantTypeView {
+    AuthorizationCode,
+    ClientCredentials,
+    RefreshToken,
+}
+
+impl From<GrantType> for GrantTypeView {
+    fn from(grant: GrantType) -> Self {
+        match grant {
+            GrantType::AuthorizationCode => Self::AuthorizationCode,
+            GrantType::ClientCredentials => Self::ClientCredentials,
+            GrantType::RefreshToken => Self::RefreshToken,
+        }
+    }
+}
+
+/// An OAuth client, without its secrets. Members are named as in RFC 7591 where it has them.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ClientView {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$", example = "grafana")]
+    pub client_id: String,
+    #[schema(min_length = 1, max_length = 200)]
+    pub client_name: String,
+    pub token_endpoint_auth_method: AuthMethodView,
+    #[schema(min_items = 1, max_items = 3)]
+    pub grant_types: Vec<GrantTypeView>,
+    #[schema(max_items = 50)]
+    pub redirect_uris: Vec<String>,
+    #[schema(max_items = 50)]
+    pub post_logout_redirect_uris: Vec<String>,
+    /// All it may ask for, separated by spaces.
+    #[schema(pattern = r"^[ !#-\[\]-~]*$", example = "openid profile email offline_access")]
+    pub scope: String,
+    /// Whom its tokens may be for. Empty: the server's `tokens.audience`.
+    #[schema(max_items = 50)]
+    pub audience: Vec<String>,
+    /// In seconds; `null` for the server's.
+    #[schema(minimum = 1)]
+    pub access_token_life: Option<i64>,
+    /// In seconds; `null` for the server's.
+    #[schema(minimum = 0, maximum = 60)]
+    pub refresh_grace: Option<i64>,
+    pub require_pkce: bool,
+    /// Whether users are asked before it gets anything.
+    pub require_consent: bool,
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<&Client> for ClientView {
+    fn from(client: &Client) -> Self {
+        let texts = |uris: &[RedirectUri]| uris.iter().map(|uri| uri.as_str().to_owned()).collect();
+        Self {
+            client_id: client.id.to_string(),
+            client_name: client.name.as_str().to_owned(),
+            token_endpoint_auth_method: client.auth_method.into(),
+            grant_types: client.grant_types.iter().copied().map(GrantTypeView::from).collect(),
+            redirect_uris: texts(&client.redirect_uris),
+            post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
+            scope: client.scopes.to_string(),
+            audience: client.audiences.clone(),
+            access_token_life: client.access_life.map(|life| life.num_seconds()),
+            refresh_grace: client.refresh_grace.map(|grace| grace.num_seconds()),
+            require_pkce: client.require_pkce,
+            require_consent: client.require_consent,
+            created_at: client.created_at,
+        }
+    }
+}
+
+/// A client that was registered just now, and its secret.
+// No Debug: it holds a secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegisteredClient)]
+pub struct RegisteredClientView {
+    #[serde(flatten)]
+    pub client: ClientView,
+    /// Told here and never again. Not there when the client is a public one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, pattern = "^ccs_[A-Za-z0-9_-]{43}$")]
+    pub client_secret: Option<String>,
+}
+
+/// A client's new secret.
+// No Debug: it holds a secret.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClientSecret)]
+pub struct ClientSecretView {
+    pub client_id: String,
+    /// Told here and never again.
+    #[schema(pattern = "^ccs_[A-Za-z0-9_-]{43}$")]
+    pub client_secret: String,
+    /// Until when earlier secrets are good, if they do not end before.
+    pub old_until: DateTime<Utc>,
+}
+
 /// One recorded event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AuditView {
@@ -391,7 +511,7 @@ pub struct AuditView {
     pub source: Option<String>,
     /// Also in the log and in the answer the caller got.
     pub request_id: Option<Uuid>,
-    /// The kid, user or session it was done to.
+    /// The kid, user, client or session it was done to.
     pub subject: String,
     /// What else is known, by event.
     #[schema(value_type = Option<Object>)]
@@ -424,6 +544,9 @@ pub struct SessionView {
     pub user_agent: Option<String>,
     /// Whether it is the one asking.
     pub current: bool,
+    /// Who holds its tokens: `chancery` after a login at `/auth`, `chancery:browser` for the hosted pages, or a client.
+    #[schema(example = "chancery")]
+    pub client_id: String,
 }
 
 impl SessionView {
@@ -435,6 +558,7 @@ impl SessionView {
             ip: session.ip.map(|ip| ip.to_string()),
             user_agent: session.user_agent.clone(),
             current: session.id == asking,
+            client_id: session.client_id.to_string(),
         }
     }
 }

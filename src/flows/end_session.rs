@@ -17,6 +17,8 @@ pub async fn end_session(
     });
     let ended = own && sessions::revoke(&mut tx, id, now).await?;
     if ended {
+        // Of a browser, what its applications got from it.
+        sessions::revoke_children(&mut tx, id, now).await?;
         let detail = serde_json::json!({ "sid": id.0 }).to_string();
         let subject = caller.user.id.to_string();
         audit::append(&mut tx, AuditEvent::SessionsEnded, origin, &subject, Some(&detail), now).await?;

@@ -33,7 +33,7 @@ impl<'a> Idempotency<'a> {
         conn: &mut Conn,
     ) -> Result<Option<T>, IdempotencyError> {
         let Some(key) = self.key else { return Ok(None) };
-        let Some(found) = idempotency_keys::find(conn, self.actor, key).await? else { return Ok(None) };
+        let Some(found) = idempotency_keys::find(conn, &self.actor, key).await? else { return Ok(None) };
         if found.request_digest != self.digest {
             return Err(IdempotencyError::Reused);
         }
@@ -51,6 +51,6 @@ impl<'a> Idempotency<'a> {
     ) -> Result<(), StoreError> {
         let Some(key) = self.key else { return Ok(()) };
         let response = serde_json::to_string(answer).unwrap_or_default();
-        idempotency_keys::insert(tx, self.actor, key, &self.digest, &response, now).await
+        idempotency_keys::insert(tx, &self.actor, key, &self.digest, &response, now).await
     }
 }

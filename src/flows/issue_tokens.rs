@@ -1,8 +1,8 @@
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{Session, User};
+use crate::domain::{Client, Grant, Scopes, Session, User, scope};
 use crate::keys::{Keyring, SignerError};
 use crate::tokens::{AccessClaims, AccessToken, Audience, RefreshKeys, RefreshTokenText, issue};
 
@@ -24,28 +24,49 @@ pub(super) fn issue_tokens(
     session: &Session,
     now: DateTime<Utc>,
 ) -> Result<IssuedTokens, SignerError> {
+    issue_client_tokens(app, keyring, user, session, &ClientWish::default(), now)
+}
+
+/// What a client may want other than usual.
+#[derive(Default)]
+pub(super) struct ClientWish<'a> {
+    pub client: Option<&'a Client>,
+    /// Less than was granted, for this access token only (RFC 6749 section 6).
+    pub narrowed: Option<&'a Scopes>,
+}
+
+/// The same for a client with wishes.
+pub(super) fn issue_client_tokens(
+    app: &App,
+    keyring: &Keyring,
+    user: &User,
+    session: &Session,
+    wish: &ClientWish<'_>,
+    now: DateTime<Utc>,
+) -> Result<IssuedTokens, SignerError> {
     let settings = &app.settings;
-    let scope = settings.roles.scopes_of(&user.roles).to_string();
+    let mut scopes = scopes_now(app, user, session.grant.as_ref());
+    if let Some(narrowed) = wish.narrowed {
+        scopes = scopes.intersection(narrowed);
+    }
     // An access token never outlives its session.
-    let expires_at = (now + settings.tokens.access_life).min(session.expires_at);
+    let expires_at = (now + access_life(app, wish.client)).min(session.expires_at);
     let claims = AccessClaims {
         iss: settings.server.issuer.clone(),
-        sub: user.id.0,
-        aud: Audience::of(&settings.tokens.audience),
+        sub: user.id.to_string(),
+        aud: audience(app, session.grant.as_ref()),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),
         jti: Uuid::new_v4(),
         client_id: session.client_id.to_string(),
-        scope: scope.clone(),
-        sid: session.id.0,
-        auth_time: session.auth_time.timestamp(),
-        roles: user.roles.names(),
-        amr: session.amr.split_ascii_whitespace().map(str::to_owned).collect(),
+        scope: scopes.to_string(),
+        sid: Some(session.id.0),
+        auth_time: Some(session.auth_time.timestamp()),
+        roles: Some(user.roles.names()),
+        amr: Some(amr(session)),
     };
-    let signer = keyring.signer()?;
-    let access_token = issue(signer, &claims)?;
-    app.ledger.issued(signer.kid(), expires_at);
+    let access_token = sign_access_token(app, keyring, &claims, expires_at)?;
     Ok(IssuedTokens {
         access_token,
         expires_in: claims.exp - claims.iat,
@@ -56,6 +77,52 @@ pub(super) fn issue_tokens(
             session.master_key_id.as_deref(),
         ),
         refresh_expires_in: (session.refresh_expires_at(&settings.sessions, now) - now).num_seconds(),
-        scope,
+        scope: claims.scope,
     })
+}
+
+/// Signs with the current key, and counts it: what a revocation of that key would cost.
+pub(super) fn sign_access_token(
+    app: &App,
+    keyring: &Keyring,
+    claims: &AccessClaims,
+    expires_at: DateTime<Utc>,
+) -> Result<AccessToken, SignerError> {
+    let signer = keyring.signer()?;
+    let token = issue(signer, claims)?;
+    app.ledger.issued(signer.kid(), expires_at);
+    Ok(token)
+}
+
+/// What a token of this user may say now: what was granted, as far as the user's roles still give it.
+pub(super) fn scopes_now(app: &App, user: &User, grant: Option<&Grant>) -> Scopes {
+    let given = app.settings.roles.scopes_of(&user.roles);
+    match grant {
+        None => given,
+        Some(grant) => grant.scopes.intersection(&given.union(&Scopes::of_users())),
+    }
+}
+
+/// Whom a token is for. Who may ask userinfo has a token for this server, too.
+pub(super) fn audience(app: &App, grant: Option<&Grant>) -> Audience {
+    let mut audiences = match grant {
+        Some(grant) if !grant.audience.is_empty() => grant.audience.clone(),
+        _ => app.settings.tokens.audience.clone(),
+    };
+    let own = app.settings.own_audience();
+    let asks_userinfo = grant.is_some_and(|grant| grant.scopes.contains(scope::OPENID));
+    if asks_userinfo && !audiences.iter().any(|audience| audience == own) {
+        audiences.push(own.to_owned());
+    }
+    Audience::of(&audiences)
+}
+
+/// Never longer than the server's, for which keys are kept.
+pub(super) fn access_life(app: &App, client: Option<&Client>) -> TimeDelta {
+    let longest = app.settings.tokens.access_life;
+    client.and_then(|client| client.access_life).map_or(longest, |life| life.min(longest))
+}
+
+pub(super) fn amr(session: &Session) -> Vec<String> {
+    session.amr.split_ascii_whitespace().map(str::to_owned).collect()
 }

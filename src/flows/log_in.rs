@@ -1,16 +1,19 @@
 use std::net::IpAddr;
 
-use super::check_password::{Attempt, CheckPasswordError, Payers, TooManyAttempts, check_password};
+use chrono::{DateTime, Utc};
+
+use super::check_password::TooManyAttempts;
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use super::prove_password::{ProvePasswordError, Proved, prove_password};
 use crate::app::App;
 use crate::domain::{
     Actor, AuditEvent, CandidatePassword, ClientId, Email, Origin, Session, SessionId, User,
 };
 use crate::keys::SignerError;
-use crate::passwords::{Busy, Checked};
-use crate::store::{StoreError, audit, sessions, users};
-use crate::throttle::{Account, DeviceToken, KnownDevice, Subject};
+use crate::passwords::Busy;
+use crate::store::{StoreError, Tx, audit, sessions, users};
+use crate::throttle::DeviceToken;
 
 /// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.
 pub struct LogIn {
@@ -54,44 +57,43 @@ pub struct LoggedIn {
     pub device_token: DeviceToken,
 }
 
-impl From<CheckPasswordError> for LogInError {
-    fn from(error: CheckPasswordError) -> Self {
+impl From<ProvePasswordError> for LogInError {
+    fn from(error: ProvePasswordError) -> Self {
         match error {
-            CheckPasswordError::Busy(busy) => Self::Busy(busy),
-            CheckPasswordError::TooManyAttempts(error) => Self::TooManyAttempts(error),
-            CheckPasswordError::Store(error) => Self::Store(error),
+            ProvePasswordError::InvalidCredentials => Self::InvalidCredentials,
+            ProvePasswordError::Busy(busy) => Self::Busy(busy),
+            ProvePasswordError::TooManyAttempts(error) => Self::TooManyAttempts(error),
+            ProvePasswordError::Store(error) => Self::Store(error),
         }
     }
 }
 
 /// Checks the credentials and begins a session.
 pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
-    // The connection goes back before the hash is computed.
-    let user = match &request.email {
-        Some(email) => users::by_email(&mut app.db.read().await?, email).await?,
-        None => None,
-    };
-    let account = request.email.as_ref().map(|email| Account::new(email, user.as_ref()));
-    let known = account.as_ref().zip(request.device_token.as_deref());
-    let known = known.and_then(|(account, token)| KnownDevice::parse(token, &app.masters, account));
-    let subject = account.map(|account| match known {
-        Some(device) => Subject::device(&app.masters, &account, device),
-        None => Subject::account(&app.masters, &account),
-    });
-    let ip = request.device.ip.filter(|_| known.is_none());
-    let payers = Payers::new(app, subject, ip);
-    let attempt = Attempt { payers, origin: &request.origin, failure: AuditEvent::LoginFailed };
-    let Checked::Right { rehashed } = check_password(app, attempt, user.as_ref(), request.password).await?
-    else {
-        return Err(LogInError::InvalidCredentials);
-    };
-    let user = user.ok_or(LogInError::InvalidCredentials)?;
+    let origin = request.origin.clone();
+    let proved = prove_password(app, request).await?;
+    let user = &proved.user;
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let session = Session {
+    let session = new_session(app, &proved, ClientId::first_party(), now);
+    let tokens = issue_tokens(app, &keyring, user, &session, now)?;
+
+    let mut tx = app.db.begin().await?;
+    if !users::note_login(&mut tx, user, proved.rehashed.as_ref(), now).await? {
+        return Err(LogInError::InvalidCredentials);
+    }
+    sessions::insert(&mut tx, &session).await?;
+    audit_login(&mut tx, &proved, &session, origin).await?;
+    tx.commit().await?;
+    Ok(LoggedIn { user: proved.user, tokens, device_token: proved.device_token })
+}
+
+/// The session of somebody who has just proved who they are.
+pub(super) fn new_session(app: &App, proved: &Proved, client_id: ClientId, now: DateTime<Utc>) -> Session {
+    Session {
         id: SessionId::new(now),
-        user_id: user.id,
-        client_id: ClientId::first_party(),
+        user_id: proved.user.id,
+        client_id,
         generation: 1,
         replays: 0,
         auth_time: now,
@@ -100,23 +102,24 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
         last_used_at: now,
         expires_at: now + app.settings.sessions.absolute_life,
         revoked_at: None,
-        ip: request.device.ip,
-        user_agent: request.device.user_agent,
+        ip: proved.device.ip,
+        user_agent: proved.device.user_agent.clone(),
+        parent: None,
+        grant: None,
         master_key_id: Some(app.masters.first().id().to_owned()),
-    };
-    let tokens = issue_tokens(app, &keyring, &user, &session, now)?;
-
-    let mut tx = app.db.begin().await?;
-    if !users::note_login(&mut tx, &user, rehashed.as_ref(), now).await? {
-        return Err(LogInError::InvalidCredentials);
     }
-    sessions::insert(&mut tx, &session).await?;
-    let origin = Origin { actor: Actor::User(user.id), ..request.origin };
-    let detail = serde_json::json!({ "sid": session.id.0, "known_device": known.is_some() }).to_string();
-    let (event, subject) = (AuditEvent::LoginSucceeded, user.id.to_string());
-    audit::append(&mut tx, event, &origin, &subject, Some(&detail), now).await?;
-    tx.commit().await?;
-    let account = Account::new(&user.email, Some(&user));
-    let device_token = known.unwrap_or_else(KnownDevice::random).token(&app.masters, &account);
-    Ok(LoggedIn { user, tokens, device_token })
+}
+
+pub(super) async fn audit_login(
+    tx: &mut Tx,
+    proved: &Proved,
+    session: &Session,
+    origin: Origin,
+) -> Result<(), StoreError> {
+    let origin = Origin { actor: Actor::User(proved.user.id), ..origin };
+    let detail = serde_json::json!({
+        "sid": session.id.0, "known_device": proved.known_device, "client": session.client_id.as_str(),
+    });
+    let (event, subject) = (AuditEvent::LoginSucceeded, proved.user.id.to_string());
+    audit::append(tx, event, &origin, &subject, Some(&detail.to_string()), session.created_at).await
 }

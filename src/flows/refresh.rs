@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use crate::app::App;
-use crate::domain::{AuditEvent, ClientId, Origin, Session, User, Verdict};
-use crate::keys::SignerError;
+use crate::domain::{AuditEvent, ClientId, Origin, Session, SessionLimits, User, Verdict};
+use crate::keys::{Keyring, SignerError};
 use crate::store::sessions::{self, Advance};
 use crate::store::{StoreError, audit, users};
 use crate::tokens::{RefreshKeys, RefreshToken};
@@ -33,6 +35,27 @@ pub async fn refresh(
     client: &ClientId,
     origin: &Origin,
 ) -> Result<(User, IssuedTokens), RefreshError> {
+    let moved = move_on(app, presented, client, &app.settings.sessions, origin).await?;
+    let tokens = issue_tokens(app, &moved.keyring, &moved.user, &moved.session, moved.now)?;
+    Ok((moved.user, tokens))
+}
+
+/// A session whose refresh token was good.
+pub(super) struct MovedOn {
+    pub user: User,
+    pub session: Session,
+    pub keyring: Arc<Keyring>,
+    pub now: DateTime<Utc>,
+}
+
+/// Uses up a refresh token, or forgives it.
+pub(super) async fn move_on(
+    app: &App,
+    presented: &str,
+    client: &ClientId,
+    limits: &SessionLimits,
+    origin: &Origin,
+) -> Result<MovedOn, RefreshError> {
     // From here on the caller waits.
     let deadline = app.clock.deadline(app.settings.server.request_timeout);
     let token = RefreshToken::parse(presented).ok_or(RefreshError::Invalid("malformed"))?;
@@ -41,11 +64,10 @@ pub async fn refresh(
     }
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let session = use_up(app, &token, client, origin, now, deadline).await?;
+    let session = use_up(app, &token, client, limits, origin, now, deadline).await?;
     let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
-    let tokens = issue_tokens(app, &keyring, &user, &session, now)?;
-    Ok((user, tokens))
+    Ok(MovedOn { user, session, keyring, now })
 }
 
 /// Moves the session on, or finds why not.
@@ -53,11 +75,11 @@ async fn use_up(
     app: &App,
     token: &RefreshToken,
     client: &ClientId,
+    limits: &SessionLimits,
     origin: &Origin,
     now: DateTime<Utc>,
     deadline: DateTime<Utc>,
 ) -> Result<Session, RefreshError> {
-    let limits = &app.settings.sessions;
     let wish = Advance {
         id: token.session,
         generation: token.generation,
@@ -117,11 +139,7 @@ async fn end_misused(
 
 /// A token that is not this client's is either forged or another client's. The latter is worth an alarm and costs the
 /// session nothing.
-async fn refuse_foreign(
-    app: &App,
-    token: &RefreshToken,
-    origin: &Origin,
-) -> Result<(User, IssuedTokens), RefreshError> {
+async fn refuse_foreign(app: &App, token: &RefreshToken, origin: &Origin) -> Result<MovedOn, RefreshError> {
     let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;
     let is_misused = |session: &Session| RefreshKeys(&app.masters).is_genuine(token, &session.client_id);
     if let Some(session) = session.filter(is_misused) {

@@ -63,7 +63,8 @@ pub async fn revoke_key(app: &App, request: RevokeKey) -> Result<RevocationView,
 
 async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, RevokeKeyError> {
     let wish = format!("revoke {} {:?} {}", request.kid, request.reason, request.dry_run);
-    let idempotency = Idempotency::new(request.origin.actor, request.idempotency_key.as_deref(), &wish);
+    let idempotency =
+        Idempotency::new(request.origin.actor.clone(), request.idempotency_key.as_deref(), &wish);
     let seen = {
         let mut conn = app.db.read().await?;
         if let Some(answered) = idempotency.answered(&mut conn).await? {

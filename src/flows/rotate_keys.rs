@@ -53,7 +53,7 @@ pub enum RotateKeysError {
 impl RotateKeys {
     fn idempotency(&self) -> Idempotency<'_> {
         let wish = format!("rotate {:?} {:?} {}", self.trigger, self.reason, self.dry_run);
-        Idempotency::new(self.origin.actor, self.idempotency_key.as_deref(), &wish)
+        Idempotency::new(self.origin.actor.clone(), self.idempotency_key.as_deref(), &wish)
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Settings {
     pub source_failures: Option<SourcePolicy>,
     /// Registrations from one source network.
     pub source_registrations: Option<SourcePolicy>,
+    pub oauth: OAuthSettings,
+    pub pages: PageSettings,
     pub roles: RolePolicy,
     /// How long audit events are kept.
     pub audit_keep: TimeDelta,
@@ -132,6 +134,23 @@ pub struct TokenSettings {
 pub struct PasswordSettings {
     pub hasher: HasherOptions,
     pub min_length: usize,
+}
+
+/// How the hosted pages look.
+#[derive(Debug)]
+pub struct PageSettings {
+    pub name: String,
+    /// An https URL or a data URI of an image. `None`: the seal.
+    pub logo: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct OAuthSettings {
+    pub code_life: TimeDelta,
+    /// Of a browser that is signed in at the hosted pages.
+    pub browser_session_life: TimeDelta,
+    /// How long a page may stand open.
+    pub page_life: TimeDelta,
 }
 
 #[derive(Debug)]
@@ -254,6 +273,18 @@ mod tests {
     }
 
     #[test]
+    fn pages_bear_the_name_and_the_image_they_are_given() {
+        let pages = load(&[]).unwrap().pages;
+        assert_eq!((pages.name.as_str(), pages.logo), ("Chancery", None));
+        for logo in ["https://a.test:8443/logo.svg?v=2", "data:image/png;base64,iVBORw0KGgo="] {
+            let name = "Kanzlei M\u{fc}ller & S\u{f6}hne";
+            let pages =
+                load(&[("CHANCERY_PAGES__NAME", name), ("CHANCERY_PAGES__LOGO", logo)]).unwrap().pages;
+            assert_eq!((pages.name.as_str(), pages.logo.as_deref()), (name, Some(logo)));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (key, value, named) in [
             ("CHANCERY_SERVER__LISTEN", "nowhere", "server.listen"),
@@ -292,6 +323,17 @@ mod tests {
             ("CHANCERY_PASSWORDS__MIN_LENGTH", "4", "passwords.min_length"),
             ("CHANCERY_LOGIN__FREE_ATTEMPTS", "0", "login.free_attempts"),
             ("CHANCERY_LOGIN__HARD_STOP", "4", "login.hard_stop"),
+            ("CHANCERY_PAGES__NAME", "  ", "pages.name"),
+            ("CHANCERY_PAGES__NAME", "a\nb", "pages.name"),
+            ("CHANCERY_PAGES__NAME", &"x".repeat(61), "pages.name"),
+            ("CHANCERY_PAGES__LOGO", "/logo.png", "pages.logo"),
+            ("CHANCERY_PAGES__LOGO", "http://a.test/logo.png", "pages.logo"),
+            ("CHANCERY_PAGES__LOGO", "https://u:p@a.test/logo.png", "pages.logo"),
+            ("CHANCERY_PAGES__LOGO", "https://a;b.test/logo.png", "pages.logo"),
+            ("CHANCERY_PAGES__LOGO", "https://a.test/my logo.png", "pages.logo"),
+            ("CHANCERY_PAGES__LOGO", "data:text/html,x", "pages.logo"),
+            ("CHANCERY_PAGES__LOGO", &format!("data:image/png,{}", "x".repeat(48 * 1024)), "pages.logo"),
+            ("CHANCERY_PAGES__LOGO", "javascript:alert(1)", "pages.logo"),
             ("CHANCERY_LOG__FORMAT", "xml", "log.format"),
             ("CHANCERY_AUDIT__KEEP", "1h", "audit.keep"),
             ("CHANCERY_ROLES__CLERK", "not a scope", "roles"),

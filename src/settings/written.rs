@@ -14,7 +14,8 @@ use url::Url;
 
 use super::{
     DEFAULTS, DatabaseSettings, ForwardedHeader, KeySettings, LogFormat, LogSettings, MasterKeySource,
-    PasswordSettings, ServerSettings, Settings, SettingsError, TokenSettings, Variables,
+    OAuthSettings, PageSettings, PasswordSettings, ServerSettings, Settings, SettingsError, TokenSettings,
+    Variables,
 };
 use crate::domain::{
     KeyPolicy, Role, RolePolicy, SessionLimits, SigningAlgorithm, SourcePolicy, ThrottlePolicy,
@@ -41,9 +42,34 @@ struct Written {
     sessions: WrittenSessions,
     passwords: WrittenPasswords,
     login: WrittenLogin,
+    oauth: WrittenOAuth,
+    pages: WrittenPages,
     roles: BTreeMap<String, List>,
     audit: WrittenAudit,
     log: WrittenLog,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "the settings' own names")]
+struct WrittenOAuth {
+    code_life: Span,
+    browser_session_life: Span,
+    page_life: Span,
+}
+
+impl WrittenOAuth {
+    fn check(self) -> Result<OAuthSettings, SettingsError> {
+        Ok(OAuthSettings {
+            code_life: self.code_life.delta("oauth.code_life", SECOND, MINUTE)?,
+            browser_session_life: self.browser_session_life.delta(
+                "oauth.browser_session_life",
+                SECOND,
+                10 * YEAR,
+            )?,
+            page_life: self.page_life.delta("oauth.page_life", SECOND, DAY)?,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -141,6 +167,13 @@ struct WrittenLogin {
     source_window: Span,
     source_registrations: i64,
     registration_window: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPages {
+    name: String,
+    logo: String,
 }
 
 #[derive(Deserialize)]
@@ -264,6 +297,8 @@ impl Raw {
             throttle: written.login.throttle()?,
             source_failures: written.login.source_failures()?,
             source_registrations: written.login.source_registrations()?,
+            oauth: written.oauth.check()?,
+            pages: written.pages.check()?,
             roles: check_roles(written.roles)?,
             audit_keep: written.audit.keep.delta("audit.keep", DAY, 100 * YEAR)?,
             audit_keep_abundant: written.audit.keep_abundant()?,
@@ -535,6 +570,32 @@ fn source_policy(
         1..=1_000_000 => Ok(Some(SourcePolicy { attempts, window })),
         _ => Err(SettingsError::new(key, "must be between 0 (no limit) and 1000000")),
     }
+}
+
+impl WrittenPages {
+    fn check(self) -> Result<PageSettings, SettingsError> {
+        let name = self.name.trim();
+        if !(1..=60).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+            let problem = "must have 1 to 60 characters and no control characters";
+            return Err(SettingsError::new("pages.name", problem));
+        }
+        if !self.logo.is_empty() && !is_image(&self.logo) {
+            let problem = "must be an https:// URL, or a data:image/ URI of at most 48 KiB; or leave it out";
+            return Err(SettingsError::new("pages.logo", problem));
+        }
+        Ok(PageSettings { name: name.to_owned(), logo: Some(self.logo).filter(|logo| !logo.is_empty()) })
+    }
+}
+
+/// Every page carries the text, and its Content-Security-Policy the origin, where `;` and `,` would end what it is part of.
+fn is_image(logo: &str) -> bool {
+    const LONGEST: usize = 48 * 1024;
+    if logo.len() > LONGEST || !logo.bytes().all(|b| b.is_ascii_graphic()) {
+        return false;
+    }
+    let is_https = logo.starts_with("https://");
+    let origin = origin_of(logo).filter(|origin| is_https && !origin.contains([';', ',']));
+    logo.starts_with("data:image/") || origin.is_some()
 }
 
 impl WrittenLog {

@@ -1,0 +1,242 @@
+use std::borrow::Cow;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::browser_session::{Present, present_of};
+use super::issue_tokens::scopes_now;
+use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use crate::app::App;
+use crate::domain::{
+    AuditEvent, AuthorizationCode, AuthorizationRequest, Client, ClientId, Grant, NoReturn, OAuthCode,
+    OAuthError, Origin, Parameters, RedirectUri, ResponseMode, ReturnAddress, SessionId, User,
+};
+use crate::store::{StoreError, audit, authorization_codes, clients, consents, sessions};
+use crate::tokens::{Code, Flow, IdClaims, verify_hint};
+
+/// A browser session is noted to be in use this often.
+const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// What a browser brings along.
+pub struct Visitor {
+    /// What its cookie says of who is signed in.
+    pub session: Option<String>,
+    /// A random value that is in this browser and nowhere else.
+    pub device: String,
+    pub origin: Origin,
+}
+
+/// What happens next to somebody who was sent here by a client.
+pub enum Step {
+    /// They sign in.
+    SignIn(Box<Asking>),
+    /// They are asked whether the client may have this.
+    Consent(Box<Asking>, Box<User>),
+    /// They go back, with a code or with what went wrong.
+    Return(Answer),
+}
+
+/// A request that waits for its user.
+pub struct Asking {
+    /// The request, for the page's form.
+    pub flow: String,
+    pub client: Client,
+    pub request: AuthorizationRequest,
+}
+
+/// What the client hears, by way of the browser (RFC 6749 section 4.1.2).
+pub struct Answer {
+    pub redirect_uri: RedirectUri,
+    pub mode: ResponseMode,
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+/// Why nobody goes anywhere.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorizeError {
+    /// Where the answer should go to is not sure, so it goes nowhere.
+    #[error(transparent)]
+    NoReturn(#[from] NoReturn),
+    /// This page has given its one code.
+    #[error("this request has been answered")]
+    Answered,
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
+    #[error(transparent)]
+    Keys(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A client sends somebody here.
+pub async fn begin_authorization(
+    app: &App,
+    parameters: &Parameters,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    let flow = Flow::begin(parameters, &visitor.device, app.clock.now());
+    let present = present_of(app, visitor.session.as_deref()).await?;
+    proceed(app, Progress { flow: &flow, parameters, present, agreed: false, asked: false }, visitor).await
+}
+
+/// How far a request has come.
+pub(super) struct Progress<'a> {
+    pub flow: &'a Flow,
+    pub parameters: &'a Parameters,
+    /// Who is signed in in this browser.
+    pub present: Option<Present>,
+    /// The user has just agreed.
+    pub agreed: bool,
+    /// A page was shown, and gives one code and no more.
+    pub asked: bool,
+}
+
+/// Reads the request anew, as at every step: what was sealed an hour ago may not be right any more.
+pub(super) async fn proceed(
+    app: &App,
+    progress: Progress<'_>,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    let (flow, now) = (progress.flow, app.clock.now());
+    let (client, back) = return_address(app, progress.parameters).await?;
+    let refuse = |error: OAuthError| Ok(Step::Return(refusal(app, &back, &error)));
+    let request = match AuthorizationRequest::read(&client, progress.parameters, back.clone()) {
+        Ok(request) => request,
+        Err(error) => return refuse(error),
+    };
+    let hinted = match hinted_user(app, &client, &request).await? {
+        Ok(hinted) => hinted,
+        Err(error) => return refuse(error),
+    };
+    let is_hinted =
+        |present: &Present| hinted.as_ref().is_none_or(|hint| hint.sub == present.user.id.to_string());
+    let has_just_signed_in = |present: &Present| present.session.auth_time >= flow.begun();
+    if progress.present.as_ref().is_some_and(|present| has_just_signed_in(present) && !is_hinted(present)) {
+        return refuse(OAuthError::new(OAuthCode::LoginRequired, "somebody else has signed in"));
+    }
+    let fitting = progress.present.filter(is_hinted);
+    let session = fitting.as_ref().map(|present| &present.session);
+    let Some(present) = fitting.as_ref().filter(|_| !request.needs_sign_in(session, flow.begun(), now))
+    else {
+        if request.prompt.none {
+            return refuse(OAuthError::new(
+                OAuthCode::LoginRequired,
+                "nobody is signed in, or not recently enough",
+            ));
+        }
+        return Ok(Step::SignIn(Box::new(asking(app, flow, client, request)?)));
+    };
+
+    let mut conn = app.db.read().await?;
+    let known = consents::of(&mut conn, present.user.id, &client.id).await?;
+    drop(conn);
+    if request.needs_consent(&client, &known) && !progress.agreed {
+        if request.prompt.none {
+            return refuse(OAuthError::new(OAuthCode::ConsentRequired, "the user has not agreed to this"));
+        }
+        let user = present.user.clone();
+        return Ok(Step::Consent(Box::new(asking(app, flow, client, request)?), Box::new(user)));
+    }
+    let code = Code::random().ok_or(AuthorizeError::NoRandomness)?;
+    let remembered = new_code(app, &request, &client, present, &code, progress.asked.then_some(flow.id), now);
+    let mut tx = app.db.begin().await?;
+    if progress.agreed {
+        consents::remember(&mut tx, present.user.id, &client.id, &known.union(&request.scopes), now).await?;
+        let detail = serde_json::json!({ "client": client.id.as_str(), "scope": request.scopes.to_string() });
+        let (event, subject) = (AuditEvent::ConsentGiven, present.user.id.to_string());
+        audit::append(&mut tx, event, &visitor.origin, &subject, Some(&detail.to_string()), now).await?;
+    }
+    if !authorization_codes::insert(&mut tx, &remembered).await? {
+        return Err(AuthorizeError::Answered);
+    }
+    if now - present.session.last_used_at > TOUCH_EVERY {
+        sessions::touch(&mut tx, present.session.id, now).await?;
+    }
+    tx.commit().await?;
+    let told = vec![("code", code.expose().to_owned())];
+    Ok(Step::Return(answer(app, &back, told)))
+}
+
+/// The client and where its answers go. Everything else may be told there.
+pub(super) async fn return_address(
+    app: &App,
+    parameters: &Parameters,
+) -> Result<(Client, ReturnAddress), AuthorizeError> {
+    let id = parameters.get("client_id").ok_or(NoReturn::NoClient)?;
+    let id = ClientId::parse(id).map_err(|_| NoReturn::UnknownClient)?;
+    let client = clients::by_id(&mut app.db.read().await?, &id).await?.ok_or(NoReturn::UnknownClient)?;
+    let back = ReturnAddress::find(&client, parameters)?;
+    Ok((client, back))
+}
+
+/// Whom the client believes to be there.
+async fn hinted_user(
+    app: &App,
+    client: &Client,
+    request: &AuthorizationRequest,
+) -> Result<Result<Option<IdClaims>, OAuthError>, AuthorizeError> {
+    let Some(hint) = &request.id_token_hint else { return Ok(Ok(None)) };
+    let keyring = fresh_keyring(app).await?;
+    let claims = verify_hint(hint, &keyring, &app.settings.server.issuer, app.clock.now());
+    Ok(match claims {
+        Ok(claims) if claims.aud == client.id.as_str() => Ok(Some(claims)),
+        _ => Err(OAuthError::invalid_request("id_token_hint is no ID token of this client's")),
+    })
+}
+
+pub(super) fn asking(
+    app: &App,
+    flow: &Flow,
+    client: Client,
+    request: AuthorizationRequest,
+) -> Result<Asking, AuthorizeError> {
+    let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    Ok(Asking { flow, client, request })
+}
+
+fn new_code(
+    app: &App,
+    request: &AuthorizationRequest,
+    client: &Client,
+    present: &Present,
+    code: &Code,
+    flow_id: Option<Uuid>,
+    now: DateTime<Utc>,
+) -> AuthorizationCode {
+    let audience = match &request.resource {
+        Some(resource) => vec![resource.clone()],
+        None => client.audiences.iter().take(1).cloned().collect(),
+    };
+    let wished = Grant { scopes: request.scopes.clone(), audience };
+    let grant = Grant { scopes: scopes_now(app, &present.user, Some(&wished)), ..wished };
+    AuthorizationCode {
+        digest: code.digest(),
+        flow_id,
+        client_id: client.id.clone(),
+        browser: present.session.id,
+        grant,
+        redirect_uri: request.redirect_uri.clone(),
+        redirect_uri_was_sent: request.redirect_uri_was_sent,
+        nonce: request.nonce.clone(),
+        challenge: request.challenge.clone(),
+        session: SessionId::new(now),
+        created_at: now,
+        expires_at: now + app.settings.oauth.code_life,
+    }
+}
+
+/// An error for the client (RFC 6749 section 4.1.2.1).
+pub(super) fn refusal(app: &App, back: &ReturnAddress, error: &OAuthError) -> Answer {
+    let description: Cow<'_, str> = Cow::clone(&error.description);
+    let told =
+        vec![("error", error.code.as_str().to_owned()), ("error_description", description.into_owned())];
+    answer(app, back, told)
+}
+
+/// With the client's `state` as it was sent, and who answers: a client of several servers must be able to tell them apart
+/// (RFC 9207).
+fn answer(app: &App, back: &ReturnAddress, mut parameters: Vec<(&'static str, String)>) -> Answer {
+    parameters.extend(back.state.clone().map(|state| ("state", state)));
+    parameters.push(("iss", app.settings.server.issuer.clone()));
+    Answer { redirect_uri: back.redirect_uri.clone(), mode: back.mode, parameters }
+}

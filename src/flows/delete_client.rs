@@ -1,0 +1,25 @@
+use super::client_authority::may_manage;
+use super::find_client::ClientError;
+use crate::app::App;
+use crate::domain::{AuditEvent, Authority, ClientId, Origin};
+use crate::store::{audit, clients, sessions};
+
+/// Removes a client, and ends its sessions.
+pub async fn delete_client(
+    app: &App,
+    id: &ClientId,
+    authority: &Authority,
+    origin: &Origin,
+) -> Result<(), ClientError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let client = clients::hold(&mut tx, id).await?.ok_or(ClientError::NotFound)?;
+    may_manage(app, authority, &client)?;
+    // Its codes go with the row, so this waits for whoever is making a session of one; the statement after it sees that session.
+    clients::delete(&mut tx, id).await?;
+    let ended = sessions::revoke_of_client(&mut tx, id, None, now).await?;
+    let detail = serde_json::json!({ "sessions": ended }).to_string();
+    audit::append(&mut tx, AuditEvent::ClientDeleted, origin, id.as_str(), Some(&detail), now).await?;
+    tx.commit().await?;
+    Ok(())
+}

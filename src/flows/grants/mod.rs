@@ -1,0 +1,104 @@
+//! Grants: by what a client gets tokens (RFC 6749 section 4). One file each; what they share is here. The client is known by
+//! then.
+
+mod authorization_code;
+mod client_credentials;
+mod refresh_token;
+
+use super::issue_tokens::{IssuedTokens, amr};
+use super::load_keyring::LoadKeyringError;
+use crate::app::App;
+use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Origin, Parameters, Session, User, scope};
+use crate::keys::{Keyring, SignerError};
+use crate::store::StoreError;
+use crate::tokens::{AccessToken, IdClaims, IdToken, RefreshTokenText, at_hash, issue_id_token};
+use chrono::{DateTime, Utc};
+
+/// What a client gets. Lives are in seconds.
+pub struct Granted {
+    pub access_token: AccessToken,
+    pub expires_in: i64,
+    pub scope: String,
+    pub refresh_token: Option<RefreshTokenText>,
+    pub refresh_expires_in: Option<i64>,
+    pub id_token: Option<IdToken>,
+}
+
+/// Why it gets nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    #[error(transparent)]
+    OAuth(#[from] OAuthError),
+    #[error("the session kept changing while it was read")]
+    Contended,
+    #[error(transparent)]
+    Keys(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Sign(#[from] SignerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Gives a client tokens by the grant it names, if it may use that one.
+pub async fn grant(
+    app: &App,
+    client: &Client,
+    parameters: &Parameters,
+    origin: &Origin,
+) -> Result<(GrantType, Granted), GrantError> {
+    parameters.each_once()?;
+    let named = parameters.require("grant_type")?;
+    let kind = GrantType::parse(named)
+        .ok_or_else(|| OAuthError::new(OAuthCode::UnsupportedGrantType, "there is no such grant"))?;
+    if !client.may(kind) {
+        let text = "the client is not registered for this grant";
+        return Err(OAuthError::new(OAuthCode::UnauthorizedClient, text).into());
+    }
+    let granted = match kind {
+        GrantType::AuthorizationCode => authorization_code::grant(app, client, parameters, origin).await,
+        GrantType::ClientCredentials => client_credentials::grant(app, client, parameters).await,
+        GrantType::RefreshToken => refresh_token::grant(app, client, parameters, origin).await,
+    };
+    granted.map(|granted| (kind, granted))
+}
+
+/// What a session gives its client: the refresh token only to who may use one, the ID token only to who asked who it is.
+fn granted(
+    app: &App,
+    keyring: &Keyring,
+    client: &Client,
+    (user, session): (&User, &Session),
+    tokens: IssuedTokens,
+    nonce: Option<String>,
+    now: DateTime<Utc>,
+) -> Result<Granted, SignerError> {
+    let is_openid = session.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OPENID));
+    let id_token = match is_openid {
+        true => {
+            let signer = keyring.signer()?;
+            let claims = IdClaims {
+                iss: app.settings.server.issuer.clone(),
+                sub: user.id.to_string(),
+                aud: client.id.to_string(),
+                exp: now.timestamp() + tokens.expires_in,
+                iat: now.timestamp(),
+                auth_time: session.auth_time.timestamp(),
+                nonce,
+                at_hash: Some(at_hash(signer.alg(), tokens.access_token.expose())),
+                amr: amr(session),
+                sid: Some(session.id.to_string()),
+            };
+            Some(issue_id_token(signer, &claims)?)
+        }
+        false => None,
+    };
+    let may_refresh = client.may(GrantType::RefreshToken);
+    Ok(Granted {
+        access_token: tokens.access_token,
+        expires_in: tokens.expires_in,
+        scope: tokens.scope,
+        refresh_expires_in: may_refresh.then_some(tokens.refresh_expires_in),
+        refresh_token: may_refresh.then_some(tokens.refresh_token),
+        id_token,
+    })
+}

@@ -1,0 +1,71 @@
+use super::super::issue_tokens::{ClientWish, issue_client_tokens};
+use super::super::refresh::{MovedOn, RefreshError, move_on};
+use super::{GrantError, Granted, granted};
+use crate::app::App;
+use crate::domain::{Client, OAuthCode, OAuthError, Origin, Parameters, Scopes, SessionLimits};
+use crate::store::sessions;
+use crate::tokens::{RefreshKeys, RefreshToken};
+
+impl From<RefreshError> for GrantError {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Invalid(_) => OAuthError::invalid_grant("the refresh token is not valid").into(),
+            RefreshError::Contended => Self::Contended,
+            RefreshError::Keys(error) => Self::Keys(error),
+            RefreshError::Sign(error) => Self::Sign(error),
+            RefreshError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// A refresh token for its successor (RFC 6749 section 6), by the same engine as `/auth/refresh`.
+pub(super) async fn grant(
+    app: &App,
+    client: &Client,
+    parameters: &Parameters,
+    origin: &Origin,
+) -> Result<Granted, GrantError> {
+    let presented = parameters.require("refresh_token")?;
+    // Looked at before the token is used up: whoever asks for too much may ask again.
+    let narrowed = narrowed(app, client, presented, parameters).await?;
+    let usual = app.settings.sessions;
+    let limits = SessionLimits { grace: client.refresh_grace.unwrap_or(usual.grace), ..usual };
+    let MovedOn { user, session, keyring, now } =
+        move_on(app, presented, &client.id, &limits, origin).await?;
+    let wish = ClientWish { client: Some(client), narrowed: narrowed.as_ref() };
+    let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
+    Ok(granted(app, &keyring, client, (&user, &session), tokens, None, now)?)
+}
+
+/// The scope of this one access token, where it shall be less than was granted. The refresh token keeps all.
+async fn narrowed(
+    app: &App,
+    client: &Client,
+    presented: &str,
+    parameters: &Parameters,
+) -> Result<Option<Scopes>, GrantError> {
+    let resource = client.resource(parameters)?;
+    let asked = match parameters.get("scope") {
+        None if resource.is_none() => return Ok(None),
+        None => None,
+        Some(written) => {
+            let wrong = || OAuthError::new(OAuthCode::InvalidScope, "this is no scope");
+            Some(Scopes::parse(written).map_err(|_| wrong())?)
+        }
+    };
+    let token = RefreshToken::parse(presented);
+    let token = token.filter(|token| RefreshKeys(&app.masters).is_genuine(token, &client.id));
+    // What is no token of this client's is refused by the next step.
+    let Some(token) = token else { return Ok(asked) };
+    let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;
+    let granted = session.and_then(|session| session.grant).unwrap_or_default();
+    if asked.as_ref().is_some_and(|asked| !granted.scopes.includes(asked)) {
+        let text = "this is more than was granted";
+        return Err(OAuthError::new(OAuthCode::InvalidScope, text).into());
+    }
+    if resource.is_some_and(|resource| !granted.audience.iter().any(|audience| audience == resource)) {
+        let text = "this resource was not granted";
+        return Err(OAuthError::new(OAuthCode::InvalidTarget, text).into());
+    }
+    Ok(asked)
+}

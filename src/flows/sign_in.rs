@@ -1,0 +1,149 @@
+use super::authorize::{
+    Asking, AuthorizeError, Progress, Step, Visitor, asking, proceed, refusal, return_address,
+};
+use super::browser_session::{Present, present_of};
+use super::log_in::{LogIn, audit_login, new_session};
+use super::prove_password::{ProvePasswordError, Proved, prove_password};
+use crate::app::App;
+use crate::domain::{AuthorizationRequest, ClientId, OAuthCode, OAuthError, Parameters, Session};
+use crate::store::{StoreError, Tx, sessions, users};
+use crate::throttle::DeviceToken;
+use crate::tokens::{BrowserToken, Flow};
+
+/// A page that was shown, as its form brings it back.
+pub struct Page(Flow);
+
+/// Why a form is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// Not made here, or altered.
+    #[error("this form was not made here")]
+    Foreign,
+    /// Made here, too long ago or in another browser: the request begins anew.
+    #[error("this page is out of date")]
+    OutOfDate(Parameters),
+}
+
+impl Page {
+    /// Reads the form's `flow`. It belongs to one browser, and for some time.
+    pub fn read(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
+        let flow = Flow::open(&app.masters, text).ok_or(PageError::Foreign)?;
+        let age = app.clock.now() - flow.begun();
+        let is_in_time = age <= app.settings.oauth.page_life;
+        match is_in_time && flow.is_of(&visitor.device) {
+            true => Ok(Self(flow)),
+            false => Err(PageError::OutOfDate(flow.parameters())),
+        }
+    }
+
+    /// What the client asked for.
+    pub fn parameters(&self) -> Parameters {
+        self.0.parameters()
+    }
+}
+
+/// Somebody who has signed in at the hosted pages.
+pub struct SignedIn {
+    pub cookie: BrowserToken,
+    pub device_token: DeviceToken,
+    pub step: Step,
+}
+
+/// Why nobody has signed in.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    #[error(transparent)]
+    Proof(#[from] ProvePasswordError),
+    /// This page has signed somebody in before; the request begins anew.
+    #[error("this page has been used")]
+    Used(Parameters),
+    #[error(transparent)]
+    Authorize(#[from] AuthorizeError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Begins a browser session, and goes on with what the client asked for. The session is always a new one, with a new id: who
+/// knew the old one knows nothing (session fixation).
+pub async fn sign_in(
+    app: &App,
+    page: &Page,
+    visitor: &Visitor,
+    credentials: LogIn,
+) -> Result<SignedIn, SignInError> {
+    let Page(flow) = page;
+    let proved = prove_password(app, credentials).await?;
+    let before = present_of(app, visitor.session.as_deref()).await?;
+    let now = app.clock.now();
+    let ends_at = now + app.settings.oauth.browser_session_life;
+    let session = new_session(app, &proved, ClientId::browser(), now);
+    let session = Session { expires_at: ends_at.min(session.expires_at), ..session };
+
+    let mut tx = app.db.begin().await?;
+    if !users::note_login(&mut tx, &proved.user, proved.rehashed.as_ref(), now).await? {
+        return Err(ProvePasswordError::InvalidCredentials.into());
+    }
+    if !sessions::insert_of_flow(&mut tx, &session, Some(flow.id)).await? {
+        return Err(SignInError::Used(flow.parameters()));
+    }
+    if let Some(before) = &before {
+        replace(&mut tx, before, &session).await?;
+    }
+    audit_login(&mut tx, &proved, &session, visitor.origin.clone()).await?;
+    tx.commit().await?;
+
+    let Proved { user, device_token, .. } = proved;
+    let cookie = BrowserToken::of(&app.masters, session.id);
+    let present = Some(Present { session, user });
+    let parameters = flow.parameters();
+    let progress = Progress { flow, parameters: &parameters, present, agreed: false, asked: true };
+    let step = proceed(app, progress, visitor).await?;
+    Ok(SignedIn { cookie, device_token, step })
+}
+
+/// The same user goes on where they were; another one does not get what was not theirs.
+async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(), StoreError> {
+    if before.session.user_id == session.user_id {
+        sessions::adopt_children(tx, before.session.id, session.id).await?;
+    } else {
+        sessions::revoke_children(tx, before.session.id, session.created_at).await?;
+    }
+    sessions::revoke(tx, before.session.id, session.created_at).await?;
+    Ok(())
+}
+
+/// The page to sign in, once more: after wrong credentials, or for another account. `anew` lets it sign somebody in although it
+/// has done so before.
+pub async fn show_sign_in(
+    app: &App,
+    page: &Page,
+    visitor: &Visitor,
+    anew: bool,
+) -> Result<Asking, AuthorizeError> {
+    let parameters = page.parameters();
+    let (client, back) = return_address(app, &parameters).await?;
+    let fresh = Flow::begin(&parameters, &visitor.device, app.clock.now());
+    let flow = if anew { &fresh } else { &page.0 };
+    // It was good when the page was made; where it is not any more, the next step says so.
+    let request =
+        AuthorizationRequest::read(&client, &parameters, back).map_err(|_| AuthorizeError::Answered)?;
+    asking(app, flow, client, request)
+}
+
+/// The user agrees, or does not.
+pub async fn decide(app: &App, page: &Page, visitor: &Visitor, agrees: bool) -> Result<Step, AuthorizeError> {
+    let parameters = page.parameters();
+    if !agrees {
+        return turn_back(app, page).await;
+    }
+    let present = present_of(app, visitor.session.as_deref()).await?;
+    let progress = Progress { flow: &page.0, parameters: &parameters, present, agreed: true, asked: true };
+    proceed(app, progress, visitor).await
+}
+
+/// Back to the client with nothing.
+pub async fn turn_back(app: &App, page: &Page) -> Result<Step, AuthorizeError> {
+    let (_, back) = return_address(app, &page.parameters()).await?;
+    let error = OAuthError::new(OAuthCode::AccessDenied, "the user does not agree");
+    Ok(Step::Return(refusal(app, &back, &error)))
+}

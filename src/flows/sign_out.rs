@@ -1,0 +1,133 @@
+use super::authorize::Visitor;
+use super::browser_session::{Present, present_of};
+use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use crate::app::App;
+use crate::domain::{Actor, AuditEvent, Client, ClientId, NoReturn, Origin, Parameters, RedirectUri};
+use crate::store::{StoreError, audit, clients, sessions};
+use crate::tokens::{Flow, verify_hint};
+
+/// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).
+pub enum SignOutStep {
+    /// They are asked: anybody could have sent them.
+    Confirm { flow: String, user: String, client: Option<Box<Client>>, return_to: Option<RedirectUri> },
+    /// They are signed out, and go back if that is where they came from.
+    Done { return_to: Option<(RedirectUri, Option<String>)> },
+}
+
+/// Why nothing happens.
+#[derive(Debug, thiserror::Error)]
+pub enum SignOutError {
+    #[error("id_token_hint is no ID token of ours, or not this client's")]
+    BadHint,
+    #[error("a parameter is there twice")]
+    Repeated,
+    #[error(transparent)]
+    NoReturn(#[from] NoReturn),
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
+    #[error(transparent)]
+    Keys(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A client sends somebody here to sign out. With an ID token of the one who is signed in it happens at once; without one
+/// they are asked.
+pub async fn begin_sign_out(
+    app: &App,
+    parameters: &Parameters,
+    visitor: &Visitor,
+) -> Result<SignOutStep, SignOutError> {
+    let asked = read(app, parameters).await?;
+    let Some(present) = present_of(app, visitor.session.as_deref()).await? else {
+        return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
+    };
+    if asked.hinted.as_ref().is_some_and(|sub| *sub == present.user.id.to_string()) {
+        end(app, &present, &visitor.origin).await?;
+        return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
+    }
+    let flow = Flow::begin(parameters, &visitor.device, app.clock.now());
+    Ok(SignOutStep::Confirm {
+        flow: flow.seal(&app.masters).ok_or(SignOutError::NoRandomness)?,
+        user: present.user.email.to_string(),
+        client: asked.client.map(Box::new),
+        return_to: asked.redirect_uri,
+    })
+}
+
+/// They have said so themselves, on a page of ours.
+pub async fn confirm_sign_out(
+    app: &App,
+    parameters: &Parameters,
+    visitor: &Visitor,
+) -> Result<SignOutStep, SignOutError> {
+    let asked = read(app, parameters).await?;
+    if let Some(present) = present_of(app, visitor.session.as_deref()).await? {
+        end(app, &present, &visitor.origin).await?;
+    }
+    Ok(SignOutStep::Done { return_to: asked.return_to(parameters) })
+}
+
+/// The browser's session, and what applications got from it, but for what was promised to go on.
+async fn end(app: &App, present: &Present, origin: &Origin) -> Result<(), StoreError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    if sessions::revoke(&mut tx, present.session.id, now).await? {
+        sessions::revoke_children(&mut tx, present.session.id, now).await?;
+        let origin = Origin { actor: Actor::User(present.user.id), ..origin.clone() };
+        let detail = serde_json::json!({ "sid": present.session.id.0 }).to_string();
+        let subject = present.user.id.to_string();
+        audit::append(&mut tx, AuditEvent::LoggedOut, &origin, &subject, Some(&detail), now).await?;
+    }
+    tx.commit().await
+}
+
+/// What a client asks for, as far as it is sure.
+struct Asked {
+    /// `sub` of the ID token.
+    hinted: Option<String>,
+    client: Option<Client>,
+    redirect_uri: Option<RedirectUri>,
+}
+
+impl Asked {
+    fn return_to(&self, parameters: &Parameters) -> Option<(RedirectUri, Option<String>)> {
+        let state = parameters.get("state").map(str::to_owned);
+        self.redirect_uri.clone().map(|uri| (uri, state))
+    }
+}
+
+async fn read(app: &App, parameters: &Parameters) -> Result<Asked, SignOutError> {
+    parameters.each_once().map_err(|_| SignOutError::Repeated)?;
+    let hint = match parameters.get("id_token_hint") {
+        Some(hint) => {
+            let keyring = fresh_keyring(app).await?;
+            let claims = verify_hint(hint, &keyring, &app.settings.server.issuer, app.clock.now());
+            Some(claims.map_err(|_| SignOutError::BadHint)?)
+        }
+        None => None,
+    };
+    let named = parameters.get("client_id");
+    let of_hint = hint.as_ref().map(|claims| claims.aud.as_str());
+    if named.is_some_and(|named| of_hint.is_some_and(|hinted| hinted != named)) {
+        return Err(SignOutError::BadHint);
+    }
+    let client = match named.or(of_hint) {
+        Some(id) => {
+            let id = ClientId::parse(id).map_err(|_| NoReturn::UnknownClient)?;
+            let found = clients::by_id(&mut app.db.read().await?, &id).await?;
+            Some(found.ok_or(NoReturn::UnknownClient)?)
+        }
+        None => None,
+    };
+    let redirect_uri = match (parameters.get("post_logout_redirect_uri"), &client) {
+        (None, _) => None,
+        (Some(_), None) => return Err(NoReturn::NoClient.into()),
+        (Some(presented), Some(client)) => {
+            let is_registered = client.post_logout_redirect_uris.iter().any(|uri| uri.admits(presented));
+            let uri = RedirectUri::parse(presented).ok().filter(|_| is_registered);
+            Some(uri.ok_or(NoReturn::WrongRedirectUri)?)
+        }
+    };
+    Ok(Asked { hinted: hint.map(|claims| claims.sub), client, redirect_uri })
+}

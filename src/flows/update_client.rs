@@ -1,0 +1,43 @@
+use super::client_authority::may_manage;
+use super::create_client::detail;
+use crate::app::App;
+use crate::domain::{
+    AuditEvent, Authority, BeyondAuthority, Client, ClientChange, ClientId, InvalidClient, Origin,
+};
+use crate::store::{StoreError, audit, clients};
+
+/// Why a client was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateClientError {
+    #[error("there is no such client")]
+    NotFound,
+    #[error("{}: {_0}", .0.member())]
+    Invalid(InvalidClient),
+    #[error(transparent)]
+    Authority(#[from] BeyondAuthority),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Changes what a client is and may do. Its sessions go on, and follow at their next refresh.
+pub async fn update_client(
+    app: &App,
+    id: &ClientId,
+    change: ClientChange,
+    authority: &Authority,
+    origin: &Origin,
+) -> Result<Client, UpdateClientError> {
+    let now = app.clock.now();
+    let changed = change.members();
+    let mut tx = app.db.begin().await?;
+    let before = clients::hold(&mut tx, id).await?.ok_or(UpdateClientError::NotFound)?;
+    may_manage(app, authority, &before)?;
+    let client = before.with(change);
+    client.check(app.settings.tokens.access_life).map_err(UpdateClientError::Invalid)?;
+    may_manage(app, authority, &client)?;
+    clients::update(&mut tx, &client).await?;
+    let detail = detail(&client, Some(&changed));
+    audit::append(&mut tx, AuditEvent::ClientUpdated, origin, id.as_str(), Some(&detail), now).await?;
+    tx.commit().await?;
+    Ok(client)
+}
