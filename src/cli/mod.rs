@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod clients;
 mod config;
 mod fence;
 mod healthcheck;
@@ -54,6 +55,9 @@ enum Command {
     /// Make and manage accounts.
     #[command(subcommand)]
     Users(users::UsersCommand),
+    /// Register and manage OAuth clients: applications users sign in to, and services.
+    #[command(subcommand)]
+    Clients(clients::ClientsCommand),
     /// Check or show the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -110,6 +114,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Migrate => migrate::run(&settings()?).await,
         Command::Keys(command) => keys::run(command, settings, output).await,
         Command::Users(command) => users::run(command, settings()?, output).await,
+        Command::Clients(command) => clients::run(command, settings()?, output).await,
         Command::Fence(args) => fence::run(args, settings()?, output).await,
         Command::Config(command) => config::run(&command, config.as_deref()),
         Command::Probe(args) => probe::run(args, settings()?, output).await,

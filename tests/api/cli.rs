@@ -253,6 +253,214 @@ async fn operators_manage_keys_and_accounts() {
     }
 }
 
+#[tokio::test]
+async fn clients_are_managed_from_the_command_line_on_both_databases() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let database = Database::create(kind).await;
+        let folder = tempdir().unwrap();
+        let chancery = Chancery::new(folder.path())
+            .with("DATABASE_URL", &database.url())
+            .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY);
+        let serving = chancery.serve();
+        let said = |arguments: &[&str]| -> String {
+            let output = chancery.run(arguments, "");
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            text(&output.stdout)
+        };
+        let json = |arguments: &[&str]| -> Value {
+            serde_json::from_str(&said(&[arguments, &["-o", "json"]].concat())).unwrap()
+        };
+        let grafana = words("clients create --id grafana --name Grafana --redirect-uri https://g.test/cb");
+        let made = said(&grafana);
+        assert_eq!(word("client_id", &made), "grafana");
+        let first = word("client_secret", &made);
+        assert!(first.starts_with("ccs_") && made.contains("The secret is not shown again."), "{made}");
+        let (code, error) = outcome(&chancery, &grafana, "");
+        assert!(code == 1 && error.contains("a client of this id already"), "{error}");
+
+        let app = json(&words(
+            "clients create --name App --public --redirect-uri com.example.app:/cb --redirect-uri http://127.0.0.1/cb
+             --post-logout-redirect-uri com.example.app:/bye --grant authorization_code --scope openid
+             --scope orders:read --audience https://api.test --no-consent --access-token-life 5m --refresh-grace 0s",
+        ));
+        let id = app["client_id"].as_str().unwrap();
+        assert!(id.starts_with("c-") && app.get("client_secret").is_none(), "{app}");
+        let expected = serde_json::json!({
+            "client_id": id, "client_name": "App", "token_endpoint_auth_method": "none",
+            "grant_types": ["authorization_code"], "redirect_uris": ["com.example.app:/cb", "http://127.0.0.1/cb"],
+            "post_logout_redirect_uris": ["com.example.app:/bye"], "scope": "openid orders:read",
+            "audience": ["https://api.test"], "access_token_life": 300, "refresh_grace": 0, "require_pkce": true,
+            "require_consent": false, "created_at": app["created_at"],
+        });
+        assert_eq!(app, expected);
+        assert_eq!(json(&words(&format!("clients show {id}"))), expected);
+        assert_eq!(json(&words("clients list"))["clients"].as_array().unwrap().len(), 2);
+        let list = said(&["clients", "list"]);
+        assert!(list.contains("grafana") && list.contains(id) && !list.contains("ccs_"), "{list}");
+        let changed = json(&words(&format!(
+            "clients update {id} --name A --consent --no-audience --no-access-token-life
+             --no-post-logout-redirect-uri --scope openid"
+        )));
+        let told =
+            ["client_name", "require_consent", "audience", "access_token_life", "scope", "refresh_grace"]
+                .map(|member| changed[member].clone());
+        assert_eq!(Value::from(told.to_vec()), serde_json::json!(["A", true, [], null, "openid", 0]));
+        assert_eq!(changed["post_logout_redirect_uris"], serde_json::json!([]));
+        let shown = said(&["clients", "update", id, "--access-token-life", "1m"]);
+        assert!(shown.contains("60 s") && shown.contains("com.example.app:/cb"), "{shown}");
+
+        let rotated = said(&["clients", "rotate-secret", "grafana", "--overlap", "1h"]);
+        let second = word("client_secret", &rotated);
+        assert!(second.starts_with("ccs_") && second != first && rotated.contains("good until"), "{rotated}");
+        let third = json(&words("clients rotate-secret grafana"));
+        assert_eq!((&third["client_id"], third["old_until"].is_string()), (&"grafana".into(), true));
+        let (code, error) = outcome(&chancery, &["clients", "rotate-secret", id], "");
+        assert!(code == 1 && error.contains("a public client has no secret"), "{error}");
+
+        assert_eq!(outcome(&chancery, &["clients", "delete", id], "").0, 0);
+        let (code, error) = outcome(&chancery, &["clients", "delete", id], "");
+        assert!(code == 1 && error.contains("no such client"), "{error}");
+        assert_eq!(serving.terminate(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_client_secret_is_in_no_log_and_no_database() {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        let database = Database::create(kind).await;
+        let folder = tempdir().unwrap();
+        let chancery = Chancery::new(folder.path())
+            .with("DATABASE_URL", &database.url())
+            .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY)
+            .with("CHANCERY_LOG__LEVEL", "debug");
+        let serving = chancery.serve();
+        let create = words("clients create --id grafana --name Grafana --redirect-uri https://g.test/cb");
+        let of_command =
+            |arguments: &[&str]| word("client_secret", &text(&chancery.run(arguments, "").stdout));
+        let (first, second) = (of_command(&create), of_command(&["clients", "rotate-secret", "grafana"]));
+
+        // As an administrator would, so that the server has had the secrets, too.
+        let create = words("users create --email a@x.test --admin --password-stdin");
+        assert_eq!(outcome(&chancery, &create, PASSWORD).0, 0);
+        let http = reqwest::Client::new();
+        let ask = async |path: &str, token: &str, body: Value| -> Value {
+            let request = http.post(format!("{}{path}", serving.address)).bearer_auth(token).json(&body);
+            request.send().await.unwrap().json().await.unwrap()
+        };
+        let login =
+            ask("/auth/login", "", serde_json::json!({ "email": "a@x.test", "password": PASSWORD })).await;
+        let token = login["access_token"].as_str().unwrap();
+        let body = serde_json::json!({ "client_name": "S", "grant_types": ["client_credentials"] });
+        let service = ask("/admin/clients", token, body).await;
+        let path = format!("/admin/clients/{}/secret", service["client_id"].as_str().unwrap());
+        let renewed = ask(&path, token, serde_json::json!({})).await;
+        let of = |answer: &Value| answer["client_secret"].as_str().unwrap().to_owned();
+        let secrets = [first, second, of(&service), of(&renewed)];
+
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(log.contains("client_created") && log.contains("client_secret_rotated"), "{log}");
+        assert_eq!(serving.terminate(), Some(0));
+        let dump = match &database {
+            Database::Sqlite(folder) => content_of(&folder.path().join("data/chancery.db")).await,
+            Database::Postgres { .. } => dump_of(&database.url()).await.into_bytes(),
+        };
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        for secret in secrets {
+            let bare = secret.trim_start_matches("ccs_");
+            assert!(bare.len() == 43 && !log.contains(bare), "a secret is in the log");
+            // As Postgres shows bytes.
+            let shown = bare.bytes().fold(String::new(), |shown, byte| shown + &format!("{byte:02x}"));
+            for text in [bare, &shown] {
+                let found = dump.windows(text.len()).any(|window| window == text.as_bytes());
+                assert!(!found, "a secret is in the database");
+            }
+        }
+    }
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+/// What stands behind a word at the begin of a line.
+fn word(line: &str, text: &str) -> String {
+    text.lines().find_map(|one| one.strip_prefix(line)).unwrap_or_default().trim().to_owned()
+}
+
+/// Every row of every table, as text.
+async fn dump_of(url: &str) -> String {
+    use sqlx::Connection;
+    let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
+    let tables: Vec<String> =
+        sqlx::query_scalar("SELECT tablename::text FROM pg_tables WHERE schemaname = 'public'")
+            .fetch_all(&mut conn)
+            .await
+            .unwrap();
+    assert!(tables.iter().any(|table| table == "client_secrets"));
+    let mut dump = String::new();
+    for table in tables {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT t::text FROM {table} t"));
+        let rows: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap();
+        dump += &rows.join("\n");
+    }
+    assert!(dump.contains("grafana"));
+    dump
+}
+
+#[test]
+fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
+    let folder = tempdir().unwrap();
+    let chancery = Chancery::new(folder.path()).with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY);
+    let least = ["clients", "create", "--name", "x"];
+    let good = [&least[..], &["--redirect-uri", "https://g.test/cb"]].concat();
+    // Whether the arguments can be read at all is told before a database is looked for.
+    for (more, named, reason) in [
+        (
+            &["--redirect-uri", "http://g.test/cb"][..],
+            "--redirect-uri",
+            "http is for loopback addresses only",
+        ),
+        (&["--redirect-uri", "https://g.test/#x"], "--redirect-uri", "it has a fragment"),
+        (&["--post-logout-redirect-uri", "x"], "--post-logout-redirect-uri", "no absolute URI"),
+        (&["--id", "chancery"], "--id", "is not `chancery`"),
+        (&["--auth-method", "private_key_jwt"], "--auth-method", "client_secret_post"),
+        (&["--public", "--auth-method", "none"], "--auth-method", "cannot be used with"),
+        (&["--grant", "password"], "--grant", "client_credentials"),
+        (&["--scope", "a b"], "--scope", "no scope token"),
+        (&["--access-token-life", "1500ms"], "--access-token-life", "whole seconds"),
+        (&["--refresh-grace", "soon"], "--refresh-grace", "a duration"),
+    ] {
+        let (code, said) = outcome(&chancery, &[&least[..], more].concat(), "");
+        assert!(code == 2 && said.contains(named) && said.contains(reason), "{code} {said}");
+    }
+    for update in [&["--pkce", "--no-pkce"][..], &["--consent", "--no-consent"], &["--name", "\n"]] {
+        assert_eq!(outcome(&chancery, &[&["clients", "update", "x"], update].concat(), "").0, 2);
+    }
+    assert_eq!(outcome(&chancery, &good, "").0, 1, "there is no database");
+    assert!(is_empty(folder.path()));
+    assert_eq!(chancery.serve().terminate(), Some(0));
+    // What needs the server's settings, or does not go together.
+    for (arguments, named) in [
+        (&least[..], "--redirect-uri: "),
+        (&[&good[..], &["--access-token-life", "1h"]].concat(), "--access-token-life: "),
+        (&[&good[..], &["--refresh-grace", "2m"]].concat(), "--refresh-grace: "),
+        (&[&good[..], &["--public", "--no-pkce"]].concat(), "--no-pkce: "),
+        (&[&good[..], &["--audience", "a b"]].concat(), "--audience: "),
+        (&[&least[..], &["--grant", "refresh_token"]].concat(), "--grant: "),
+        (&[&least[..], &["--grant", "client_credentials", "--public"]].concat(), "--auth-method: "),
+    ] {
+        let (code, said) = outcome(&chancery, arguments, "");
+        assert!(code == 2 && said.contains(named), "{code} {said}");
+    }
+    assert_eq!(outcome(&chancery, &good, "").0, 0);
+    for arguments in [&["show", "nobody"][..], &["update", "nobody"], &["rotate-secret", "nobody"]] {
+        let (code, said) = outcome(&chancery, &[&["clients"], arguments].concat(), "");
+        assert!(code == 1 && said.contains("there is no such client"), "{code} {said}");
+    }
+    let too_long = ["clients", "rotate-secret", "nobody", "--overlap", "31d"];
+    assert!(outcome(&chancery, &too_long, "").0 == 2);
+}
+
 #[test]
 fn the_healthcheck_tells_a_serving_node_from_none() {
     let folder = tempdir().unwrap();

@@ -1,4 +1,5 @@
 mod access;
 mod audit;
+mod clients;
 mod keys;
 mod users;
