@@ -22,6 +22,7 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(4);
 /// not what is wrong with their JSON.
 pub struct Body {
     is_json: bool,
+    is_form: bool,
     is_typed: bool,
     declared: Option<u64>,
     payload: Payload,
@@ -35,6 +36,7 @@ impl FromRequest for Body {
         let declared = request.headers().get(header::CONTENT_LENGTH);
         ready(Ok(Self {
             is_json: request.content_type().eq_ignore_ascii_case("application/json"),
+            is_form: request.content_type().eq_ignore_ascii_case("application/x-www-form-urlencoded"),
             is_typed: request.headers().contains_key(header::CONTENT_TYPE),
             declared: declared.and_then(|value| value.to_str().ok()?.parse().ok()),
             payload: payload.take(),
@@ -63,6 +65,18 @@ impl Body {
         }
     }
 
+    /// The body as a form (`application/x-www-form-urlencoded`), name by name in the order of the form. What is no UTF-8, or holds
+    /// a NUL, is refused.
+    pub async fn form(self) -> Result<Vec<(String, String)>, Problem> {
+        let is_form = self.is_form;
+        let bytes = self.receive().await?;
+        if is_form || bytes.is_empty() {
+            parse_form(&bytes)
+        } else {
+            Err(Problem::new(Code::UnsupportedMediaType))
+        }
+    }
+
     async fn receive(mut self) -> Result<BytesMut, Problem> {
         if self.declared.is_some_and(|length| length > MAX_BYTES as u64) {
             return Err(Problem::new(Code::PayloadTooLarge));
@@ -82,6 +96,17 @@ impl Body {
         let in_time = tokio::time::timeout(ARRIVES_WITHIN, read).await;
         in_time.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
     }
+}
+
+/// Reads `a=1&b=2`, as a body or a query.
+pub fn parse_form(bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
+    let broken =
+        || Problem::new(Code::InvalidParameter).detail("a parameter is no text, or there are over 100");
+    // The reader puts this sign in the place of what is no UTF-8.
+    let is_text = |text: &str| !text.contains(['\0', char::REPLACEMENT_CHARACTER]);
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(bytes).into_owned().take(101).collect();
+    let is_good = pairs.len() <= 100 && pairs.iter().all(|(name, value)| is_text(name) && is_text(value));
+    if is_good { Ok(pairs) } else { Err(broken()) }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

@@ -9,24 +9,28 @@ use super::AppData;
 use super::problem::{Code, Problem};
 use super::source::Source;
 use crate::domain::{Actor, AuditEvent, Authority, scope};
-use crate::flows::{Caller, authenticate, note_refusal};
+use crate::flows::{Bearer, Caller, authenticate, note_refusal};
 
-/// A handler that takes this is for whoever has a good access token.
+/// A handler that takes this is for users with a good access token from a login at `/auth`. An application that a user has
+/// granted something is not the user.
 pub struct Authenticated(pub Caller);
+
+/// A handler that takes this is for whoever has a good access token, whatever it is for.
+pub struct Holder(pub Bearer);
 
 /// A handler that takes this is for whoever has a good access token with scope `S`.
 pub struct Permit<S> {
-    pub caller: Caller,
+    bearer: Bearer,
     scope: PhantomData<S>,
 }
 
 impl<S> Permit<S> {
     pub fn actor(&self) -> Actor {
-        Actor::User(self.caller.user.id)
+        self.bearer.actor()
     }
 
     pub fn authority(&self) -> Authority {
-        Authority::Scopes(self.caller.scopes.clone())
+        Authority::Scopes(self.bearer.scopes().clone())
     }
 }
 
@@ -44,9 +48,10 @@ macro_rules! needed {
     )+};
 }
 
-needed!(KeysRead KEYS_READ, KeysRotate KEYS_ROTATE, UsersRead USERS_READ, UsersWrite USERS_WRITE, AuditRead AUDIT_READ);
+needed!(KeysRead KEYS_READ, KeysRotate KEYS_ROTATE, UsersRead USERS_READ, UsersWrite USERS_WRITE, AuditRead AUDIT_READ,
+    ClientsRead CLIENTS_READ, ClientsWrite CLIENTS_WRITE);
 
-impl FromRequest for Authenticated {
+impl FromRequest for Holder {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
@@ -60,22 +65,36 @@ impl FromRequest for Authenticated {
     }
 }
 
+impl FromRequest for Authenticated {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let holder = Holder::from_request(request, payload);
+        Box::pin(async move {
+            match holder.await?.0 {
+                Bearer::User(caller) if caller.session.client_id.is_first_party() => Ok(Self(*caller)),
+                _ => Err(Problem::new(Code::InsufficientScope)
+                    .detail("this is for tokens from /auth/login")
+                    .header("WWW-Authenticate", r#"Bearer error="insufficient_scope""#)),
+            }
+        })
+    }
+}
+
 impl<S: Needed> FromRequest for Permit<S> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let authenticated = Authenticated::from_request(request, payload);
+        let holder = Holder::from_request(request, payload);
         let app = request.app_data::<AppData>().cloned();
         let source = Source::from_request(request, payload);
         Box::pin(async move {
-            let Authenticated(caller) = authenticated.await?;
-            if !caller.scopes.contains(S::SCOPE) {
+            let Holder(bearer) = holder.await?;
+            if !bearer.scopes().contains(S::SCOPE) {
                 if let Some(app) = app {
-                    let origin = source
-                        .await
-                        .unwrap_or_else(|never| match never {})
-                        .origin(Actor::User(caller.user.id));
+                    let origin = source.await.unwrap_or_else(|never| match never {}).origin(bearer.actor());
                     note_refusal(&app, AuditEvent::AccessDenied, &origin, S::SCOPE).await;
                 }
                 let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, S::SCOPE);
@@ -83,13 +102,13 @@ impl<S: Needed> FromRequest for Permit<S> {
                     .detail(format!("this needs the scope {}", S::SCOPE))
                     .header("WWW-Authenticate", challenge));
             }
-            Ok(Self { caller, scope: PhantomData })
+            Ok(Self { bearer, scope: PhantomData })
         })
     }
 }
 
 /// The token of the one `Authorization: Bearer` header (RFC 6750 section 2.1). Tokens in the query or the body are not read.
-fn bearer(request: &HttpRequest) -> Result<String, Problem> {
+pub fn bearer(request: &HttpRequest) -> Result<String, Problem> {
     let mut given = request.headers().get_all(header::AUTHORIZATION);
     let value = match (given.next(), given.next()) {
         (Some(value), None) => value.to_str().map_err(|_| Problem::new(Code::InvalidToken))?,

@@ -11,11 +11,13 @@ use crate::app::App;
 use crate::domain::{Actor, AuditEvent};
 use crate::flows::note_refusal;
 use crate::throttle::DeviceToken;
-use crate::tokens::RefreshTokenText;
+use crate::tokens::{BrowserToken, RefreshTokenText};
 
 /// `__Host-` lets no other host and no subpath set or shadow it (RFC 6265bis section 4.1.3.2).
 const REFRESH: &str = "__Host-chancery_refresh";
 const DEVICE: &str = "__Host-chancery_device";
+const BROWSER: &str = "__Host-chancery_session";
+const FLOW: &str = "__Host-chancery_flow";
 
 pub fn set(token: &RefreshTokenText, seconds: i64) -> Cookie<'static> {
     named(REFRESH, token.expose().to_owned()).max_age(Duration::seconds(seconds)).finish()
@@ -32,6 +34,31 @@ fn named(name: &'static str, value: String) -> CookieBuilder<'static> {
 /// The device token in a cookie, for a year from the last login.
 pub fn set_device(token: &DeviceToken) -> Cookie<'static> {
     named(DEVICE, token.expose().to_owned()).max_age(Duration::days(365)).finish()
+}
+
+/// Who is signed in at the hosted pages. Lax, so that it comes along when another site sends the browser here by a link
+/// (RFC 6265bis section 5.2), and not with another site's forms.
+pub fn set_browser(token: &BrowserToken, life: Duration) -> Cookie<'static> {
+    named(BROWSER, token.expose().to_owned()).same_site(SameSite::Lax).max_age(life).finish()
+}
+
+pub fn clear_browser() -> Cookie<'static> {
+    named(BROWSER, String::new()).same_site(SameSite::Lax).max_age(Duration::ZERO).finish()
+}
+
+pub fn read_browser(request: &HttpRequest) -> Option<String> {
+    request.cookie(BROWSER).map(|cookie| cookie.value().to_owned())
+}
+
+/// A random value to which the forms of the hosted pages are bound. Gone when the browser is closed.
+pub fn set_flow(device: &str) -> Cookie<'static> {
+    named(FLOW, device.to_owned()).same_site(SameSite::Lax).finish()
+}
+
+/// Only what can be one of ours is taken.
+pub fn read_flow(request: &HttpRequest) -> Option<String> {
+    let value = request.cookie(FLOW)?.value().to_owned();
+    (value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit())).then_some(value)
 }
 
 /// What a device that has logged in before shows.

@@ -90,7 +90,8 @@ pub async fn frame(
 
 /// What a node does from memory, also before it has reached the database.
 fn needs_no_database(path: &str) -> bool {
-    const FROM_MEMORY: [&str; 5] = ["/.well-known/", "/health/", "/metrics", "/openapi.json", "/docs"];
+    const FROM_MEMORY: [&str; 6] =
+        ["/.well-known/", "/health/", "/metrics", "/openapi.json", "/docs", "/pages/"];
     FROM_MEMORY.iter().any(|start| path.starts_with(start))
 }
 

@@ -7,8 +7,9 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder}
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::oauth2::error::OAuthErrorView;
 use super::problem::ProblemView;
-use super::{admin, auth, ops, well_known};
+use super::{admin, auth, oauth2, ops, well_known};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -25,6 +26,11 @@ use super::{admin, auth, ops, well_known};
         auth::sessions::list,
         auth::sessions::end,
         auth::password::change,
+        oauth2::token::token,
+        oauth2::introspect::introspect,
+        oauth2::revoke::revoke,
+        oauth2::userinfo::userinfo,
+        oauth2::userinfo::userinfo_by_post,
         admin::keys::list,
         admin::keys::rotate,
         admin::keys::propagation,
@@ -35,13 +41,19 @@ use super::{admin, auth, ops, well_known};
         admin::users::update,
         admin::users::delete,
         admin::users::set_password,
+        admin::clients::list,
+        admin::clients::create,
+        admin::clients::show,
+        admin::clients::update,
+        admin::clients::delete,
+        admin::clients::rotate_secret,
         admin::audit::list,
         ops::live,
         ops::ready,
         ops::metrics,
         show,
     ),
-    components(schemas(ProblemView)),
+    components(schemas(ProblemView, OAuthErrorView)),
     modifiers(&BearerScheme, &ProblemEverywhere)
 )]
 struct Api;
@@ -74,11 +86,20 @@ impl Modify for ProblemEverywhere {
                 .content("application/problem+json", content)
                 .build()
         };
-        for item in document.paths.paths.values_mut() {
+        let oauth = || {
+            let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("OAuthError"))).build();
+            ResponseBuilder::new()
+                .description("An error of RFC 6749 section 5.2.")
+                .content("application/json", content)
+                .build()
+        };
+        for (path, item) in &mut document.paths.paths {
+            let is_oauth = path.starts_with("/oauth2/");
             let operations: [&mut Option<Operation>; 5] =
                 [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete, &mut item.put];
             for operation in operations.into_iter().flatten() {
-                operation.responses.responses.insert("default".to_owned(), problem().into());
+                let other = if is_oauth { oauth() } else { problem() };
+                operation.responses.responses.insert("default".to_owned(), other.into());
             }
         }
     }

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::problem::{Code, Problem};
+use crate::domain::ClientId;
 
 /// What is no id is the id of nothing.
 pub fn parse_id(text: &str) -> Result<Uuid, Problem> {
@@ -48,7 +49,24 @@ pub fn read_cursor(cursor: &str) -> Result<(DateTime<Utc>, Uuid), Problem> {
         let at = DateTime::from_timestamp_micros(micros).filter(is_storable)?;
         Some((at, Uuid::from_slice(&bytes[8..]).ok()?))
     };
-    read().ok_or_else(|| Problem::new(Code::InvalidParameter).detail("this is no cursor of ours"))
+    read().ok_or_else(no_cursor)
+}
+
+/// The same for lists of clients, which go by id.
+pub fn write_client_cursor(id: &ClientId) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_str())
+}
+
+pub fn read_client_cursor(cursor: &str) -> Result<ClientId, Problem> {
+    let read = || {
+        let id = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
+        ClientId::parse(&id).ok()
+    };
+    read().ok_or_else(no_cursor)
+}
+
+fn no_cursor() -> Problem {
+    Problem::new(Code::InvalidParameter).detail("this is no cursor of ours")
 }
 
 #[cfg(test)]
@@ -68,11 +86,20 @@ mod tests {
         }
 
         #[test]
+        fn a_cursor_of_clients_does_too(id in "[A-Za-z0-9][A-Za-z0-9._~-]{0,63}") {
+            let id = ClientId::parse(&id).unwrap();
+            prop_assert_eq!(read_client_cursor(&write_client_cursor(&id)).unwrap(), id);
+        }
+
+        #[test]
         fn what_is_no_cursor_is_refused(text in "\\PC{0,60}") {
             // Whatever is taken can be asked of both databases.
             if let Ok((at, id)) = read_cursor(&text) {
                 prop_assert!(is_storable(&at));
-                prop_assert_eq!(write_cursor(at, id), text);
+                prop_assert_eq!(write_cursor(at, id), text.clone());
+            }
+            if let Ok(id) = read_client_cursor(&text) {
+                prop_assert_eq!(write_client_cursor(&id), text);
             }
         }
     }

@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::context::request_id;
 use crate::domain::{BeyondAuthority, PasswordRejected};
 use crate::flows::{
-    AuthenticateError, ChangePasswordError, CreateUserError, IdempotencyError, LoadKeyringError, LogInError,
-    NewKeyError, NewPasswordError, ReadKeysError, RefreshError, RevokeKeyError, RotateKeysError,
-    SetPasswordError, SignUpError, TooManyAttempts, UserError,
+    AuthenticateError, ChangePasswordError, ClientError, CreateClientError, CreateUserError,
+    IdempotencyError, LoadKeyringError, LogInError, NewKeyError, NewPasswordError, ReadKeysError,
+    RefreshError, RevokeKeyError, RotateClientSecretError, RotateKeysError, SetPasswordError, SignUpError,
+    TooManyAttempts, UpdateClientError, UserError,
 };
 use crate::keys::SignerError;
 use crate::passwords::Busy;
@@ -63,6 +64,7 @@ codes! {
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "This cannot be done here",
     RequestTimeout "request_timeout" REQUEST_TIMEOUT "The request took too long to arrive",
     EmailTaken "email_taken" CONFLICT "This address has an account",
+    ClientIdTaken "client_id_taken" CONFLICT "There is a client of this id",
     KeyNotEligible "key_not_eligible" CONFLICT "The next key may not sign yet",
     RotationSuperseded "rotation_superseded" CONFLICT "Another rotation came first",
     PayloadTooLarge "payload_too_large" PAYLOAD_TOO_LARGE "The body is too large",
@@ -70,6 +72,7 @@ codes! {
     InvalidEmail "invalid_email" UNPROCESSABLE_ENTITY "This is not an e-mail address",
     InvalidName "invalid_name" UNPROCESSABLE_ENTITY "This is not a name",
     InvalidRole "invalid_role" UNPROCESSABLE_ENTITY "There is no such role",
+    InvalidClientMetadata "invalid_client_metadata" UNPROCESSABLE_ENTITY "A client cannot be registered so",
     PasswordTooShort "password_too_short" UNPROCESSABLE_ENTITY "The password is too short",
     PasswordTooLong "password_too_long" UNPROCESSABLE_ENTITY "The password is too long",
     PasswordCommon "password_common" UNPROCESSABLE_ENTITY "The password is a common one",
@@ -158,6 +161,24 @@ impl Problem {
         self
     }
 
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// For an answer in another form.
+    pub(super) fn into_headers(self) -> Vec<(&'static str, String)> {
+        self.headers
+    }
+
+    /// The one line about what went wrong, where there is something to say.
+    pub(super) fn log(&self) {
+        match (&self.cause, self.code.status().is_server_error()) {
+            (Some(cause), true) => tracing::error!(event = "problem", code = self.code.as_str(), %cause),
+            (Some(cause), false) => tracing::info!(event = "problem", code = self.code.as_str(), %cause),
+            (None, _) => {}
+        }
+    }
+
     /// What the log should know and the client should not.
     fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
@@ -177,11 +198,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        match (&self.cause, self.code.status().is_server_error()) {
-            (Some(cause), true) => tracing::error!(event = "problem", code = self.code.as_str(), %cause),
-            (Some(cause), false) => tracing::info!(event = "problem", code = self.code.as_str(), %cause),
-            (None, _) => {}
-        }
+        self.log();
         let mut response = HttpResponse::build(self.code.status());
         for (name, value) in &self.headers {
             response.insert_header((*name, value.as_str()));
@@ -232,6 +249,12 @@ impl From<LoadKeyringError> for Problem {
 impl From<SignerError> for Problem {
     fn from(error: SignerError) -> Self {
         Self::new(Code::KeysUnavailable).cause(error)
+    }
+}
+
+impl From<minijinja::Error> for Problem {
+    fn from(error: minijinja::Error) -> Self {
+        Self::new(Code::Internal).cause(error)
     }
 }
 
@@ -356,6 +379,54 @@ impl From<UserError> for Problem {
             UserError::NotFound => Self::new(Code::NotFound),
             UserError::Authority(error) => error.into(),
             UserError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ClientError> for Problem {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NotFound => Self::new(Code::NotFound),
+            ClientError::Authority(error) => error.into(),
+            ClientError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateClientError> for Problem {
+    fn from(error: CreateClientError) -> Self {
+        match error {
+            CreateClientError::IdTaken => Self::new(Code::ClientIdTaken),
+            CreateClientError::Invalid(_) => Self::new(Code::InvalidClientMetadata).detail(error),
+            CreateClientError::Authority(error) => error.into(),
+            CreateClientError::NoRandomness => Self::new(Code::Internal).cause(error),
+            CreateClientError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<UpdateClientError> for Problem {
+    fn from(error: UpdateClientError) -> Self {
+        match error {
+            UpdateClientError::NotFound => Self::new(Code::NotFound),
+            UpdateClientError::Invalid(_) => Self::new(Code::InvalidClientMetadata).detail(error),
+            UpdateClientError::Authority(error) => error.into(),
+            UpdateClientError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RotateClientSecretError> for Problem {
+    fn from(error: RotateClientSecretError) -> Self {
+        match error {
+            RotateClientSecretError::NotFound => Self::new(Code::NotFound),
+            RotateClientSecretError::Public => {
+                Self::new(Code::InvalidClientMetadata).detail(format!("token_endpoint_auth_method: {error}"))
+            }
+            RotateClientSecretError::Overlap => Self::new(Code::InvalidParameter).detail(error),
+            RotateClientSecretError::Authority(error) => error.into(),
+            RotateClientSecretError::NoRandomness => Self::new(Code::Internal).cause(error),
+            RotateClientSecretError::Store(error) => error.into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard};
 
 use super::problem::{Code, Problem};
-use super::{admin, auth, openapi, ops, well_known};
+use super::{admin, auth, oauth2, openapi, ops, pages, well_known};
 
 /// Every address of the server. Who may ask is in the handlers' arguments: `Authenticated` needs a token, `Permit<…>` a
 /// token with that scope; what names neither is open.
@@ -26,6 +26,11 @@ pub fn url_table() -> Vec<Endpoint> {
         at("/auth/sessions").get(auth::sessions::list),
         at("/auth/sessions/{id}").delete(auth::sessions::end),
         at("/auth/password").post(auth::password::change),
+        // OAuth and OpenID Connect clients.
+        at("/oauth2/token").post(oauth2::token::token),
+        at("/oauth2/introspect").post(oauth2::introspect::introspect),
+        at("/oauth2/revoke").post(oauth2::revoke::revoke),
+        at("/oauth2/userinfo").get(oauth2::userinfo::userinfo).post(oauth2::userinfo::userinfo_by_post),
         // Operators.
         at("/admin/keys").get(admin::keys::list),
         at("/admin/keys/rotate").post(admin::keys::rotate),
@@ -37,11 +42,30 @@ pub fn url_table() -> Vec<Endpoint> {
             .patch(admin::users::update)
             .delete(admin::users::delete),
         at("/admin/users/{id}/password").post(admin::users::set_password),
+        at("/admin/clients").get(admin::clients::list).post(admin::clients::create),
+        at("/admin/clients/{id}")
+            .get(admin::clients::show)
+            .patch(admin::clients::update)
+            .delete(admin::clients::delete),
+        at("/admin/clients/{id}/secret").post(admin::clients::rotate_secret),
         at("/admin/audit").get(admin::audit::list),
         at("/health/live").get(ops::live),
         at("/health/ready").get(ops::ready),
         at("/metrics").get(ops::metrics),
         at("/openapi.json").get(openapi::show),
+    ]
+}
+
+/// The addresses that people's browsers see. They are no part of the API's description: clients find them in the metadata, and
+/// what is behind a form is the page's own business.
+pub fn page_table() -> Vec<Endpoint> {
+    vec![
+        at("/oauth2/authorize").get(oauth2::authorize::begin).post(oauth2::authorize::begin_by_post),
+        at("/oauth2/logout").get(oauth2::logout::begin).post(oauth2::logout::by_post),
+        at("/sign-in").get(oauth2::sign_in::lost).post(oauth2::sign_in::sign_in),
+        at("/sign-up").get(oauth2::sign_in::lost).post(oauth2::sign_in::sign_up),
+        at("/consent").get(oauth2::sign_in::lost).post(oauth2::sign_in::consent),
+        at("/pages/style.css").get(pages::style),
     ]
 }
 
@@ -98,8 +122,9 @@ impl Endpoint {
             let problem = Problem::new(Code::MethodNotAllowed).header("Allow", &allow);
             async move { Err::<HttpResponse, _>(problem) }
         }));
-        let for_browsers = self.path.starts_with("/auth/");
-        config.service(resource.wrap(Condition::new(for_browsers, cors(origins, self.methods))));
+        let (for_uis, for_apps) = (self.path.starts_with("/auth/"), OPEN_TO_APPS.contains(&self.path));
+        let cors = if for_apps { open_cors(self.methods) } else { cors(origins, self.methods) };
+        config.service(resource.wrap(Condition::new(for_uis || for_apps, cors)));
     }
 }
 
@@ -129,12 +154,27 @@ impl Door {
 
 /// Mounts what the door leads to. Anything else is `not_found`.
 pub fn configure(config: &mut ServiceConfig, door: Door, origins: &[String]) {
-    for endpoint in url_table().into_iter().filter(|endpoint| door.leads_to(endpoint.path)) {
+    for endpoint in
+        url_table().into_iter().chain(page_table()).filter(|endpoint| door.leads_to(endpoint.path))
+    {
         endpoint.mount(config, origins);
     }
     config.service(web::redirect("/docs", "/docs/"));
     config.service(openapi::page());
     config.default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::new(Code::NotFound)) }));
+}
+
+/// What an application that runs in a browser calls from its own origin. No cookie is looked at here, so any origin may.
+const OPEN_TO_APPS: [&str; 3] = ["/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"];
+
+fn open_cors(methods: Vec<Method>) -> Cors {
+    Cors::default()
+        .allow_any_origin()
+        .send_wildcard()
+        .allowed_methods(methods)
+        .allowed_headers(["authorization", "content-type"])
+        .expose_headers(["retry-after", "x-request-id", "www-authenticate"])
+        .max_age(3600)
 }
 
 /// Login UIs on the configured origins may call `/auth` with credentials (Fetch standard, CORS protocol). Nobody else may,

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use super::source::Source;
-use crate::domain::Sighting;
+use crate::domain::{ClientAuthMethod, GrantType, ResponseMode, Sighting, scope};
 
 /// The public keys as a JWK Set (RFC 7517).
 #[derive(ToSchema)]
@@ -69,7 +69,8 @@ pub async fn jwks(app: AppData, source: Source, request: HttpRequest) -> Result<
     })
 }
 
-fn matches_etag(request: &HttpRequest, etag: &str) -> bool {
+/// Whether the client has what would be sent.
+pub(super) fn matches_etag(request: &HttpRequest, etag: &str) -> bool {
     let ours = EntityTag::new_strong(etag.trim_matches('"').to_owned());
     match request.get_header::<IfNoneMatch>() {
         Some(IfNoneMatch::Any) => true,
@@ -81,34 +82,95 @@ fn matches_etag(request: &HttpRequest, etag: &str) -> bool {
 
 /// Server metadata (RFC 8414, OpenID Connect Discovery): what exists, and nothing that does not.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "the standards' members")]
 pub struct Metadata {
     issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    userinfo_endpoint: String,
+    introspection_endpoint: String,
+    revocation_endpoint: String,
+    end_session_endpoint: String,
     jwks_uri: String,
+    scopes_supported: Vec<&'static str>,
     response_types_supported: Vec<&'static str>,
+    response_modes_supported: Vec<&'static str>,
     grant_types_supported: Vec<&'static str>,
     subject_types_supported: Vec<&'static str>,
     id_token_signing_alg_values_supported: Vec<String>,
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    code_challenge_methods_supported: Vec<&'static str>,
+    prompt_values_supported: Vec<&'static str>,
+    claims_supported: Vec<&'static str>,
+    claims_parameter_supported: bool,
+    request_parameter_supported: bool,
+    request_uri_parameter_supported: bool,
+    authorization_response_iss_parameter_supported: bool,
 }
 
-/// Where the keys are, found from the issuer alone.
+impl Metadata {
+    fn of(issuer: &str, algorithms: Vec<String>) -> Self {
+        let at = |path: &str| format!("{issuer}{path}");
+        let methods = |with_public: bool| {
+            let all = ClientAuthMethod::ALL.iter();
+            let fitting = all.filter(|method| with_public || **method != ClientAuthMethod::None);
+            fitting.map(|method| method.as_str()).collect()
+        };
+        Self {
+            issuer: issuer.to_owned(),
+            authorization_endpoint: at("/oauth2/authorize"),
+            token_endpoint: at("/oauth2/token"),
+            userinfo_endpoint: at("/oauth2/userinfo"),
+            introspection_endpoint: at("/oauth2/introspect"),
+            revocation_endpoint: at("/oauth2/revoke"),
+            end_session_endpoint: at("/oauth2/logout"),
+            jwks_uri: at("/.well-known/jwks.json"),
+            scopes_supported: scope::OF_USERS.to_vec(),
+            response_types_supported: vec!["code"],
+            response_modes_supported: ResponseMode::ALL.iter().map(|mode| mode.as_str()).collect(),
+            grant_types_supported: GrantType::ALL.iter().map(|grant| grant.as_str()).collect(),
+            subject_types_supported: vec!["public"],
+            id_token_signing_alg_values_supported: algorithms,
+            token_endpoint_auth_methods_supported: methods(true),
+            introspection_endpoint_auth_methods_supported: methods(false),
+            revocation_endpoint_auth_methods_supported: methods(true),
+            code_challenge_methods_supported: vec!["S256"],
+            prompt_values_supported: vec!["none", "login", "consent", "select_account"],
+            claims_supported: vec![
+                "sub",
+                "iss",
+                "aud",
+                "exp",
+                "iat",
+                "auth_time",
+                "nonce",
+                "amr",
+                "sid",
+                "name",
+                "email",
+                "email_verified",
+            ],
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
+            authorization_response_iss_parameter_supported: true,
+        }
+    }
+}
+
+/// Where everything is, found from the issuer alone.
 #[utoipa::path(get, path = "/.well-known/openid-configuration", tag = "well-known",
     responses((status = 200, body = Metadata)))]
 pub async fn metadata(app: AppData) -> HttpResponse {
-    let issuer = app.settings.server.issuer.clone();
     // What a verifier may meet; RS256, which every client knows, first.
     let algorithms = app.jwks().map(|document| document.algorithms.clone());
+    let algorithms = algorithms.unwrap_or_else(|| vec![app.settings.keys.plan.alg.to_string()]);
     let mut response = HttpResponse::Ok();
     response.insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(300)]));
     open_to_all(&mut response);
-    response.json(Metadata {
-        jwks_uri: format!("{issuer}/.well-known/jwks.json"),
-        issuer,
-        response_types_supported: vec![],
-        grant_types_supported: vec![],
-        subject_types_supported: vec!["public"],
-        id_token_signing_alg_values_supported: algorithms
-            .unwrap_or_else(|| vec![app.settings.keys.plan.alg.to_string()]),
-    })
+    response.json(Metadata::of(&app.settings.server.issuer, algorithms))
 }
 
 /// The same document at its RFC 8414 address.

@@ -1,0 +1,174 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::super::problem::{Code, Problem};
+use crate::domain::{OAuthCode, OAuthError};
+use crate::flows::{AuthenticateClientError, AuthenticateError, GrantError, IntrospectError};
+use crate::store::StoreError;
+
+/// An error under `/oauth2` (RFC 6749 section 5.2).
+#[derive(Serialize, ToSchema)]
+#[schema(as = OAuthError)]
+pub struct OAuthErrorView {
+    #[schema(example = "invalid_grant")]
+    error: &'static str,
+    /// For the developer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    error_description: Option<String>,
+}
+
+/// An error answer under `/oauth2`. The client hears a code; the log hears the cause.
+#[derive(Debug)]
+pub struct OAuthProblem {
+    status: StatusCode,
+    error: &'static str,
+    description: Option<Cow<'static, str>>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl OAuthProblem {
+    fn new(status: StatusCode, error: &'static str) -> Self {
+        Self { status, error, description: None, headers: Vec::new() }
+    }
+
+    /// RFC 6749 section 5.2: who tried by `Authorization` is told by `WWW-Authenticate` that this is how.
+    pub fn invalid_client(by_header: bool) -> Self {
+        let mut problem = Self::new(StatusCode::UNAUTHORIZED, OAuthCode::InvalidClient.as_str());
+        problem.description = Some("the client is not known, or its secret is wrong".into());
+        if by_header {
+            problem
+                .headers
+                .push(("WWW-Authenticate", r#"Basic realm="chancery", charset="UTF-8""#.to_owned()));
+        }
+        problem
+    }
+
+    /// RFC 6750 section 3: what is wrong with a bearer.
+    pub fn bearer(status: StatusCode, error: &'static str, challenge: &str) -> Self {
+        let mut problem = Self::new(status, error);
+        problem.headers.push(("WWW-Authenticate", challenge.to_owned()));
+        problem
+    }
+
+    fn header(mut self, name: &'static str, value: impl fmt::Display) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+}
+
+impl fmt::Display for OAuthProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error)
+    }
+}
+
+impl ResponseError for OAuthProblem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        for (name, value) in &self.headers {
+            response.insert_header((*name, value.as_str()));
+        }
+        response.insert_header((header::PRAGMA, "no-cache")).json(OAuthErrorView {
+            error: self.error,
+            error_description: self.description.as_ref().map(|text| text.clone().into_owned()),
+        })
+    }
+}
+
+impl From<OAuthError> for OAuthProblem {
+    fn from(error: OAuthError) -> Self {
+        let status = match error.code {
+            OAuthCode::InvalidClient => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self { description: Some(error.description), ..Self::new(status, error.code.as_str()) }
+    }
+}
+
+/// What goes wrong everywhere alike, said in OAuth's words.
+impl From<Problem> for OAuthProblem {
+    fn from(problem: Problem) -> Self {
+        let status = problem.status_code();
+        let (status, error) = match (problem.code(), status) {
+            (Code::TooManyAttempts, _) => (status, "invalid_client"),
+            (_, StatusCode::SERVICE_UNAVAILABLE) => (status, "temporarily_unavailable"),
+            (_, status) if status.is_server_error() => (status, "server_error"),
+            (Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType, _) => {
+                (status, "invalid_request")
+            }
+            _ => (StatusCode::BAD_REQUEST, "invalid_request"),
+        };
+        problem.log();
+        let description = match problem.code() {
+            Code::UnsupportedMediaType => "the body must be application/x-www-form-urlencoded",
+            code => code.title(),
+        };
+        let description = Some(description.into());
+        Self { description, headers: problem.into_headers(), ..Self::new(status, error) }
+    }
+}
+
+impl From<StoreError> for OAuthProblem {
+    fn from(error: StoreError) -> Self {
+        Problem::from(error).into()
+    }
+}
+
+impl From<GrantError> for OAuthProblem {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::OAuth(error) => error.into(),
+            GrantError::Contended => Problem::new(Code::DatabaseUnavailable).into(),
+            GrantError::Keys(error) => Problem::from(error).into(),
+            GrantError::Sign(error) => Problem::from(error).into(),
+            GrantError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<IntrospectError> for OAuthProblem {
+    fn from(error: IntrospectError) -> Self {
+        match error {
+            IntrospectError::Keys(error) => Problem::from(error).into(),
+            IntrospectError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl OAuthProblem {
+    /// Of a client that could not show who it is.
+    pub fn of_client(error: AuthenticateClientError, by_header: bool) -> Self {
+        match error {
+            AuthenticateClientError::InvalidClient => Self::invalid_client(by_header),
+            AuthenticateClientError::TooManyAttempts(error) => {
+                let seconds = error.retry_after.num_seconds() + 1;
+                Self::new(StatusCode::TOO_MANY_REQUESTS, OAuthCode::InvalidClient.as_str())
+                    .header("Retry-After", seconds)
+            }
+            AuthenticateClientError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AuthenticateError> for OAuthProblem {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Token(_) | AuthenticateError::Ended => {
+                Self::bearer(StatusCode::UNAUTHORIZED, "invalid_token", r#"Bearer error="invalid_token""#)
+            }
+            AuthenticateError::Keys(error) => Problem::from(error).into(),
+            AuthenticateError::Store(error) => error.into(),
+        }
+    }
+}

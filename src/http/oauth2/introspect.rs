@@ -1,0 +1,130 @@
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::AppData;
+use super::super::body::Body;
+use super::super::source::Source;
+use super::client::ClientRequest;
+use super::error::{OAuthErrorView, OAuthProblem};
+use crate::domain::Session;
+use crate::flows::{Introspection, introspect as flow};
+use crate::tokens::AccessClaims;
+
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the form; it is read name by name")]
+pub struct IntrospectionRequest {
+    token: String,
+    /// Not needed: a token says of itself what it is.
+    token_type_hint: Option<String>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+}
+
+/// RFC 7662 section 2.2. Of a token that is not good there is `active` alone.
+#[derive(Default, Serialize, ToSchema)]
+pub struct IntrospectionAnswer {
+    active: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    scope: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    token_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    exp: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    iat: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    nbf: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    aud: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    iss: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    jti: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sid: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    auth_time: Option<i64>,
+}
+
+impl IntrospectionAnswer {
+    fn access(claims: &AccessClaims, scope: String) -> Self {
+        Self {
+            active: true,
+            scope: Some(scope),
+            client_id: Some(claims.client_id.clone()),
+            token_type: Some("Bearer"),
+            exp: Some(claims.exp),
+            iat: Some(claims.iat),
+            nbf: Some(claims.nbf),
+            sub: Some(claims.sub.clone()),
+            aud: Some(claims.aud.iter().map(str::to_owned).collect()),
+            iss: Some(claims.iss.clone()),
+            jti: Some(claims.jti.to_string()),
+            sid: claims.sid.map(|sid| sid.to_string()),
+            auth_time: claims.auth_time,
+        }
+    }
+
+    fn refresh(session: &Session, exp: i64, issuer: &str) -> Self {
+        Self {
+            active: true,
+            scope: session.grant.as_ref().map(|grant| grant.scopes.to_string()),
+            client_id: Some(session.client_id.to_string()),
+            token_type: Some("refresh_token"),
+            exp: Some(exp),
+            iat: Some(session.last_used_at.timestamp()),
+            sub: Some(session.user_id.to_string()),
+            iss: Some(issuer.to_owned()),
+            sid: Some(session.id.to_string()),
+            auth_time: Some(session.auth_time.timestamp()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Whether a token is good, asked by a service that holds it. Only a client that keeps a secret may ask, of its own tokens and
+/// of those for one of its audiences.
+#[utoipa::path(post, path = "/oauth2/introspect", tag = "oauth2",
+    request_body(content = IntrospectionRequest, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, body = IntrospectionAnswer),
+        (status = 400, body = OAuthErrorView),
+        (status = 401, description = "`invalid_client`", body = OAuthErrorView),
+    ))]
+pub async fn introspect(
+    app: AppData,
+    http: HttpRequest,
+    source: Source,
+    body: Body,
+) -> Result<HttpResponse, OAuthProblem> {
+    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
+    if client.is_public() {
+        return Err(OAuthProblem::invalid_client(false));
+    }
+    let token = parameters.require("token")?;
+    let answer = match flow(&app, &client, token).await? {
+        Introspection::Inactive => IntrospectionAnswer::default(),
+        Introspection::Access { claims, scope } => IntrospectionAnswer::access(&claims, scope),
+        Introspection::Refresh { session, exp } => {
+            IntrospectionAnswer::refresh(&session, exp, &app.settings.server.issuer)
+        }
+    };
+    Ok(HttpResponse::Ok().json(answer))
+}

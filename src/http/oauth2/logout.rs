@@ -1,0 +1,87 @@
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::super::body::{Body, parse_form};
+use super::super::context::request_id;
+use super::super::source::Source;
+use super::super::{AppData, cookie, pages};
+use super::visit::{Visit, add, foreign, see_other, unavailable, unreadable, with_parameters};
+use crate::app::App;
+use crate::domain::{Parameters, RedirectUri};
+use crate::flows::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
+
+/// A client sends a user here to sign out (OpenID Connect RP-Initiated Logout section 2).
+pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {
+    match parse_form(http.query_string().as_bytes()) {
+        Ok(pairs) => ask(&app, &http, &source, &pairs.into_iter().collect()).await,
+        Err(problem) => unreadable(&app, &problem),
+    }
+}
+
+/// The same by a form; or the answer of the page that asks.
+pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
+    let form: Parameters = match body.form().await {
+        Ok(pairs) => pairs.into_iter().collect(),
+        Err(problem) => return unreadable(&app, &problem),
+    };
+    let Some(decision) = form.get("decision") else { return ask(&app, &http, &source, &form).await };
+    let visit = Visit::of(&http, &source);
+    let Ok(page) = visit.page(&app, &form) else { return foreign(&app) };
+    match decision {
+        "sign_out" => {
+            let outcome = confirm_sign_out(&app, &page.parameters(), &visit.visitor).await;
+            show(&app, &visit, outcome)
+        }
+        _ => pages::Fault {
+            status: StatusCode::OK,
+            title: "You are still signed in",
+            explanation: "Nothing was changed. You can close this page.",
+            request_id: request_id(),
+        }
+        .render(&app),
+    }
+}
+
+async fn ask(app: &AppData, http: &HttpRequest, source: &Source, parameters: &Parameters) -> HttpResponse {
+    let visit = Visit::of(http, source);
+    let outcome = begin_sign_out(app, parameters, &visit.visitor).await;
+    show(app, &visit, outcome)
+}
+
+fn show(app: &App, visit: &Visit, outcome: Result<SignOutStep, SignOutError>) -> HttpResponse {
+    match outcome {
+        Ok(SignOutStep::Confirm { flow, user, client, return_to }) => {
+            let mut response = pages::SignOut {
+                flow: &flow,
+                user: &user,
+                client: client.as_ref().map(|client| client.name.as_str()),
+                return_origin: &return_to.as_ref().map(RedirectUri::origin).unwrap_or_default(),
+            }
+            .render(app);
+            visit.introduce(&mut response);
+            response
+        }
+        Ok(SignOutStep::Done { return_to }) => {
+            let mut response = match return_to {
+                Some((uri, state)) => {
+                    let state: Vec<(&str, String)> =
+                        state.map(|state| ("state", state)).into_iter().collect();
+                    see_other(&with_parameters(uri.as_str(), &state))
+                }
+                None => pages::SignedOut {}.render(app),
+            };
+            add(&mut response, cookie::clear_browser());
+            response
+        }
+        Err(error @ (SignOutError::Keys(_) | SignOutError::Store(_) | SignOutError::NoRandomness)) => {
+            unavailable(app, &error)
+        }
+        Err(error) => pages::Fault {
+            status: StatusCode::BAD_REQUEST,
+            title: "You are not signed out",
+            explanation: &format!("The application sent you here with something wrong: {error}."),
+            request_id: request_id(),
+        }
+        .render(app),
+    }
+}

@@ -1,0 +1,194 @@
+//! The forms of the hosted pages: signing in, signing up, agreeing. Each brings its flow back, sealed and bound to the browser it
+//! was shown in.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse};
+
+use super::super::body::Body;
+use super::super::source::Source;
+use super::super::{AppData, cookie, pages};
+use super::visit::{
+    Visit, add, begin_anew, fault, foreign, keep_signed_in, sign_in_page, unavailable, unreadable,
+};
+use crate::domain::{Actor, CandidatePassword, DisplayName, Email, Parameters};
+use crate::flows::{
+    self, LogIn, NewPasswordError, Page, ProvePasswordError, SignInError, SignUp, SignUpError, show_sign_in,
+};
+use crate::passwords::Busy;
+
+/// What a form says, and who sends it.
+struct Posted {
+    form: Parameters,
+    visit: Visit,
+    page: Page,
+}
+
+impl Posted {
+    async fn read(
+        app: &AppData,
+        http: &HttpRequest,
+        source: &Source,
+        body: Body,
+    ) -> Result<Self, Box<HttpResponse>> {
+        let form = body.form().await.map_err(|problem| Box::new(unreadable(app, &problem)))?;
+        let form: Parameters = form.into_iter().collect();
+        let visit = Visit::of(http, source);
+        let page = visit.page(app, &form)?;
+        Ok(Self { form, visit, page })
+    }
+
+    fn says(&self, name: &str) -> &str {
+        self.form.get(name).unwrap_or_default()
+    }
+}
+
+/// Signs in; or shows the page, once more or for another account; or goes back.
+pub async fn sign_in(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
+    let posted = match Posted::read(&app, &http, &source, body).await {
+        Ok(posted) => posted,
+        Err(response) => return *response,
+    };
+    let Posted { visit, page, .. } = &posted;
+    if posted.form.get("cancel").is_some() {
+        return visit.show(&app, flows::turn_back(&app, page).await);
+    }
+    let is_another = posted.form.get("switch").is_some();
+    if is_another || posted.form.get("show").is_some() {
+        return match show_sign_in(&app, page, &visit.visitor, is_another).await {
+            Ok(asking) => sign_in_page(&app, &asking, None, StatusCode::OK),
+            Err(error) => fault(&app, error),
+        };
+    }
+    enter(&app, &http, source, &posted).await
+}
+
+/// Makes an account and signs in with it. Who had one already, and another password, is asked for that.
+pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
+    let posted = match Posted::read(&app, &http, &source, body).await {
+        Ok(posted) => posted,
+        Err(response) => return *response,
+    };
+    if posted.form.get("show").is_some() {
+        return sign_up_page(&app, &posted, None).await;
+    }
+    let email = match Email::parse(posted.says("email")) {
+        Ok(email) => email,
+        Err(error) => return sign_up_page(&app, &posted, Some(unprocessable(&error))).await,
+    };
+    let name = posted.form.get("name").map(str::trim).filter(|name| !name.is_empty()).map(DisplayName::parse);
+    let name = match name.transpose() {
+        Ok(name) => name,
+        Err(error) => return sign_up_page(&app, &posted, Some(unprocessable(&error))).await,
+    };
+    let wish =
+        SignUp { email, password: posted.says("password"), name, origin: source.origin(Actor::Anonymous) };
+    let refusal = match flows::sign_up(&app, wish).await {
+        Ok(_) => return enter(&app, &http, source, &posted).await,
+        Err(SignUpError::Closed) => return foreign(&app),
+        Err(SignUpError::Store(error)) => return unavailable(&app, &error),
+        Err(SignUpError::Password(NewPasswordError::Rejected(error))) => unprocessable(&error),
+        Err(SignUpError::Password(NewPasswordError::Busy(Busy))) => {
+            let text = "Too many people are signing in at this moment. Try again in a few seconds.";
+            (StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
+        }
+        Err(SignUpError::TooManyAttempts(error)) => {
+            let seconds = error.retry_after.num_seconds() + 1;
+            let text =
+                format!("Too many accounts were made from your network. Try again in {seconds} seconds.");
+            (StatusCode::TOO_MANY_REQUESTS, text)
+        }
+    };
+    sign_up_page(&app, &posted, Some(refusal)).await
+}
+
+/// The user agrees, or does not.
+pub async fn consent(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
+    let posted = match Posted::read(&app, &http, &source, body).await {
+        Ok(posted) => posted,
+        Err(response) => return *response,
+    };
+    let agrees = match posted.says("decision") {
+        "allow" => true,
+        "deny" => false,
+        // Nothing is decided by a form that says nothing.
+        _ => return foreign(&app),
+    };
+    let Posted { visit, page, .. } = &posted;
+    visit.show(&app, flows::decide(&app, page, &visit.visitor, agrees).await)
+}
+
+/// Somebody typed a page's address, or reloads it.
+pub async fn lost(app: AppData) -> HttpResponse {
+    foreign(&app)
+}
+
+async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Posted) -> HttpResponse {
+    let Posted { visit, page, .. } = posted;
+    let credentials = LogIn {
+        email: Email::parse(posted.says("email")).ok(),
+        password: CandidatePassword::parse(posted.says("password")),
+        origin: source.origin(Actor::Anonymous),
+        device: source.device(),
+        device_token: cookie::read_device(http),
+    };
+    let outcome = flows::sign_in(app, page, &visit.visitor, credentials).await;
+    let name = match &outcome {
+        Ok(_) | Err(SignInError::Used(_)) => "success",
+        Err(SignInError::Proof(ProvePasswordError::InvalidCredentials)) => "invalid_credentials",
+        Err(SignInError::Proof(ProvePasswordError::Busy(_))) => "busy",
+        Err(_) => "unavailable",
+    };
+    metrics::counter!("chancery_logins_total", "outcome" => name).increment(1);
+    let (status, message) = match outcome {
+        Ok(signed_in) => {
+            let mut response = visit.show(app, Ok(signed_in.step));
+            keep_signed_in(app, &mut response, &signed_in.cookie);
+            add(&mut response, cookie::set_device(&signed_in.device_token));
+            return response;
+        }
+        Err(SignInError::Used(parameters)) => return begin_anew(app, &parameters),
+        Err(SignInError::Authorize(error)) => return fault(app, error),
+        Err(SignInError::Store(error) | SignInError::Proof(ProvePasswordError::Store(error))) => {
+            return unavailable(app, &error);
+        }
+        Err(SignInError::Proof(ProvePasswordError::InvalidCredentials)) => {
+            (StatusCode::UNAUTHORIZED, pages::Message::WrongCredentials)
+        }
+        Err(SignInError::Proof(ProvePasswordError::TooManyAttempts(error))) => {
+            let seconds = error.retry_after.num_seconds() + 1;
+            (StatusCode::TOO_MANY_REQUESTS, pages::Message::TooManyAttempts { seconds })
+        }
+        Err(SignInError::Proof(ProvePasswordError::Busy(_))) => {
+            (StatusCode::SERVICE_UNAVAILABLE, pages::Message::Busy)
+        }
+    };
+    match show_sign_in(app, page, &visit.visitor, false).await {
+        Ok(asking) => sign_in_page(app, &asking, Some((posted.says("email"), message)), status),
+        Err(error) => fault(app, error),
+    }
+}
+
+/// What was typed is not taken, and why.
+fn unprocessable(error: &dyn std::fmt::Display) -> (StatusCode, String) {
+    (StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+}
+
+async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<(StatusCode, String)>) -> HttpResponse {
+    let (status, message) = refusal.map_or((StatusCode::OK, None), |(status, text)| (status, Some(text)));
+    if !app.settings.registration {
+        return foreign(app);
+    }
+    match show_sign_in(app, &posted.page, &posted.visit.visitor, false).await {
+        Ok(asking) => pages::SignUp {
+            flow: &asking.flow,
+            client: asking.client.name.as_str(),
+            email: posted.says("email"),
+            name: posted.says("name"),
+            message,
+            min_length: app.settings.passwords.min_length,
+            return_origin: &asking.request.redirect_uri.origin(),
+        }
+        .render(app, status),
+        Err(error) => fault(app, error),
+    }
+}

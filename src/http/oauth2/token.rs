@@ -1,0 +1,92 @@
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::AppData;
+use super::super::body::Body;
+use super::super::source::Source;
+use super::client::ClientRequest;
+use super::error::{OAuthErrorView, OAuthProblem};
+use crate::domain::{Actor, GrantType};
+use crate::flows::{GrantError, Granted, grant};
+
+/// What a token request may hold. It is a form; who asks is in the `Authorization` header or in `client_id` and `client_secret`.
+#[derive(Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the form; it is read name by name")]
+pub struct TokenRequest {
+    #[schema(example = "authorization_code")]
+    grant_type: String,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    code: Option<String>,
+    redirect_uri: Option<String>,
+    code_verifier: Option<String>,
+    refresh_token: Option<String>,
+    scope: Option<String>,
+    resource: Option<String>,
+}
+
+/// RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3.
+#[derive(Serialize, ToSchema)]
+pub struct TokenAnswer {
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Life of the access token in seconds.
+    expires_in: i64,
+    /// Space separated; what the token really says.
+    scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_token: Option<String>,
+    /// Life of the refresh token in seconds, if it is not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    refresh_expires_in: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    id_token: Option<String>,
+}
+
+impl From<Granted> for TokenAnswer {
+    fn from(granted: Granted) -> Self {
+        Self {
+            access_token: granted.access_token.expose().to_owned(),
+            token_type: "Bearer",
+            expires_in: granted.expires_in,
+            scope: granted.scope,
+            refresh_token: granted.refresh_token.map(|token| token.expose().to_owned()),
+            refresh_expires_in: granted.refresh_expires_in,
+            id_token: granted.id_token.map(|token| token.expose().to_owned()),
+        }
+    }
+}
+
+/// Tokens for a client, by one of its grants.
+#[utoipa::path(post, path = "/oauth2/token", tag = "oauth2",
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 200, body = TokenAnswer),
+        (status = 400, description = "RFC 6749 section 5.2", body = OAuthErrorView),
+        (status = 401, description = "`invalid_client`", body = OAuthErrorView),
+    ))]
+pub async fn token(
+    app: AppData,
+    http: HttpRequest,
+    source: Source,
+    body: Body,
+) -> Result<HttpResponse, OAuthProblem> {
+    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
+    let origin = source.origin(Actor::Client(client.id.clone()));
+    let outcome = grant(&app, &client, &parameters, &origin).await;
+    let named = parameters.get("grant_type").and_then(GrantType::parse).map_or("other", GrantType::as_str);
+    let told = match &outcome {
+        Ok(_) => "success",
+        Err(GrantError::OAuth(error)) => error.code.as_str(),
+        Err(_) => "unavailable",
+    };
+    metrics::counter!("chancery_grants_total", "grant_type" => named, "outcome" => told).increment(1);
+    let (_, granted) = outcome?;
+    Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(TokenAnswer::from(granted)))
+}

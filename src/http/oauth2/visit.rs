@@ -1,0 +1,216 @@
+use actix_web::cookie::time::Duration;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
+use url::form_urlencoded::Serializer;
+use uuid::Uuid;
+
+use super::super::context::request_id;
+use super::super::problem::Problem;
+use super::super::source::Source;
+use super::super::{AppData, cookie, pages};
+use crate::app::App;
+use crate::domain::{Actor, Parameters, ResponseMode};
+use crate::flows::{Answer, Asking, AuthorizeError, Page, PageError, Step, Visitor};
+use crate::tokens::BrowserToken;
+
+/// Somebody's browser, and what becomes of its cookies.
+pub struct Visit {
+    pub visitor: Visitor,
+    /// The browser has no random value of its own yet.
+    is_new: bool,
+}
+
+impl Visit {
+    pub fn of(http: &HttpRequest, source: &Source) -> Self {
+        let known = cookie::read_flow(http);
+        let is_new = known.is_none();
+        // Two of them have 244 random bits.
+        let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let visitor = Visitor {
+            session: cookie::read_browser(http),
+            device: known.unwrap_or_else(random),
+            origin: source.origin(Actor::Anonymous),
+        };
+        Self { visitor, is_new }
+    }
+
+    /// What happens next, as this browser sees it.
+    pub fn show(&self, app: &App, outcome: Result<Step, AuthorizeError>) -> HttpResponse {
+        let mut response = match outcome {
+            Ok(Step::SignIn(asking)) => sign_in_page(app, &asking, None, StatusCode::OK),
+            Ok(Step::Consent(asking, user)) => pages::Consent {
+                flow: &asking.flow,
+                client: asking.client.name.as_str(),
+                user: user.email.as_str(),
+                scopes: &asking
+                    .request
+                    .scopes
+                    .iter()
+                    .map(|scope| scope.as_str().to_owned())
+                    .collect::<Vec<_>>(),
+                return_origin: &asking.request.redirect_uri.origin(),
+            }
+            .render(app),
+            Ok(Step::Return(answer)) => go_back(app, &answer),
+            Err(error) => fault(app, error),
+        };
+        self.introduce(&mut response);
+        response
+    }
+
+    /// A browser that was shown a page has a value of its own from then on, to which the page's form is bound.
+    pub fn introduce(&self, response: &mut HttpResponse) {
+        if self.is_new && response.status().is_success() {
+            add(response, cookie::set_flow(&self.visitor.device));
+        }
+    }
+
+    /// Reads the form of a page that was shown. A page that is out of date begins its request anew.
+    pub fn page(&self, app: &AppData, form: &Parameters) -> Result<Page, Box<HttpResponse>> {
+        let flow = form.get("flow").unwrap_or_default();
+        Page::read(app, flow, &self.visitor).map_err(|error| match error {
+            PageError::OutOfDate(parameters) => begin_anew(app, &parameters).into(),
+            PageError::Foreign => foreign(app).into(),
+        })
+    }
+}
+
+/// A form or a query that cannot be read.
+pub fn unreadable(app: &App, problem: &Problem) -> HttpResponse {
+    pages::Fault {
+        status: problem.status_code(),
+        title: "This cannot be read",
+        explanation: problem.code().title(),
+        request_id: request_id(),
+    }
+    .render(app)
+}
+
+/// Somebody who came to a page's address by themselves.
+pub fn foreign(app: &App) -> HttpResponse {
+    pages::Fault {
+        status: StatusCode::BAD_REQUEST,
+        title: "Nothing to continue here",
+        explanation: "Go back to the application you came from and begin there again.",
+        request_id: request_id(),
+    }
+    .render(app)
+}
+
+pub fn sign_in_page(
+    app: &App,
+    asking: &Asking,
+    again: Option<(&str, pages::Message)>,
+    status: StatusCode,
+) -> HttpResponse {
+    let (typed, message) = again.map_or((None, None), |(typed, message)| (Some(typed), Some(message)));
+    let hint = asking.request.login_hint.as_deref().unwrap_or_default();
+    pages::SignIn {
+        flow: &asking.flow,
+        client: asking.client.name.as_str(),
+        email: typed.unwrap_or(hint),
+        message,
+        may_sign_up: app.settings.registration,
+        return_origin: &asking.request.redirect_uri.origin(),
+    }
+    .render(app, status)
+}
+
+/// The path under which the pages are, as browsers see it.
+pub fn base(app: &App) -> &str {
+    let issuer = &app.settings.server.issuer;
+    let after_scheme = issuer.find("://").map_or(0, |at| at + 3);
+    issuer[after_scheme..].find('/').map_or("", |at| &issuer[after_scheme + at..])
+}
+
+/// Sends the browser to the beginning of the same request. 303, so that no form is sent on (RFC 9700 section 4.12).
+pub fn begin_anew(app: &App, parameters: &Parameters) -> HttpResponse {
+    let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
+    see_other(&format!("{}/oauth2/authorize?{query}", base(app)))
+}
+
+pub fn see_other(address: &str) -> HttpResponse {
+    HttpResponse::SeeOther().insert_header((header::LOCATION, address)).finish()
+}
+
+/// An address with parameters added, whatever it has already.
+pub fn with_parameters(uri: &str, parameters: &[(&str, String)]) -> String {
+    let query = Serializer::new(String::new()).extend_pairs(parameters).finish();
+    let joint = match uri.contains('?') {
+        true if uri.ends_with(['?', '&']) => "",
+        true => "&",
+        false => "?",
+    };
+    if query.is_empty() { uri.to_owned() } else { format!("{uri}{joint}{query}") }
+}
+
+fn go_back(app: &App, answer: &Answer) -> HttpResponse {
+    let uri = answer.redirect_uri.as_str();
+    match answer.mode {
+        ResponseMode::Query => see_other(&with_parameters(uri, &answer.parameters)),
+        ResponseMode::FormPost => {
+            let fields: Vec<(&str, &str)> =
+                answer.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            pages::FormPost { action: uri, fields: &fields }.render(app)
+        }
+    }
+}
+
+pub fn fault(app: &App, error: AuthorizeError) -> HttpResponse {
+    let (status, title, explanation) = match &error {
+        AuthorizeError::NoReturn(why) => {
+            let explanation =
+                format!("The application sent you here with something wrong: {why}. Tell its operator.");
+            (StatusCode::BAD_REQUEST, "This request cannot be answered", explanation)
+        }
+        AuthorizeError::Answered => {
+            let explanation = "Go back to the application you came from.".to_owned();
+            (StatusCode::BAD_REQUEST, "This has been answered before", explanation)
+        }
+        AuthorizeError::NoRandomness | AuthorizeError::Keys(_) | AuthorizeError::Store(_) => {
+            return unavailable(app, &error);
+        }
+    };
+    pages::Fault { status, title, explanation: &explanation, request_id: request_id() }.render(app)
+}
+
+/// Something of ours is away for the moment.
+pub fn unavailable(app: &App, cause: &dyn std::fmt::Display) -> HttpResponse {
+    tracing::error!(event = "page_unavailable", %cause);
+    let mut response = pages::Fault {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        title: "Not available at the moment",
+        explanation: "Try again in a few seconds.",
+        request_id: request_id(),
+    }
+    .render(app);
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("2"));
+    response
+}
+
+/// Somebody is signed in in this browser from now on.
+pub fn keep_signed_in(app: &App, response: &mut HttpResponse, token: &BrowserToken) {
+    let life = Duration::seconds(app.settings.oauth.browser_session_life.num_seconds());
+    add(response, cookie::set_browser(token, life));
+}
+
+pub fn add(response: &mut HttpResponse, cookie: actix_web::cookie::Cookie<'static>) {
+    if let Err(error) = response.add_cookie(&cookie) {
+        tracing::error!(event = "cookie_not_set", %error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_added_to_what_is_there() {
+        let add = |uri| with_parameters(uri, &[("a", "1 &".to_owned())]);
+        assert_eq!(add("https://a.test/cb"), "https://a.test/cb?a=1+%26");
+        assert_eq!(add("https://a.test/cb?x=1"), "https://a.test/cb?x=1&a=1+%26");
+        assert_eq!(add("https://a.test/cb?"), "https://a.test/cb?a=1+%26");
+        assert_eq!(add("com.example.app:/cb"), "com.example.app:/cb?a=1+%26");
+        assert_eq!(with_parameters("https://a.test/cb", &[]), "https://a.test/cb");
+    }
+}

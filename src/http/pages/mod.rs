@@ -1,0 +1,221 @@
+//! The hosted pages: what people see when they sign in, sign up, consent, sign out, or when something is wrong.
+//!
+//! This room owns how they look and what a browser may do with them: templates, style, Content-Security-Policy. A page is a
+//! struct of what it shows, and `render` makes the answer. Who is signed in, which flow a page belongs to and what follows a
+//! form is for the handlers, who call this. No page needs script, and none loads anything from elsewhere, but for the
+//! operator's logo.
+
+mod paper;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, CacheControl, CacheDirective};
+use actix_web::{HttpRequest, HttpResponse};
+use minijinja::{Value, context};
+use uuid::Uuid;
+
+use super::well_known::matches_etag;
+use crate::app::App;
+use crate::domain::RedirectUri;
+use paper::{Page, STYLE, STYLE_VERSION};
+
+/// Presses the button.
+const SUBMIT: &str = "document.forms[0].submit()";
+
+/// The form that asks for e-mail and password.
+pub(in crate::http) struct SignIn<'a> {
+    pub flow: &'a str,
+    /// The name of the application behind it.
+    pub client: &'a str,
+    pub email: &'a str,
+    pub message: Option<Message>,
+    pub may_sign_up: bool,
+    /// Where the browser may be sent after the form, as `RedirectUri::origin` has it; empty: nowhere but here.
+    pub return_origin: &'a str,
+}
+
+/// The form for a new account.
+pub(in crate::http) struct SignUp<'a> {
+    pub flow: &'a str,
+    pub client: &'a str,
+    pub email: &'a str,
+    pub name: &'a str,
+    pub message: Option<String>,
+    pub min_length: usize,
+    pub return_origin: &'a str,
+}
+
+/// Asks whether a client may have what it asks for.
+pub(in crate::http) struct Consent<'a> {
+    pub flow: &'a str,
+    pub client: &'a str,
+    /// The e-mail address of who is signed in.
+    pub user: &'a str,
+    pub scopes: &'a [String],
+    pub return_origin: &'a str,
+}
+
+/// Asks before signing out: a link from elsewhere must not do it.
+pub(in crate::http) struct SignOut<'a> {
+    pub flow: &'a str,
+    pub user: &'a str,
+    pub client: Option<&'a str>,
+    pub return_origin: &'a str,
+}
+
+/// After signing out.
+pub(in crate::http) struct SignedOut {}
+
+/// What is wrong, for people.
+pub(in crate::http) struct Fault<'a> {
+    pub status: StatusCode,
+    pub title: &'a str,
+    pub explanation: &'a str,
+    pub request_id: Uuid,
+}
+
+/// Posts an answer to a client's address (OAuth 2.0 Form Post Response Mode). The one page with a script, which presses the
+/// button.
+pub(in crate::http) struct FormPost<'a> {
+    pub action: &'a str,
+    pub fields: &'a [(&'a str, &'a str)],
+}
+
+/// Why the sign-in form is shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Message {
+    WrongCredentials,
+    TooManyAttempts { seconds: i64 },
+    Busy,
+}
+
+impl SignIn<'_> {
+    pub fn render(&self, app: &App, status: StatusCode) -> HttpResponse {
+        self.page(status).respond(&app.settings)
+    }
+
+    fn page(&self, status: StatusCode) -> Page {
+        let Self { flow, client, email, may_sign_up, return_origin, message } = *self;
+        let is_wrong = message == Some(Message::WrongCredentials);
+        let message = message.map(Message::text);
+        let shown = context! { flow, client, email, may_sign_up, is_wrong, message };
+        Page::new("sign_in.html", shown).status(status).form_to(return_origin)
+    }
+}
+
+impl SignUp<'_> {
+    pub fn render(&self, app: &App, status: StatusCode) -> HttpResponse {
+        self.page(status).respond(&app.settings)
+    }
+
+    fn page(&self, status: StatusCode) -> Page {
+        let Self { flow, client, email, name, ref message, min_length, return_origin } = *self;
+        let shown = context! { flow, client, email, name, message, min_length };
+        Page::new("sign_up.html", shown).status(status).form_to(return_origin)
+    }
+}
+
+impl Consent<'_> {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    fn page(&self) -> Page {
+        let Self { flow, client, user, scopes, return_origin } = *self;
+        let scopes: Value = scopes.iter().collect();
+        let destination = web_host(return_origin);
+        let shown = context! { flow, client, user, scopes, destination };
+        Page::new("consent.html", shown).form_to(return_origin)
+    }
+}
+
+impl SignOut<'_> {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    fn page(&self) -> Page {
+        let Self { flow, user, client, return_origin } = *self;
+        Page::new("sign_out.html", context! { flow, user, client }).form_to(return_origin)
+    }
+}
+
+impl SignedOut {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    #[expect(clippy::unused_self, reason = "a page like the others")]
+    fn page(&self) -> Page {
+        Page::new("signed_out.html", context! {})
+    }
+}
+
+impl Fault<'_> {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    fn page(&self) -> Page {
+        let Self { status, title, explanation, request_id } = *self;
+        let request_id = request_id.to_string();
+        Page::new("fault.html", context! { title, explanation, request_id }).status(status)
+    }
+}
+
+impl FormPost<'_> {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    /// To what is no redirect URI the browser will not post.
+    fn page(&self) -> Page {
+        let Self { action, fields } = *self;
+        let origin = RedirectUri::parse(action).map(|uri| uri.origin()).unwrap_or_default();
+        let fields: Value =
+            fields.iter().map(|(name, value)| context! { name => *name, value => *value }).collect();
+        let destination = web_host(&origin);
+        Page::new("form_post.html", context! { action, fields, destination }).script(SUBMIT).form_to(&origin)
+    }
+}
+
+impl Message {
+    fn text(self) -> String {
+        match self {
+            Self::WrongCredentials => "E-mail or password is wrong.".to_owned(),
+            Self::TooManyAttempts { seconds } => {
+                format!("Too many attempts. Try again in {}.", in_words(seconds))
+            }
+            Self::Busy => "Many people are signing in at the moment. Try again in a few seconds.".to_owned(),
+        }
+    }
+}
+
+/// Rounded up: a little too late is better than too soon.
+fn in_words(seconds: i64) -> String {
+    let (number, unit) = match seconds {
+        ..=1 => (1, "second"),
+        2..=90 => (seconds, "second"),
+        91..=5400 => ((seconds + 59) / 60, "minute"),
+        _ => (seconds.saturating_add(3599) / 3600, "hour"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Host and port of a web origin, for people to recognise. A scheme of an app's own tells them nothing.
+fn web_host(origin: &str) -> Option<&str> {
+    origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))
+}
+
+/// The pages' style. Pages name it with its version, so an hour in a cache does no harm.
+pub(in crate::http) async fn style(request: HttpRequest) -> HttpResponse {
+    let etag = format!("\"{}\"", *STYLE_VERSION);
+    let unchanged = matches_etag(&request, &etag);
+    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response
+        .insert_header((header::ETAG, etag))
+        .insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(3600)]));
+    if unchanged { response.finish() } else { response.content_type("text/css; charset=utf-8").body(STYLE) }
+}

@@ -1,0 +1,113 @@
+use std::sync::LazyLock;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, CacheControl, CacheDirective, ContentType};
+use actix_web::{HttpResponse, ResponseError};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use url::Url;
+
+use super::policy::{self, Policy};
+use crate::http::problem::Problem;
+use crate::settings::Settings;
+
+pub(super) const STYLE: &str = include_str!("style.css");
+
+/// Changes whenever the style does.
+pub(super) static STYLE_VERSION: LazyLock<String> =
+    LazyLock::new(|| BASE64_URL_SAFE_NO_PAD.encode(&policy::sha256(STYLE)[..9]));
+
+macro_rules! templates {
+    ($($name:literal),+ $(,)?) => { [$(($name, include_str!(concat!("templates/", $name)))),+] };
+}
+
+/// Everything is escaped as HTML, whatever a template is called, and a name that is not there is an error.
+static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::empty();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let templates = templates![
+        "layout.html",
+        "parts.html",
+        "seal.svg",
+        "sign_in.html",
+        "sign_up.html",
+        "consent.html",
+        "sign_out.html",
+        "signed_out.html",
+        "fault.html",
+        "form_post.html",
+    ];
+    for (name, source) in templates {
+        if let Err(error) = environment.add_template(name, source) {
+            tracing::error!(event = "template", name, %error);
+        }
+    }
+    environment
+});
+
+/// A page on its way to a browser.
+pub(super) struct Page {
+    template: &'static str,
+    shown: Value,
+    status: StatusCode,
+    form_to: Vec<String>,
+    script: Option<&'static str>,
+}
+
+impl Page {
+    pub fn new(template: &'static str, shown: Value) -> Self {
+        Self { template, shown, status: StatusCode::OK, form_to: Vec::new(), script: None }
+    }
+
+    pub fn status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    /// Where its forms lead besides this server: to the client, an origin or a scheme, and from there wherever the client
+    /// redirects, which Chromium refuses unless the policy names it. Empty: nowhere else.
+    pub fn form_to(mut self, origin: &str) -> Self {
+        if !origin.is_empty() {
+            self.form_to.extend([origin.to_owned(), "https:".to_owned()]);
+        }
+        self
+    }
+
+    /// The script it has, word for word.
+    pub fn script(self, script: &'static str) -> Self {
+        Self { script: Some(script), ..self }
+    }
+
+    pub fn respond(self, settings: &Settings) -> HttpResponse {
+        let html = match self.html(settings) {
+            Ok(html) => html,
+            Err(error) => return Problem::from(error).error_response(),
+        };
+        let policy =
+            Policy { form_to: &self.form_to, script: self.script, logo: settings.pages.logo.as_deref() };
+        HttpResponse::build(self.status)
+            .insert_header(ContentType::html())
+            .insert_header(CacheControl(vec![CacheDirective::NoStore]))
+            .insert_header((header::CONTENT_SECURITY_POLICY, policy.to_string()))
+            .body(html)
+    }
+
+    fn html(&self, settings: &Settings) -> Result<String, minijinja::Error> {
+        let site = context! {
+            base => base(&settings.server.issuer),
+            name => &settings.pages.name,
+            logo => &settings.pages.logo,
+            version => &*STYLE_VERSION,
+            // Ours, and its hash is in the policy: escaped, it would be another script.
+            script => self.script.map(|script| Value::from_safe_string(script.to_owned())),
+        };
+        let shown = self.shown.clone();
+        TEMPLATES.get_template(self.template)?.render(context! { site, ..shown })
+    }
+}
+
+/// Where the pages are below the issuer's origin: its path, without a slash at the end.
+fn base(issuer: &str) -> String {
+    Url::parse(issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
+}
