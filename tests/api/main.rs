@@ -17,6 +17,7 @@ mod key_import;
 mod master_keys;
 mod migration;
 mod nodes;
+mod oauth2;
 mod openapi;
 mod operations;
 mod outage;

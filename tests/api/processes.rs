@@ -291,7 +291,7 @@ async fn search_for_secrets(kind: Kind, format: &str) {
     secrets.extend(private_key.lines().filter(|line| !line.starts_with('-')).map(Vec::from));
     let places: [(&str, Vec<u8>); 5] = [
         ("log", fs::read(folder.path().join("log")).unwrap()),
-        ("database", stored_bytes(&database)),
+        ("database", database.stored_bytes()),
         ("answers", told.into_bytes()),
         ("command line", command_line),
         ("shown settings", shown),
@@ -345,21 +345,6 @@ async fn nothing_that_is_sent_begins_a_line_or_colours_one() {
                 serde_json::from_str::<serde_json::Value>(line)
                     .unwrap_or_else(|error| panic!("{error}: {line}"));
             }
-        }
-    }
-}
-
-fn stored_bytes(database: &Database) -> Vec<u8> {
-    match database {
-        Database::Sqlite(folder) => {
-            let files = fs::read_dir(folder.path().join("data")).unwrap();
-            files.flat_map(|file| fs::read(file.unwrap().path()).unwrap()).collect()
-        }
-        Database::Postgres { .. } => {
-            let dump =
-                std::process::Command::new("pg_dump").arg(database.url()).output().expect("pg_dump runs");
-            assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-            dump.stdout
         }
     }
 }

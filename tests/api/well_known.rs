@@ -76,7 +76,6 @@ on_both! {
             assert_eq!(document["issuer"], "https://auth.test");
             assert_eq!(document["jwks_uri"], "https://auth.test/.well-known/jwks.json");
             assert_eq!(document["id_token_signing_alg_values_supported"], json!(["RS256"]));
-            assert_eq!(document["response_types_supported"], json!([]));
         }
     }
 }

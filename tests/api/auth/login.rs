@@ -163,7 +163,7 @@ on_both! {
     async fn roles_give_their_scopes(app: TestApp) {
         let admin = app.admin().await;
         assert_eq!(part(&admin, 1)["roles"], json!(["admin"]));
-        assert_eq!(part(&admin, 1)["scope"], "audit:read keys:read keys:rotate users:read users:write");
+        assert_eq!(part(&admin, 1)["scope"], "audit:read clients:read clients:write keys:read keys:rotate users:read users:write");
     }
 }
 

@@ -23,7 +23,8 @@ on_both! {
         assert_eq!(sessions[1]["user_agent"], "Browser \u{1f510} 1.0");
         assert_eq!(sessions[1]["ip"], "127.0.0.1");
         let members: Vec<&String> = sessions[0].as_object().unwrap().keys().collect();
-        assert_eq!(members, ["created_at", "current", "id", "ip", "last_used_at", "user_agent"]);
+        assert_eq!(sessions[0]["client_id"], "chancery");
+        assert_eq!(members, ["client_id", "created_at", "current", "id", "ip", "last_used_at", "user_agent"]);
     }
 
     async fn one_session_can_be_ended_from_another(app: TestApp) {

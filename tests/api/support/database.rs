@@ -62,6 +62,27 @@ impl Database {
         }
     }
 
+    /// Everything that a thief of the database would have.
+    pub fn stored_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Sqlite(folder) => {
+                let files = std::fs::read_dir(folder.path().join("data")).expect("the database's folder");
+                files.flat_map(|file| std::fs::read(file.expect("a file").path()).expect("read")).collect()
+            }
+            Self::Postgres { .. } => {
+                let dump =
+                    std::process::Command::new("pg_dump").arg(self.url()).output().expect("pg_dump runs");
+                assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+                dump.stdout
+            }
+        }
+    }
+
+    /// Whether that holds a text.
+    pub fn holds(&self, text: &str) -> bool {
+        self.stored_bytes().windows(text.len()).any(|window| window == text.as_bytes())
+    }
+
     /// One number.
     pub async fn count(&self, sql: &str) -> i64 {
         let sql = sqlx::AssertSqlSafe(sql.to_owned());

@@ -167,7 +167,8 @@ impl TestApp {
             });
         });
         let (app, address) = starting.await.expect("the server's thread lives")?;
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let http = http.expect("a client");
         Ok(Self { app, address, clock, database, http, stop, thread: Some(thread) })
     }
 

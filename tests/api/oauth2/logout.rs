@@ -1,0 +1,104 @@
+use chrono::TimeDelta;
+
+use super::support::{Browser, CALLBACK, client, encode, public_client, register};
+use crate::support::{TestApp, on_both};
+
+const BYE: &str = "https://app.test/bye";
+
+fn logout(parameters: &[(&str, &str)]) -> String {
+    format!("/oauth2/logout?{}", encode(parameters))
+}
+
+on_both! {
+    async fn with_an_id_token_the_user_is_signed_out_and_comes_back(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let online = spa.exchange(&app, &code).await.expect(200);
+        let code = browser.get(&spa.authorize(&[("scope", "openid offline_access")])).await.returned_code();
+        let offline = spa.exchange(&app, &code).await.expect(200);
+        let cookie = browser.cookie("__Host-chancery_session").unwrap();
+        // It may be old, if it is genuine.
+        app.advance(TimeDelta::hours(1));
+        let hint = online.json()["id_token"].as_str().unwrap().to_owned();
+        let back = browser.get(&logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", "s t")])).await.sent_to(BYE);
+        assert_eq!(back["state"], "s t");
+        assert_eq!(browser.cookie("__Host-chancery_session"), None);
+        browser.set_cookie("__Host-chancery_session", &cookie);
+        assert_eq!(browser.get(&spa.authorize(&[("prompt", "none")])).await.sent_to(CALLBACK)["error"], "login_required", "the cookie is dead");
+        spa.refresh(&app, &online.refresh_token()).await.expect_oauth(400, "invalid_grant");
+        app.get_as(&online.access_token(), "/oauth2/userinfo").await.expect_oauth(401, "invalid_token");
+        spa.refresh(&app, &offline.refresh_token()).await.expect(200);
+        // Signed out already: nothing to ask.
+        browser.get(&logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)])).await.sent_to(BYE);
+    }
+
+    async fn without_one_the_user_is_asked(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        browser.code(&spa, "ada@x.test", &[]).await;
+        let page = browser.get(&logout(&[("client_id", "spa"), ("post_logout_redirect_uri", BYE), ("state", "x")])).await.page(200);
+        assert!(page.text.contains("ada@x.test"), "{}", page.text);
+        browser.get(&spa.authorize(&[])).await.returned_code();
+        // Another site's form, and another browser's page.
+        let stranger = Browser::new(&app);
+        let theirs = [("flow", page.flow()), ("decision", "sign_out".to_owned())];
+        let theirs: Vec<(&str, &str)> = theirs.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        stranger.post("/oauth2/logout", &theirs).await.page(400);
+        browser.post("/oauth2/logout", &[("flow", "x"), ("decision", "sign_out")]).await.page(400);
+        browser.post("/oauth2/logout", &[("flow", &page.flow()), ("decision", "stay")]).await.page(200);
+        browser.get(&spa.authorize(&[])).await.returned_code();
+        let back = browser.post("/oauth2/logout", &theirs).await.sent_to(BYE);
+        assert_eq!(back["state"], "x");
+        browser.get(&spa.authorize(&[])).await.page(200);
+        // Nobody is there, and nowhere to go.
+        browser.get("/oauth2/logout").await.page(200);
+    }
+
+    async fn what_is_not_sure_leads_nowhere_and_ends_nothing(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        register(&app, &client(&app, "other")).await;
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let tokens = spa.exchange(&app, &code).await.expect(200);
+        let hint = tokens.json()["id_token"].as_str().unwrap().to_owned();
+        let (altered, unsigned) = (format!("{}AAAA", &hint[..hint.len() - 4]), format!("{}.", hint.rsplit_once('.').unwrap().0));
+        let cases: [&[(&str, &str)]; 8] = [
+            &[("id_token_hint", &altered), ("post_logout_redirect_uri", BYE)],
+            &[("id_token_hint", &unsigned)],
+            &[("id_token_hint", &tokens.access_token())],
+            &[("id_token_hint", &hint), ("client_id", "other")],
+            &[("id_token_hint", &hint), ("post_logout_redirect_uri", "https://evil.test/")],
+            &[("post_logout_redirect_uri", BYE)],
+            &[("client_id", "nobody"), ("post_logout_redirect_uri", BYE)],
+            &[("id_token_hint", &hint), ("state", "a"), ("state", "b")],
+        ];
+        for parameters in cases {
+            browser.get(&logout(parameters)).await.page(400);
+            browser.post("/oauth2/logout", parameters).await.page(400);
+        }
+        browser.get(&spa.authorize(&[])).await.returned_code();
+        // Somebody else's ID token asks, and does not decide.
+        app.register("bob@x.test").await;
+        let bob = Browser::new(&app);
+        bob.code(&spa, "bob@x.test", &[]).await;
+        bob.get(&logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)])).await.page(200);
+        bob.get(&spa.authorize(&[])).await.returned_code();
+    }
+
+    async fn a_user_sees_and_ends_their_browsers_sessions(app: TestApp) {
+        let login = app.newcomer("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let tokens = spa.exchange(&app, &code).await.expect(200);
+        let listed = app.get_as(&login.access_token(), "/auth/sessions").await.expect(200).json();
+        let sessions = listed["sessions"].as_array().unwrap();
+        let of = |client: &str| sessions.iter().find(|session| session["client_id"] == client).unwrap()["id"].as_str().unwrap().to_owned();
+        assert_eq!(sessions.len(), 3, "{listed}");
+        let (own, theirs) = (of("chancery:browser"), of("spa"));
+        assert_ne!(own, theirs);
+        app.delete_as(&login.access_token(), &format!("/auth/sessions/{own}")).await.expect(204);
+        browser.get(&spa.authorize(&[])).await.page(200);
+        spa.refresh(&app, &tokens.refresh_token()).await.expect_oauth(400, "invalid_grant");
+    }
+}

@@ -1,0 +1,9 @@
+mod authorize;
+mod clients;
+mod code;
+mod introspect;
+mod logout;
+mod metadata;
+mod refresh;
+mod support;
+mod userinfo;
