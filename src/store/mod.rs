@@ -180,6 +180,8 @@ impl Db {
             PoolOptions::<Sqlite>::new()
                 .max_connections(connections)
                 .acquire_timeout(options.acquire_timeout)
+                // SQLite ends a transaction by itself when its disk is full, and the driver never hears of it.
+                .before_acquire(|conn, _| Box::pin(async { Ok(!conn.is_in_transaction()) }))
                 .connect_with(connect.clone())
         };
         let unreachable = |cause| ConnectError::Unopenable(path.to_owned(), cause);
@@ -234,14 +236,18 @@ impl Db {
     /// Whether the database takes writes: a statement that needs the right to write and changes nothing. SQLite does not
     /// notice by that when its disk is full, so there something is written, though not for everybody who asks.
     pub async fn probe_writable(&self) -> Result<(), StoreError> {
-        let mut conn = self.write().await?;
-        execute!(conn, sqlx::query("DELETE FROM idempotency_keys WHERE key = ''"))?;
-        let Self::Sqlite { probed_at, .. } = self else { return Ok(()) };
+        let Self::Sqlite { probed_at, .. } = self else {
+            let mut conn = self.write().await?;
+            execute!(conn, sqlx::query("DELETE FROM idempotency_keys WHERE key = ''"))?;
+            return Ok(());
+        };
         let is_known = |at: &Instant| at.elapsed() < PROBED_FOR;
         if probed_at.lock().is_ok_and(|at| at.as_ref().is_some_and(is_known)) {
             return Ok(());
         }
-        execute!(conn, sqlx::query("PRAGMA user_version = 0"))?;
+        let mut tx = self.begin().await?;
+        execute!(tx, sqlx::query("PRAGMA user_version = 0"))?;
+        tx.commit().await?;
         if let Ok(mut probed_at) = probed_at.lock() {
             *probed_at = Some(Instant::now());
         }
