@@ -178,13 +178,7 @@ fn open(
         request: HEAD_ARRIVES_WITHIN + settings.request_timeout,
         silence: KEEP_ALIVE + HEAD_ARRIVES_WITHIN,
     };
-    let room = Room {
-        data: web::Data::from(Arc::clone(app)),
-        document: web::Data::new(http::Description::of(&http::openapi_document())?),
-        origins: settings.origins.clone().into(),
-        door,
-        stops: builder.graceful_shutdown_signal(),
-    };
+    let room = Room::new(app, door, builder.graceful_shutdown_signal())?;
     let clients = Clients::at_most(each * workers);
     let answer = move || {
         let clients = Arc::clone(&clients);
@@ -198,22 +192,23 @@ fn open(
             builder.listen(name, listener, move || {
                 let mut handshake = Acceptor::new(config.clone());
                 handshake.set_handshake_timeout(HANDSHAKE_WITHIN);
-                let secured = handshake.map_err(|_| ()).map(|line: TlsStream<Line>| {
-                    let peer = line.get_ref().0.peer();
-                    (line, peer)
-                });
+                let secured = handshake
+                    .map_err(|_| ())
+                    .map(|line: TlsStream<Line>| with_peer(line, |line| line.get_ref().0.peer()));
                 answer().and_then(secured).and_then(room.serve())
             })?
         }
         None => builder.listen(name, listener, move || {
-            let plain = answer().map(|line: Line| {
-                let peer = line.peer();
-                (line, peer)
-            });
-            plain.and_then(room.serve())
+            answer().map(|line: Line| with_peer(line, Line::peer)).and_then(room.serve())
         })?,
     };
     Ok(builder.run())
+}
+
+/// As the HTTP library wants it.
+fn with_peer<T>(stream: T, peer: impl FnOnce(&T) -> Option<SocketAddr>) -> (T, Option<SocketAddr>) {
+    let peer = peer(&stream);
+    (stream, peer)
 }
 
 /// What every worker at one address serves.
@@ -227,6 +222,16 @@ struct Room {
 }
 
 impl Room {
+    fn new(app: &Arc<App>, door: Door, stops: GracefulShutdownSignal) -> io::Result<Self> {
+        Ok(Self {
+            data: web::Data::from(Arc::clone(app)),
+            document: web::Data::new(http::Description::of(&http::openapi_document())?),
+            origins: app.settings.server.origins.clone().into(),
+            door,
+            stops,
+        })
+    }
+
     /// HTTP/1.1 over any stream.
     fn serve<T: ActixStream + 'static>(
         &self,
