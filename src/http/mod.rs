@@ -22,7 +22,7 @@ mod source;
 mod well_known;
 
 pub use frame::frame;
-pub use openapi::document as openapi_document;
+pub use openapi::{Description, document as openapi_document};
 pub use problem::{Code, Problem};
 pub use routes::{Door, Endpoint, configure, url_table};
 

@@ -1,5 +1,6 @@
 //! `/openapi.json`, written by the handlers' own types, and the page that shows it.
 
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, web};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -105,10 +106,19 @@ impl Modify for ProblemEverywhere {
     }
 }
 
+/// The document as it is sent, written once: it is long, and anybody may ask for it.
+pub struct Description(Bytes);
+
+impl Description {
+    pub fn of(document: &Document) -> serde_json::Result<Self> {
+        Ok(Self(serde_json::to_vec(document)?.into()))
+    }
+}
+
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", responses((status = 200, body = Object)))]
-pub async fn show(document: web::Data<Document>) -> HttpResponse {
-    HttpResponse::Ok().json(&**document)
+pub async fn show(description: web::Data<Description>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(description.0.clone())
 }
 
 /// The document as a page, at `/docs/`. Everything it loads is built in.

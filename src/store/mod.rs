@@ -35,7 +35,8 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use sqlx::pool::{PoolConnection, PoolOptions};
 use sqlx::postgres::{PgConnectOptions, PgPool};
@@ -77,6 +78,9 @@ const ANSWERS_WITHIN: Duration = Duration::from_millis(500);
 /// server that is not there any more, and it keeps a place in the pool.
 const FINISHES_WITHIN: Duration = Duration::from_secs(2);
 
+/// Somebody has seen so shortly before that the file takes writes.
+const PROBED_FOR: Duration = Duration::from_millis(500);
+
 /// How to reach the database.
 pub struct DatabaseOptions<'a> {
     pub url: &'a str,
@@ -99,7 +103,12 @@ pub enum Db {
     },
     /// SQLite has one writer at a time. One connection writes, so writers queue in order instead of polling a lock;
     /// readers never wait for it.
-    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+        /// When a probe last wrote something.
+        probed_at: Arc<Mutex<Option<Instant>>>,
+    },
 }
 
 impl Db {
@@ -174,12 +183,14 @@ impl Db {
             PoolOptions::<Sqlite>::new()
                 .max_connections(connections)
                 .acquire_timeout(options.acquire_timeout)
+                // SQLite ends a transaction by itself when its disk is full, and the driver never hears of it.
+                .before_acquire(|conn, _| Box::pin(async { Ok(!conn.is_in_transaction()) }))
                 .connect_with(connect.clone())
         };
         let unreachable = |cause| ConnectError::Unopenable(path.to_owned(), cause);
         let writer = open(1, options).await.map_err(unreachable)?;
         let readers = open(options.pool_size, options).await.map_err(unreachable)?;
-        Ok(Self::Sqlite { writer, readers })
+        Ok(Self::Sqlite { writer, readers, probed_at: Arc::default() })
     }
 
     /// A connection for single statements that only read.
@@ -225,10 +236,24 @@ impl Db {
         Ok(Tx { conn, events: Vec::new() })
     }
 
-    /// Whether the database takes writes: a statement that needs the right to write and changes nothing.
+    /// Whether the database takes writes: a statement that needs the right to write and changes nothing. SQLite does not
+    /// notice by that when its disk is full, so there something is written, though not for everybody who asks.
     pub async fn probe_writable(&self) -> Result<(), StoreError> {
-        let mut conn = self.write().await?;
-        execute!(conn, sqlx::query("DELETE FROM idempotency_keys WHERE key = ''"))?;
+        let Self::Sqlite { probed_at, .. } = self else {
+            let mut conn = self.write().await?;
+            execute!(conn, sqlx::query("DELETE FROM idempotency_keys WHERE key = ''"))?;
+            return Ok(());
+        };
+        let is_known = |at: &Instant| at.elapsed() < PROBED_FOR;
+        if probed_at.lock().is_ok_and(|at| at.as_ref().is_some_and(is_known)) {
+            return Ok(());
+        }
+        let mut tx = self.begin().await?;
+        execute!(tx, sqlx::query("PRAGMA user_version = 0"))?;
+        tx.commit().await?;
+        if let Ok(mut probed_at) = probed_at.lock() {
+            *probed_at = Some(Instant::now());
+        }
         Ok(())
     }
 
@@ -236,7 +261,7 @@ impl Db {
     pub fn pool_usage(&self) -> (u32, usize) {
         match self {
             Self::Postgres { pool, .. } => (pool.size(), pool.num_idle()),
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 (writer.size() + readers.size(), writer.num_idle() + readers.num_idle())
             }
         }
@@ -258,7 +283,7 @@ impl Db {
     pub async fn close(&self) {
         match self {
             Self::Postgres { pool, .. } => pool.close().await,
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }

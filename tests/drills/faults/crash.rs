@@ -16,6 +16,9 @@ use crate::support::{Brief, Chance, Database, Failure, Outcome, ensure, ms, quan
 
 const VOLLEY: usize = 8;
 const READY_WITHIN: Duration = Duration::from_secs(2);
+/// Twice what a password check may wait. A check that was under way when its node died counts against the account for so long,
+/// and who comes meanwhile may be told to come back.
+const LAPSES_AFTER: Duration = Duration::from_secs(4);
 
 pub async fn crash(brief: &Brief) -> Outcome<String> {
     let rounds = brief.pick(24, 6);
@@ -91,7 +94,8 @@ impl<'a> Bench<'a> {
         while person.sessions.len() < VOLLEY {
             person.log_in(&mut client).await.ok_or_else(|| Failure::new("a login was refused"))?;
         }
-        let window = self.field.journal.begin(format!("kill {round}"), Nodes::None, Nodes::Only(victim));
+        let refuses = if matches!(volley, Volley::LogIns) { Nodes::All } else { Nodes::None };
+        let window = self.field.journal.begin(format!("kill {round}"), refuses, Nodes::Only(victim));
         let shots = shots(person, volley);
         // Some die before anything was done, some in the middle, some after it all.
         let after = self.chance.up_to(ms(25));
@@ -114,6 +118,9 @@ impl<'a> Bench<'a> {
             self.checked += 1;
         }
         let ready = self.field.revive(victim, &name).await?;
+        if matches!(volley, Volley::LogIns) {
+            tokio::time::sleep(LAPSES_AFTER).await;
+        }
         self.field.journal.end(window);
         ensure!(ready <= READY_WITHIN, "{name} was ready only after {ready:?}");
         self.ready.push(ready.as_millis());

@@ -6,6 +6,7 @@ mod controls;
 mod crash;
 mod disk;
 mod failover;
+mod fence;
 mod field;
 mod locks;
 mod master;
@@ -108,5 +109,12 @@ pub const DRILLS: &[Drill] = &[
         limit: 4,
         beside: false,
         run: |brief| Box::pin(upgrade::upgrade(brief)),
+    },
+    Drill {
+        name: "fence",
+        what: "the database is set back, and the fence drawn",
+        limit: 4,
+        beside: false,
+        run: |brief| Box::pin(fence::fence(brief)),
     },
 ];

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::field::{Field, under_load_of};
 use crate::support::journal::{Ask, Nodes};
 use crate::support::load::{Held, Person};
-use crate::support::wire::{Lost, Mood, Wire};
+use crate::support::wire::{Lost, Mood, Until, Wire};
 use crate::support::{Brief, Cluster, Database, Failure, Outcome, Postgres, ensure, ms, within};
 
 /// The node behind the wire.
@@ -22,8 +22,12 @@ pub async fn network(brief: &Brief) -> Outcome<String> {
     let database = Postgres::from_environment()?.create_database().await?;
     let wire = Wire::to(&database).await?;
     let url = wire.url(&database)?;
-    let odd =
-        async |cluster: &mut Cluster| Ok(Some(cluster.program.clone().with("CHANCERY_DATABASE__URL", url)));
+    let odd = async |cluster: &mut Cluster| {
+        // As if everybody came from a network of their own: the row of a common one stays locked, for all nodes, until
+        // Postgres has ended the transaction of a node that is not heard any more.
+        cluster.set("CHANCERY_LOGIN__SOURCE_FAILURES", "0");
+        Ok(Some(cluster.program.clone().with("CHANCERY_DATABASE__URL", url)))
+    };
     let database = |_: &Path| -> Database { database };
     under_load_of(brief, 3, database, odd, async |field| run(brief, field, &wire).await).await
 }
@@ -85,14 +89,14 @@ async fn ready_again(field: &Field, what: &str) -> Outcome<String> {
 struct Exchange {
     name: &'static str,
     needle: &'static str,
-    /// A statement's text goes ahead of its values.
-    after: usize,
+    until: Until,
 }
 
+/// A login commits once before, when it counts the attempt.
 const EXCHANGES: [Exchange; 3] = [
-    Exchange { name: "login", needle: "COMMIT", after: 0 },
-    Exchange { name: "refresh", needle: "UPDATE sessions SET generation", after: 1 },
-    Exchange { name: "logout", needle: "UPDATE sessions SET revoked_at", after: 1 },
+    Exchange { name: "login", needle: "INSERT INTO sessions", until: Until::With("COMMIT") },
+    Exchange { name: "refresh", needle: "UPDATE sessions SET generation", until: Until::Later(1) },
+    Exchange { name: "logout", needle: "UPDATE sessions SET revoked_at", until: Until::With("COMMIT") },
 ];
 
 /// A node that no other takes part in, on a wire of its own, with one connection beside the listener's: every loss breaks it,
@@ -165,7 +169,7 @@ impl Alone<'_> {
         };
         let mut client = self.field.load.client("unlucky");
         let (before, sprung) = (self.traces(exchange).await?, self.wire.sprung());
-        self.wire.lose(exchange.needle, exchange.after, lost);
+        self.wire.lose(exchange.needle, exchange.until, lost);
         let heard = client.ask_at(self.node, &self.person.email, ask.clone()).await;
         if heard.status != 503 {
             ensure!(heard.status / 100 == 2, "answered {}", heard.status);

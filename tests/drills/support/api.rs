@@ -46,6 +46,13 @@ impl Api {
         Self(client.expect("a client needs nothing that could be missing"))
     }
 
+    /// One that makes a new connection for every request, as if each came from somebody else.
+    pub fn of_strangers() -> Self {
+        let client =
+            reqwest::Client::builder().timeout(PATIENCE).no_proxy().pool_max_idle_per_host(0).build();
+        Self(client.expect("a client needs nothing that could be missing"))
+    }
+
     pub async fn call(
         &self,
         method: Method,

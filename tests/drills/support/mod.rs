@@ -14,8 +14,10 @@ pub mod load;
 pub mod node;
 pub mod pair;
 pub mod postgres;
+pub mod raw;
 pub mod story;
 pub mod verifier;
+pub mod watch;
 pub mod wire;
 
 pub use api::{Answer, Api};

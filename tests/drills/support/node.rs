@@ -15,11 +15,18 @@ pub struct Program {
     binary: PathBuf,
     pub folder: PathBuf,
     environment: Vec<(String, String)>,
+    /// The hard limit it is started with, if not ours.
+    descriptors: Option<u64>,
 }
 
 impl Program {
     pub fn new(binary: &Path, folder: &Path) -> Self {
-        let program = Self { binary: binary.to_owned(), folder: folder.to_owned(), environment: Vec::new() };
+        let program = Self {
+            binary: binary.to_owned(),
+            folder: folder.to_owned(),
+            environment: Vec::new(),
+            descriptors: None,
+        };
         // A hash costs next to nothing, and a drill is no attack.
         program
             .with("CHANCERY_SERVER__LISTEN", "127.0.0.1:0")
@@ -36,8 +43,22 @@ impl Program {
         self
     }
 
+    /// With no more descriptors than that, whatever it asks for.
+    pub fn with_descriptors(mut self, most: u64) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.descriptors {
+            None => Command::new(&self.binary),
+            // Becomes the program, under the same process id.
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {most}; exec \"$0\" \"$@\"")).arg(&self.binary);
+                shell
+            }
+        };
         command.args(arguments).current_dir(&self.folder).env_clear().envs(self.environment.iter().cloned());
         command
     }

@@ -129,7 +129,9 @@ impl Member {
     }
 
     fn finish(&self, program: &str, arguments: &[&str]) -> Outcome {
-        let path = self.programs.join(program);
+        // Not all of them stand beside the server.
+        let beside = self.programs.join(program);
+        let path = if beside.exists() { beside } else { program.into() };
         let mut command = if is_root() {
             let mut command = Command::new("setpriv");
             command.args([

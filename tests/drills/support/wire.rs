@@ -32,10 +32,18 @@ pub enum Lost {
     Answer,
 }
 
+/// Which message it is, from the one with the needle on.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// So many messages later: a statement's text goes ahead of its values.
+    Later(usize),
+    /// The first that has this text as well.
+    With(&'static str),
+}
+
 struct Trap {
     needle: &'static str,
-    /// How many messages after the one with the needle: a statement's text goes ahead of its values.
-    after: usize,
+    until: Until,
     lost: Lost,
 }
 
@@ -99,9 +107,9 @@ impl Wire {
         self.state.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Loses the next exchange that begins with this text, and `after` more messages.
-    pub fn lose(&self, needle: &'static str, after: usize, lost: Lost) {
-        *self.state.trap.lock().expect("whole") = Some(Trap { needle, after, lost });
+    /// Loses an exchange on the next connection that this text comes over.
+    pub fn lose(&self, needle: &'static str, until: Until, lost: Lost) {
+        *self.state.trap.lock().expect("whole") = Some(Trap { needle, until, lost });
     }
 
     /// How often something was lost so.
@@ -111,19 +119,25 @@ impl Wire {
 }
 
 impl State {
-    /// What becomes of a message, if it is the one to be lost. `left` counts the messages until then on this connection.
-    fn springs(&self, message: &[u8], left: &mut Option<(usize, Lost)>) -> Option<Lost> {
-        *left = match *left {
-            Some((after, lost)) => Some((after.saturating_sub(1), lost)),
+    /// What becomes of a message, if it is the one to be lost. `armed` is what is awaited on this connection.
+    fn springs(&self, message: &[u8], armed: &mut Option<(Until, Lost)>) -> Option<Lost> {
+        let has = |text: &str| message.windows(text.len()).any(|window| window == text.as_bytes());
+        *armed = match *armed {
+            Some((Until::Later(more), lost)) => Some((Until::Later(more.saturating_sub(1)), lost)),
+            Some(awaited) => Some(awaited),
             None => {
                 let mut trap = self.trap.lock().expect("whole");
-                let holds = |trap: &mut Trap| {
-                    message.windows(trap.needle.len()).any(|window| window == trap.needle.as_bytes())
-                };
-                trap.take_if(holds).map(|trap| (trap.after, trap.lost))
+                trap.take_if(|trap| has(trap.needle)).map(|trap| (trap.until, trap.lost))
             }
         };
-        let (0, lost) = (*left)? else { return None };
+        let (until, lost) = (*armed)?;
+        let is_it = match until {
+            Until::Later(more) => more == 0,
+            Until::With(text) => has(text),
+        };
+        if !is_it {
+            return None;
+        }
         self.sprung.fetch_add(1, Ordering::SeqCst);
         Some(lost)
     }
@@ -151,13 +165,13 @@ async fn carry(mut near: TcpStream, target: String, state: Arc<State>) {
 /// Carries messages until one is to be lost or a side has gone.
 async fn exchange(near: &mut TcpStream, far: &mut TcpStream, state: &State, born: u64) {
     let (mut asked, mut told) = (vec![0; CHUNK], vec![0; CHUNK]);
-    let (mut left, mut swallows) = (None, false);
+    let (mut armed, mut swallows) = (None, false);
     loop {
         tokio::select! {
             read = near.read(&mut asked) => {
                 let Ok(length @ 1..) = read else { return };
                 open(state, born).await;
-                match state.springs(&asked[..length], &mut left) {
+                match state.springs(&asked[..length], &mut armed) {
                     Some(Lost::Question) => return,
                     Some(Lost::Answer) => swallows = true,
                     None => {}

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Bounds, Findings};
 use crate::support::api::kids;
 use crate::support::history::Verdict;
-use crate::support::journal::{Access, Pages, Published};
+use crate::support::journal::{Access, Nodes, Pages, Published};
 use crate::support::verifier::{decoding_keys, judge};
 
 pub fn check(pages: &Pages, bounds: &Bounds, findings: &mut Findings) {
@@ -24,7 +24,8 @@ pub fn check(pages: &Pages, bounds: &Bounds, findings: &mut Findings) {
     let mut verified = 0;
     for (kid, tokens) in &by_kid {
         let has = |fetch: &&Published| published[fetch.set].iter().any(|one| one == kid);
-        let (with, without): (Vec<&Published>, Vec<&Published>) = pages.fetches.iter().partition(has);
+        let fetches = pages.fetches.iter().filter(|fetch| !is_cut_off(fetch, pages, bounds));
+        let (with, without): (Vec<&Published>, Vec<&Published>) = fetches.partition(has);
         for (token, since) in tokens {
             let until = (token.exp + bounds.leeway_s) * 1000;
             let fits = |fetch: &&&Published| fetch.asked_at >= *since && fetch.answered_at <= until;
@@ -49,6 +50,16 @@ pub fn check(pages: &Pages, bounds: &Bounds, findings: &mut Findings) {
         by_kid.len(),
         pages.sets.len()
     ));
+}
+
+/// A node that alone does not reach the database cannot know which keys have come since. It is not ready, and what it answers
+/// may not be kept.
+fn is_cut_off(fetch: &Published, pages: &Pages, bounds: &Bounds) -> bool {
+    pages.windows.iter().any(|window| {
+        window.refuses == Nodes::Only(fetch.node)
+            && fetch.asked_at <= window.until.saturating_add(bounds.works_again_within_ms)
+            && fetch.answered_at >= window.from
+    })
 }
 
 /// Every token by every form in which its key was ever published; a kid has one.

@@ -1,13 +1,24 @@
 //! The HTTP server around an [`App`]: built and bound first, run afterwards, stopped gracefully.
 
+mod calm;
+mod line;
+
+use std::future::ready;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Server as Listening;
+use actix_http::HttpService;
+use actix_server::GracefulShutdownSignal;
+use actix_service::{
+    IntoServiceFactory, Service, ServiceFactoryExt, apply_fn_factory, fn_service, map_config,
+};
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
+use actix_web::dev::{AppConfig, Server as Listening, ServiceFactory};
 use actix_web::middleware::from_fn;
-use actix_web::{HttpServer, web};
+use actix_web::rt::net::{ActixStream, TcpStream};
+use actix_web::web;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
@@ -20,13 +31,19 @@ use crate::settings::Settings;
 use crate::start::{StartError, StartReport, complete_start, start_server_app};
 use crate::tls::{self, Certificates};
 use crate::{background, telemetry};
+use calm::calm;
+use line::{Clients, Line, Patience};
 
 /// A request whose head has not arrived by then is not coming.
 const HEAD_ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// For whoever is sent away to hear why.
+const LEAVES_WITHIN: Duration = Duration::from_secs(1);
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 /// A client that takes nothing of its answer for so long is gone (RFC 5482), also when it acknowledges with a closed window.
 const TAKES_WITHIN: Duration = Duration::from_secs(30);
+/// What a client that takes nothing makes the system keep of its answers. The largest page has ten times that, the others less.
+const SEND_BUFFER: usize = 128 * 1024;
 /// Between saying "not ready" and taking no more connections, so that balancers hear of it.
 const DRAIN: Duration = Duration::from_millis(500);
 
@@ -41,6 +58,10 @@ const LOOK_FOR_CERTIFICATE: Duration = Duration::from_secs(30);
 
 /// Descriptors that are no client's: the database, files, what the runtime needs.
 const DESCRIPTORS_KEPT: u64 = 96;
+/// Of the others, those kept for an address of the operators' own: a crowd at the public one does not take them.
+const OPERATORS: usize = 64;
+/// Handshakes that may be done before their turn comes; the standard library allows 128.
+const BACKLOG: i32 = 1024;
 
 /// A server that is bound and does not serve yet.
 pub struct Server {
@@ -86,13 +107,14 @@ impl Server {
     /// within `server.shutdown_timeout`, and gives the database back.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let Self { app, listener, admin_listener, certificates, .. } = self;
-        let clients = connections_allowed();
+        let allowed = connections_allowed();
+        let operators = if admin_listener.is_some() { OPERATORS.min(allowed / 4) } else { 0 };
         let workers = app.settings.server.workers;
         let mut doors = Vec::new();
         let public = if admin_listener.is_some() { Door::Public } else { Door::Only };
-        doors.push(open(&app, public, listener, certificates.as_ref(), workers, clients)?);
+        doors.push(open(&app, public, listener, certificates.as_ref(), workers, allowed - operators)?);
         if let Some(listener) = admin_listener {
-            doors.push(open(&app, Door::Admin, listener, certificates.as_ref(), 1, clients)?);
+            doors.push(open(&app, Door::Admin, listener, certificates.as_ref(), 1, operators)?);
         }
 
         let handles: Vec<_> = doors.iter().map(Listening::handle).collect();
@@ -125,7 +147,9 @@ fn bind(key: &str, address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address).map_err(|error| {
         io::Error::new(error.kind(), format!("{key}: cannot listen on {address}: {error}"))
     })?;
-    // Connections inherit it.
+    rustix::net::listen(&listener, BACKLOG)?;
+    // Connections inherit these.
+    rustix::net::sockopt::set_socket_send_buffer_size(&listener, SEND_BUFFER)?;
     let limit = u32::try_from(TAKES_WITHIN.as_millis()).unwrap_or(u32::MAX);
     #[cfg(target_os = "linux")]
     let _ = rustix::net::sockopt::set_tcp_user_timeout(&listener, limit);
@@ -143,28 +167,98 @@ fn open(
     workers: usize,
     clients: usize,
 ) -> io::Result<Listening> {
-    let data = web::Data::from(Arc::clone(app));
-    let document = web::Data::new(http::openapi_document());
-    let origins = app.settings.server.origins.clone();
-    let server = HttpServer::new(move || {
-        actix_web::App::new()
-            .app_data(data.clone())
-            .app_data(document.clone())
-            .wrap(from_fn(http::frame))
-            .configure(|config| http::configure(config, door, &origins))
-    })
-    .workers(workers)
-    .max_connections((clients / workers).max(1))
-    .shutdown_timeout(app.settings.server.shutdown_timeout.as_secs())
-    .client_request_timeout(HEAD_ARRIVES_WITHIN)
-    .tls_handshake_timeout(HANDSHAKE_WITHIN)
-    .keep_alive(KEEP_ALIVE)
-    .disable_signals();
-    let server = match certificates {
-        Some(pair) => server.listen_rustls_0_23(listener, pair.config().map_err(io::Error::other)?)?,
-        None => server.listen(listener)?,
+    let each = (clients / workers).max(1);
+    let settings = &app.settings.server;
+    let builder = Listening::build()
+        .workers(workers)
+        .max_concurrent_connections(each)
+        .shutdown_timeout(settings.shutdown_timeout.as_secs())
+        .disable_signals();
+    let patience = Patience {
+        request: HEAD_ARRIVES_WITHIN + settings.request_timeout,
+        silence: KEEP_ALIVE + HEAD_ARRIVES_WITHIN,
     };
-    Ok(server.run())
+    let room = Room::new(app, door, builder.graceful_shutdown_signal())?;
+    let clients = Clients::at_most(each * workers);
+    let answer = move || {
+        let clients = Arc::clone(&clients);
+        fn_service(move |stream: TcpStream| ready(Ok::<_, ()>(Line::new(stream, patience, &clients))))
+    };
+    let name = format!("chancery-{}", listener.local_addr()?);
+    let builder = match certificates {
+        Some(pair) => {
+            let mut config = pair.config().map_err(io::Error::other)?;
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            builder.listen(name, listener, move || {
+                let mut handshake = Acceptor::new(config.clone());
+                handshake.set_handshake_timeout(HANDSHAKE_WITHIN);
+                let secured = handshake
+                    .map_err(|_| ())
+                    .map(|line: TlsStream<Line>| with_peer(line, |line| line.get_ref().0.peer()));
+                answer().and_then(secured).and_then(room.serve())
+            })?
+        }
+        None => builder.listen(name, listener, move || {
+            answer().map(|line: Line| with_peer(line, Line::peer)).and_then(room.serve())
+        })?,
+    };
+    Ok(builder.run())
+}
+
+/// As the HTTP library wants it.
+fn with_peer<T>(stream: T, peer: impl FnOnce(&T) -> Option<SocketAddr>) -> (T, Option<SocketAddr>) {
+    let peer = peer(&stream);
+    (stream, peer)
+}
+
+/// What every worker at one address serves.
+#[derive(Clone)]
+struct Room {
+    data: web::Data<App>,
+    document: web::Data<http::Description>,
+    origins: Arc<[String]>,
+    door: Door,
+    stops: GracefulShutdownSignal,
+}
+
+impl Room {
+    fn new(app: &Arc<App>, door: Door, stops: GracefulShutdownSignal) -> io::Result<Self> {
+        Ok(Self {
+            data: web::Data::from(Arc::clone(app)),
+            document: web::Data::new(http::Description::of(&http::openapi_document())?),
+            origins: app.settings.server.origins.clone().into(),
+            door,
+            stops,
+        })
+    }
+
+    /// HTTP/1.1 over any stream.
+    fn serve<T: ActixStream + 'static>(
+        &self,
+    ) -> impl ServiceFactory<(T, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()>
+    + use<T> {
+        let (door, origins) = (self.door, Arc::clone(&self.origins));
+        let app = actix_web::App::new()
+            .app_data(self.data.clone())
+            .app_data(self.document.clone())
+            .wrap(from_fn(http::frame))
+            .configure(move |config| http::configure(config, door, &origins));
+        let stops = self.stops.clone();
+        let service = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stops = stops.clone();
+                async move { stops.notified().await }
+            })
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_ARRIVES_WITHIN)
+            .client_disconnect_timeout(LEAVES_WITHIN)
+            .h1(map_config(app.into_factory().map_err(|error| error.error_response()), |()| {
+                AppConfig::default()
+            }));
+        // The library has told of its errors; nobody else wants to hear.
+        let service = service.map_err(|_| ());
+        apply_fn_factory(service, |line, http| calm(http.call(line)))
+    }
 }
 
 /// How many clients may be connected at once: as many as there are descriptors for, less those the server itself needs. The
