@@ -258,6 +258,7 @@ async fn search_for_secrets(kind: Kind, format: &str) {
         .map(|cookie| cookie.to_str().unwrap().split(['=', ';']).nth(1).unwrap().to_owned())
         .collect();
     assert_eq!(cookies.len(), 2, "the refresh token and the device");
+    let by_oauth = secrets_of_oauth(&chancery, &base, new_password).await;
     let private_key = include_str!("keys-fixtures/rsa-pkcs8.pem");
     fs::write(folder.path().join("key.pem"), private_key).unwrap();
     let import = chancery.run(&["keys", "import", "key.pem", "--as", "next"], "");
@@ -279,7 +280,7 @@ async fn search_for_secrets(kind: Kind, format: &str) {
             secrets.push(answer[member].as_str().unwrap().into());
         }
     }
-    secrets.extend(cookies.into_iter().map(Vec::from));
+    secrets.extend(cookies.into_iter().chain(by_oauth).map(Vec::from));
     // The master key, and the primes of the private key, in the forms bytes are written in.
     let raw_master: Vec<u8> = (1..=32).collect();
     let private = pem_bytes(private_key);
@@ -304,6 +305,91 @@ async fn search_for_secrets(kind: Kind, format: &str) {
         }
         assert!(!contains(&bytes, b"PRIVATE KEY"), "{kind:?} {format}: {place}");
     }
+}
+
+/// Signs in at the hosted pages for a client, and gives every secret that travelled on the way.
+async fn secrets_of_oauth(chancery: &Chancery, base: &str, password: &str) -> Vec<String> {
+    use crate::oauth2::support::{CALLBACK, CHALLENGE, VERIFIER, encode};
+
+    let form = |pairs: &[(&str, &str)], request: reqwest::RequestBuilder| {
+        request.header("content-type", "application/x-www-form-urlencoded").body(encode(pairs)).send()
+    };
+    let create = [
+        "clients",
+        "create",
+        "--id",
+        "web",
+        "--name",
+        "Web",
+        "--redirect-uri",
+        CALLBACK,
+        "--no-consent",
+        "-o",
+        "json",
+    ];
+    let made = chancery.run(&create, "");
+    let made: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let secret = made["client_secret"].as_str().unwrap().to_owned();
+    let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let asked = [
+        ("client_id", "web"),
+        ("response_type", "code"),
+        ("redirect_uri", CALLBACK),
+        ("scope", "openid email offline_access"),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    let page = client.get(format!("{base}/oauth2/authorize?{}", encode(&asked))).send().await.unwrap();
+    let value = |answer: &reqwest::Response, name: &str| {
+        let all = answer.headers().get_all("set-cookie").iter().map(|set| set.to_str().unwrap().to_owned());
+        let one = all.into_iter().find(|set| set.starts_with(name)).unwrap();
+        one.split(['=', ';']).nth(1).unwrap().to_owned()
+    };
+    let device = value(&page, "__Host-chancery_flow");
+    let page = page.text().await.unwrap();
+    let flow = page.split("name=\"flow\"").nth(1).unwrap().split('"').nth(1).unwrap().to_owned();
+    let mut back = None;
+    for typed in ["a wrong password on the page", password] {
+        let typed = [("flow", flow.as_str()), ("email", "ada@x.test"), ("password", typed)];
+        let cookie = format!("__Host-chancery_flow={device}");
+        let posted = client.post(format!("{base}/sign-in")).header("cookie", cookie);
+        back = Some(form(&typed, posted).await.unwrap());
+    }
+    let back = back.unwrap();
+    assert_eq!(back.status(), 303);
+    let session = value(&back, "__Host-chancery_session");
+    let location = reqwest::Url::parse(back.headers()["location"].to_str().unwrap()).unwrap();
+    let code = location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let token = |secret: &str| {
+        let exchange = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        form(&exchange, client.post(format!("{base}/oauth2/token")).basic_auth("web", Some(secret)))
+    };
+    let wrong = "ccs_a-wrong-secret-of-a-client";
+    assert_eq!(token(wrong).await.unwrap().status(), 401);
+    let tokens: Value = token(&secret).await.unwrap().json().await.unwrap();
+    let of = |name: &str| tokens[name].as_str().unwrap().to_owned();
+    for path in ["/oauth2/introspect", "/oauth2/revoke"] {
+        let asked = client.post(format!("{base}{path}")).basic_auth("web", Some(&secret));
+        assert_eq!(form(&[("token", &of("refresh_token"))], asked).await.unwrap().status(), 200);
+    }
+    assert_eq!(token(&secret).await.unwrap().status(), 400);
+    vec![
+        secret,
+        wrong.to_owned(),
+        device,
+        session,
+        code,
+        VERIFIER.to_owned(),
+        of("access_token"),
+        of("refresh_token"),
+        of("id_token"),
+        "a wrong password on the page".to_owned(),
+    ]
 }
 
 fn pem_bytes(pem: &str) -> Vec<u8> {

@@ -5,5 +5,5 @@ mod introspect;
 mod logout;
 mod metadata;
 mod refresh;
-mod support;
+pub mod support;
 mod userinfo;
