@@ -498,6 +498,16 @@ pub struct ClientSecretView {
     pub old_until: DateTime<Utc>,
 }
 
+/// What a user has let an application have.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ConsentView {
+    pub client_id: String,
+    pub client_name: String,
+    /// Space separated.
+    pub scope: String,
+    pub granted_at: DateTime<Utc>,
+}
+
 /// One recorded event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct AuditView {

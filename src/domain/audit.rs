@@ -143,6 +143,8 @@ events! {
     LoggedOut "logged_out",
     /// A user let a client have something.
     ConsentGiven "consent_given",
+    /// A user took that back.
+    ConsentWithdrawn "consent_withdrawn",
     /// A client got tokens for a user who had signed in.
     ClientSessionBegun "client_session_begun",
     /// A code came a second time: the session it had become was revoked.

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ClientId, CodeChallenge, RedirectUri, Scopes, SessionId};
+use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId};
 
 /// What a user has granted a client: what its tokens may be for. Part of a code first, then of the session it becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,4 +31,13 @@ pub struct AuthorizationCode {
     pub session: SessionId,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
+}
+
+/// What a user has agreed to give one client.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Consent {
+    pub client_id: ClientId,
+    pub client_name: DisplayName,
+    pub scopes: Scopes,
+    pub granted_at: DateTime<Utc>,
 }

@@ -22,7 +22,7 @@ pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Orig
 pub use authorization::{
     AuthorizationRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, ResponseMode, ReturnAddress,
 };
-pub use authorization_code::{AuthorizationCode, Grant};
+pub use authorization_code::{AuthorizationCode, Consent, Grant};
 pub use client::{
     Client, ClientAuthMethod, ClientChange, ClientId, GrantType, InvalidClient, InvalidClientId,
     InvalidRedirectUri, RedirectUri,

@@ -27,6 +27,8 @@ use super::{admin, auth, oauth2, ops, well_known};
         auth::sessions::list,
         auth::sessions::end,
         auth::password::change,
+        auth::consents::list,
+        auth::consents::withdraw,
         oauth2::token::token,
         oauth2::introspect::introspect,
         oauth2::revoke::revoke,

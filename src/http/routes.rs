@@ -26,6 +26,8 @@ pub fn url_table() -> Vec<Endpoint> {
         at("/auth/sessions").get(auth::sessions::list),
         at("/auth/sessions/{id}").delete(auth::sessions::end),
         at("/auth/password").post(auth::password::change),
+        at("/auth/consents").get(auth::consents::list),
+        at("/auth/consents/{client_id}").delete(auth::consents::withdraw),
         // OAuth and OpenID Connect clients.
         at("/oauth2/token").post(oauth2::token::token),
         at("/oauth2/introspect").post(oauth2::introspect::introspect),

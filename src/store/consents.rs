@@ -3,12 +3,45 @@
 use chrono::{DateTime, Utc};
 
 use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{ClientId, Scopes, UserId};
+use crate::domain::{ClientId, Consent, DisplayName, Scopes, UserId};
 
 row! {
     struct ConsentRow {
         scope: String,
     }
+}
+
+row! {
+    struct GivenRow {
+        client_id: String,
+        name: String,
+        scope: String,
+        granted_at: DateTime<Utc>,
+    }
+}
+
+/// More than a person can look through.
+const LISTED: i64 = 200;
+
+/// All that a user has agreed to, the newest first, at most [`LISTED`].
+pub async fn of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Consent>, StoreError> {
+    let rows: Vec<GivenRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "SELECT consents.client_id, clients.name, consents.scope, consents.granted_at
+             FROM consents JOIN clients ON clients.id = consents.client_id
+             WHERE consents.user_id = $1 ORDER BY consents.granted_at DESC, consents.client_id LIMIT $2",
+        )
+        .bind(user.0)
+        .bind(LISTED)
+        .fetch_all(c)
+    })?;
+    let consent = |row: GivenRow| Consent {
+        client_id: ClientId::from_row(row.client_id),
+        client_name: DisplayName::from_row(row.name),
+        scopes: Scopes::from_claim(&row.scope),
+        granted_at: row.granted_at,
+    };
+    Ok(rows.into_iter().map(consent).collect())
 }
 
 /// What a user has agreed to give a client; nothing at first.

@@ -672,6 +672,9 @@ on_both! {
             consents::remember(&mut tx, ada.id, &grafana.id, &Scopes::from_claim(scope), at(1)).await.unwrap();
             assert_eq!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().to_string(), scope);
         }
+        let listed = consents::of_user(&mut tx, ada.id).await.unwrap();
+        assert_eq!((listed.len(), &listed[0].client_id, listed[0].granted_at), (1, &grafana.id, at(1)));
+        assert!(consents::of_user(&mut tx, bob.id).await.unwrap().is_empty());
         assert!(consents::of(&mut tx, bob.id, &grafana.id).await.unwrap().is_empty());
         assert!(!consents::withdraw(&mut tx, bob.id, &grafana.id).await.unwrap());
         assert!(consents::withdraw(&mut tx, ada.id, &grafana.id).await.unwrap());

@@ -1,5 +1,6 @@
 //! `/auth`: what login UIs post to.
 
+pub mod consents;
 pub mod login;
 pub mod logout;
 pub mod me;

@@ -1,3 +1,4 @@
+mod consents;
 mod login;
 mod logout;
 mod me;

@@ -1,0 +1,9 @@
+use super::authenticate::Caller;
+use crate::app::App;
+use crate::domain::Consent;
+use crate::store::{StoreError, consents};
+
+/// What the caller has let clients have, the newest first.
+pub async fn list_consents(app: &App, caller: &Caller) -> Result<Vec<Consent>, StoreError> {
+    consents::of_user(&mut app.db.read().await?, caller.user.id).await
+}
