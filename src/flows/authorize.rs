@@ -177,7 +177,7 @@ async fn hinted_user(
 ) -> Result<Result<Option<IdClaims>, OAuthError>, AuthorizeError> {
     let Some(hint) = &request.id_token_hint else { return Ok(Ok(None)) };
     let keyring = fresh_keyring(app).await?;
-    let claims = verify_hint(hint, &keyring, &app.settings.server.issuer, app.clock.now());
+    let claims = verify_hint(hint, &keyring, &app.settings.server.issuer);
     Ok(match claims {
         Ok(claims) if claims.aud == client.id.as_str() => Ok(Some(claims)),
         _ => Err(OAuthError::invalid_request("id_token_hint is no ID token of this client's")),

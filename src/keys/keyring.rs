@@ -128,6 +128,14 @@ impl Keyring {
         Some((key.alg, self.verifying.get(&key.kid)?))
     }
 
+    /// The key that a token of `kid` was signed with, also one that has left the set since, but for one that was revoked. For
+    /// what is only a hint and opens nothing.
+    pub fn remembered(&self, kid: &str) -> Option<(SigningAlgorithm, DecodingKey)> {
+        let key = self.set.all().iter().find(|key| key.kid.as_str() == kid)?;
+        let has_signed = key.may_have_signed_here() && key.activated_at.is_some() && key.revoked_at.is_none();
+        has_signed.then(|| decoding_key(key)).flatten().map(|decoding| (key.alg, decoding))
+    }
+
     /// Whether this kid is the next key's, which has not signed yet as far as this node knows: a token under it is no good,
     /// or this node has missed a rotation.
     pub fn is_waiting(&self, kid: &str) -> bool {

@@ -8,6 +8,8 @@ use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes
 
 /// Longest `state`, `nonce` and hint that is taken.
 const MAX_LENGTH: usize = 2048;
+/// The request travels in a page's form.
+const MAX_TOTAL: usize = 8192;
 /// Longest `max_age` that means anything.
 const MAX_AGE: i64 = 10 * 366 * 86_400;
 
@@ -33,10 +35,14 @@ fn each_once(_: &mut AuthorizationRequest, _: &Client, parameters: &Parameters) 
 }
 
 fn lengths(_: &mut AuthorizationRequest, _: &Client, parameters: &Parameters) -> Result<(), OAuthError> {
-    match parameters.iter().all(|(_, value)| value.len() <= MAX_LENGTH) {
-        true => Ok(()),
-        false => Err(OAuthError::invalid_request("a parameter has over 2048 bytes")),
+    if parameters.iter().any(|(_, value)| value.len() > MAX_LENGTH) {
+        return Err(OAuthError::invalid_request("a parameter has over 2048 bytes"));
     }
+    let total: usize = parameters.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if total > MAX_TOTAL {
+        return Err(OAuthError::invalid_request("the parameters have over 8192 bytes together"));
+    }
+    Ok(())
 }
 
 /// OpenID Connect Core section 6: such servers say so, and ask nobody for anything.

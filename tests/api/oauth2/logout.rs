@@ -33,6 +33,28 @@ on_both! {
         browser.get(&logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)])).await.sent_to(BYE);
     }
 
+    async fn an_id_token_is_a_hint_after_its_key_has_left_the_set_and_not_after_it_was_revoked(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let hint = spa.exchange(&app, &code).await.expect(200).json()["id_token"].as_str().unwrap().to_owned();
+        let kid = crate::support::part(&hint, 0)["kid"].as_str().unwrap().to_owned();
+        let admin = app.admin().await;
+        app.post_as(&admin, "/admin/keys/rotate", serde_json::json!({ "force": true, "reason": "test" })).await.expect(200);
+        app.advance(TimeDelta::hours(1));
+        chancery::flows::load_keyring(&app.app).await.unwrap();
+        let set = app.get("/.well-known/jwks.json").await.json();
+        assert!(!crate::support::kids(&set).contains(&kid), "it has left the set");
+        let ask = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]);
+        app.database.execute(&format!("UPDATE signing_keys SET revoked_at = retires_at WHERE kid = '{kid}'")).await;
+        chancery::flows::load_keyring(&app.app).await.unwrap();
+        browser.get(&ask).await.page(400);
+        app.database.execute(&format!("UPDATE signing_keys SET revoked_at = NULL WHERE kid = '{kid}'")).await;
+        chancery::flows::load_keyring(&app.app).await.unwrap();
+        browser.get(&ask).await.sent_to(BYE);
+        assert_eq!(browser.cookie("__Host-chancery_session"), None);
+    }
+
     async fn without_one_the_user_is_asked(app: TestApp) {
         app.register("ada@x.test").await;
         let (spa, browser) = (public_client(&app).await, Browser::new(&app));
