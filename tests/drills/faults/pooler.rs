@@ -14,7 +14,7 @@ use super::outage::works_again;
 use crate::support::cluster::PASSWORD;
 use crate::support::journal::Nodes;
 use crate::support::{
-    Api, Brief, Cluster, Database, Failure, Outcome, Postgres, Program, ensure, ms, quantile,
+    Api, Brief, Cluster, Database, Failure, Outcome, Postgres, Program, ensure, ms, quantile, within,
 };
 
 /// Far fewer than the nodes would like.
@@ -35,7 +35,7 @@ impl Drop for Pooler {
 }
 
 impl Pooler {
-    fn start(database: &Database) -> Outcome<Self> {
+    async fn start(database: &Database) -> Outcome<Self> {
         let url = reqwest::Url::parse(&database.url())?;
         let folder = tempfile::TempDir::with_prefix("chancery-pooler-")?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
@@ -51,7 +51,19 @@ impl Pooler {
         let settings = folder.path().join("pgbouncer.ini");
         fs::write(&settings, written)?;
         let child = Self::spawn(&settings)?;
-        Ok(Self { folder, port, child })
+        let pooler = Self { folder, port, child };
+        pooler.listens().await?;
+        Ok(pooler)
+    }
+
+    /// A node that is started before it would not.
+    async fn listens(&self) -> Outcome {
+        within(Duration::from_secs(5), async || {
+            tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await?;
+            Ok(())
+        })
+        .await
+        .map(|_| ())
     }
 
     fn spawn(settings: &Path) -> Outcome<Child> {
@@ -78,13 +90,13 @@ impl Pooler {
         self.child.wait()?;
         tokio::time::sleep(ms(300)).await;
         self.child = Self::spawn(&self.folder.path().join("pgbouncer.ini"))?;
-        Ok(())
+        self.listens().await
     }
 }
 
 pub async fn pooler(brief: &Brief) -> Outcome<String> {
     let database = Postgres::from_environment()?.create_database().await?;
-    let mut pooler = Pooler::start(&database)?;
+    let mut pooler = Pooler::start(&database).await?;
     let (through, direct) = (pooler.url(&database)?, database.url());
     let settings = async |cluster: &mut Cluster| {
         cluster.set("CHANCERY_DATABASE__URL", &through).set("CHANCERY_DATABASE__POOLER", "true");
