@@ -185,6 +185,7 @@ impl AuditEvent {
                 | Self::OriginRefused
                 | Self::RefreshWrongClient
                 | Self::ClientRefused
+                | Self::ClientSessionBegun
         )
     }
 }

@@ -14,7 +14,8 @@ pub struct ClientId(String);
 /// The text is no client identifier of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a client_id has 1 to 64 of A-Z, a-z, 0-9, `.`, `_`, `~` and `-`, begins with a letter or digit, and is not `chancery`"
+    "a client_id has 1 to 64 of A-Z, a-z, 0-9, `.`, `_`, `~` and `-`, begins with a letter or digit, and is neither \
+     `chancery` nor a UUID"
 )]
 pub struct InvalidClientId;
 
@@ -35,7 +36,9 @@ impl ClientId {
         let is_good = (1..=64).contains(&text.len())
             && text.as_bytes()[0].is_ascii_alphanumeric()
             && text.bytes().all(allowed)
-            && text != Self::first_party().as_str();
+            && text != Self::first_party().as_str()
+            // A service's `sub` is its client_id, and nobody else's (RFC 9700 section 4.15).
+            && uuid::Uuid::try_parse(text).is_err();
         if is_good { Ok(Self(text.to_owned())) } else { Err(InvalidClientId) }
     }
 
@@ -147,6 +150,12 @@ impl RedirectUri {
             text.split_once("//").map_or("", |(_, rest)| rest.split(['/', '?']).next().unwrap_or(""));
         if !url.username().is_empty() || url.password().is_some() || authority.contains('@') {
             return Err(InvalidRedirectUri::UserInfo);
+        }
+        // A browser would make what lacks the slashes relative to this server.
+        let is_web = matches!(url.scheme(), "http" | "https");
+        let after = text.get(url.scheme().len() + 1..).unwrap_or_default();
+        if is_web && (!after.starts_with("//") || after.starts_with("///")) {
+            return Err(InvalidRedirectUri::NotAbsolute);
         }
         match url.scheme() {
             "https" => {}
@@ -299,6 +308,8 @@ pub enum InvalidClient {
     RefreshGrace,
     #[error("an audience is 1 to 200 printable characters without space")]
     Audience,
+    #[error("at most 2000 characters together")]
+    ScopesTooLong,
     /// Of this member.
     #[error("at most 50")]
     TooMany(&'static str),
@@ -316,6 +327,7 @@ impl InvalidClient {
             Self::AccessLife => "access_token_life",
             Self::RefreshGrace => "refresh_grace",
             Self::Audience => "audience",
+            Self::ScopesTooLong => "scope",
             Self::TooMany(member) => member,
         }
     }
@@ -377,10 +389,20 @@ impl Client {
         self.grant_types.contains(&grant)
     }
 
-    /// The resource a request names (RFC 8707 section 2), if the client's tokens may be for it.
-    pub fn resource<'p>(&self, parameters: &'p Parameters) -> Result<Option<&'p str>, OAuthError> {
+    /// Whom its tokens may be for: its own list, or the server's.
+    pub fn audiences_or<'a>(&'a self, servers: &'a [String]) -> &'a [String] {
+        if self.audiences.is_empty() { servers } else { &self.audiences }
+    }
+
+    /// The resource a request names (RFC 8707 section 2), if the client's tokens may be for it. `servers` are the audiences of
+    /// clients that have none of their own.
+    pub fn resource<'p>(
+        &self,
+        parameters: &'p Parameters,
+        servers: &[String],
+    ) -> Result<Option<&'p str>, OAuthError> {
         match parameters.get("resource") {
-            Some(asked) if !self.audiences.iter().any(|audience| audience == asked) => {
+            Some(asked) if !self.audiences_or(servers).iter().any(|audience| audience == asked) => {
                 Err(OAuthError::new(OAuthCode::InvalidTarget, "the client has no tokens for this resource"))
             }
             asked => Ok(asked),
@@ -429,6 +451,10 @@ impl Client {
             ("scope", self.scopes.len()),
             ("jwks", self.keys.as_ref().map_or(0, ClientKeys::len)),
         ];
+        // A token says them all, and has a size.
+        if self.scopes.to_string().len() > 2000 {
+            return Err(InvalidClient::ScopesTooLong);
+        }
         match counts.into_iter().find(|(_, count)| *count > Self::MOST) {
             Some((member, _)) => Err(InvalidClient::TooMany(member)),
             None => Ok(()),
@@ -502,6 +528,9 @@ mod tests {
             "",
             "/cb",
             "https:",
+            "https:a.test/cb",
+            "https:/a.test/cb",
+            "https:///a.test/cb",
             "https://a.test/#x",
             "https://a.test/#",
             "https://u:p@a.test/",
@@ -532,7 +561,17 @@ mod tests {
 
     #[test]
     fn a_client_id_can_be_written_anywhere() {
-        for bad in ["", "chancery", "chancery:browser", "a b", "-a", "a/b", &"a".repeat(65), "caf\u{e9}"] {
+        for bad in [
+            "",
+            "chancery",
+            "chancery:browser",
+            "01931c4e-0000-7000-8000-000000000000",
+            "a b",
+            "-a",
+            "a/b",
+            &"a".repeat(65),
+            "caf\u{e9}",
+        ] {
             assert!(ClientId::parse(bad).is_err(), "{bad}");
         }
         assert!(ClientId::parse("grafana.prod-1_x~").is_ok());

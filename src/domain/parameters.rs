@@ -1,13 +1,21 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::OAuthError;
 
 /// The parameters of an OAuth request. One without a value is as if it were not there; one that is there twice has no value
 /// (RFC 6749 section 3.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Parameters {
     once: BTreeMap<String, String>,
     repeated: BTreeSet<String>,
+}
+
+/// Names only: values may be passwords, secrets, codes.
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.once.keys()).finish_non_exhaustive()
+    }
 }
 
 impl FromIterator<(String, String)> for Parameters {
@@ -69,6 +77,11 @@ mod tests {
             assert_eq!(twice.get("a"), None);
             assert!(twice.is_repeated("a") && twice.each_once().is_err());
         }
+    }
+
+    #[test]
+    fn values_are_not_printed() {
+        assert!(!format!("{:?}", parameters(&[("password", "hunter2")])).contains("hunter2"));
     }
 
     #[test]

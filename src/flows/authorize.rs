@@ -5,14 +5,15 @@ use uuid::Uuid;
 
 use super::browser_session::{Present, present_of};
 use super::issue_tokens::scopes_now;
-use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use super::load_keyring::LoadKeyringError;
+use super::read_hint::read_hint;
 use crate::app::App;
 use crate::domain::{
     AuditEvent, AuthorizationCode, AuthorizationRequest, Client, ClientId, Grant, NoReturn, OAuthCode,
     OAuthError, Origin, Parameters, RedirectUri, ResponseMode, ReturnAddress, SessionId, User,
 };
 use crate::store::{StoreError, audit, authorization_codes, clients, consents, sessions};
-use crate::tokens::{Code, Flow, IdClaims, verify_hint};
+use crate::tokens::{Code, Flow, IdClaims};
 
 /// A browser session is noted to be in use this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -100,7 +101,12 @@ pub(super) async fn proceed(
     let (flow, now) = (progress.flow, app.clock.now());
     let (client, back) = return_address(app, progress.parameters).await?;
     let refuse = |error: OAuthError| Ok(Step::Return(refusal(app, &back, &error)));
-    let request = match AuthorizationRequest::read(&client, progress.parameters, back.clone()) {
+    let request = match AuthorizationRequest::read(
+        &client,
+        progress.parameters,
+        back.clone(),
+        &app.settings.tokens.audience,
+    ) {
         Ok(request) => request,
         Err(error) => return refuse(error),
     };
@@ -130,7 +136,7 @@ pub(super) async fn proceed(
     let mut conn = app.db.read().await?;
     let known = consents::of(&mut conn, present.user.id, &client.id).await?;
     drop(conn);
-    if request.needs_consent(&client, &known) && !progress.agreed {
+    if request.needs_consent(&client, known.as_ref()) && !progress.agreed {
         if request.prompt.none {
             return refuse(OAuthError::new(OAuthCode::ConsentRequired, "the user has not agreed to this"));
         }
@@ -141,7 +147,14 @@ pub(super) async fn proceed(
     let remembered = new_code(app, &request, &client, present, &code, progress.asked.then_some(flow.id), now);
     let mut tx = app.db.begin().await?;
     if progress.agreed {
-        consents::remember(&mut tx, present.user.id, &client.id, &known.union(&request.scopes), now).await?;
+        consents::remember(
+            &mut tx,
+            present.user.id,
+            &client.id,
+            &known.unwrap_or_default().union(&request.scopes),
+            now,
+        )
+        .await?;
         let detail = serde_json::json!({ "client": client.id.as_str(), "scope": request.scopes.to_string() });
         let (event, subject) = (AuditEvent::ConsentGiven, present.user.id.to_string());
         audit::append(&mut tx, event, &visitor.origin, &subject, Some(&detail.to_string()), now).await?;
@@ -176,10 +189,8 @@ async fn hinted_user(
     request: &AuthorizationRequest,
 ) -> Result<Result<Option<IdClaims>, OAuthError>, AuthorizeError> {
     let Some(hint) = &request.id_token_hint else { return Ok(Ok(None)) };
-    let keyring = fresh_keyring(app).await?;
-    let claims = verify_hint(hint, &keyring, &app.settings.server.issuer);
-    Ok(match claims {
-        Ok(claims) if claims.aud == client.id.as_str() => Ok(Some(claims)),
+    Ok(match read_hint(app, hint).await? {
+        Some(claims) if claims.aud == client.id.as_str() => Ok(Some(claims)),
         _ => Err(OAuthError::invalid_request("id_token_hint is no ID token of this client's")),
     })
 }

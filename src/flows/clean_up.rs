@@ -44,8 +44,10 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += issued_tokens::delete_expired(&mut db.write().await?, forgotten).await?;
     removed += in_batches!(sessions::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(sessions::delete_revoked(&mut db.write().await?, forgotten, BATCH).await?);
-    removed +=
-        in_batches!(authorization_codes::delete_expired(&mut db.write().await?, forgotten, BATCH).await?);
+    removed += in_batches!({
+        // One that was used is remembered, for it may come again.
+        authorization_codes::delete_expired(&mut db.write().await?, now, forgotten, BATCH).await?
+    });
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!({

@@ -1,13 +1,10 @@
 use crate::app::App;
-use crate::domain::{Authority, BeyondAuthority, Client, GrantType, Scopes};
+use crate::domain::{Authority, BeyondAuthority, Client};
 
-/// Whether somebody may have a say over this client. A service account gets its scopes by itself, so they are given to it like
-/// those of a role to a user. What any other client gets is the user's who signs in, but the scopes of this server's own
-/// routes are nobody's to lead a user into who lacks them.
+/// Whether somebody may have a say over this client: who changes where it sends users, or what shows who it is, has whatever it
+/// gets. So nobody manages a client that may ask for more than they have themselves, as far as roles give it; what no role names
+/// is nobody's to have.
 pub(super) fn may_manage(app: &App, authority: &Authority, client: &Client) -> Result<(), BeyondAuthority> {
-    let guarded = match client.may(GrantType::ClientCredentials) {
-        true => app.settings.roles.all(),
-        false => Scopes::own(),
-    };
-    if authority.covers(&client.scopes.intersection(&guarded)) { Ok(()) } else { Err(BeyondAuthority) }
+    let guarded = client.scopes.intersection(&app.settings.roles.all());
+    if authority.covers(&guarded) { Ok(()) } else { Err(BeyondAuthority) }
 }

@@ -1,7 +1,7 @@
 use super::authenticate::Caller;
 use crate::app::App;
 use crate::domain::{AuditEvent, Origin, SessionId};
-use crate::store::{StoreError, audit, sessions};
+use crate::store::{StoreError, audit, sessions, users};
 
 /// Ends one of the caller's own sessions. `false` when they have no such live session.
 pub async fn end_session(
@@ -12,6 +12,7 @@ pub async fn end_session(
 ) -> Result<bool, StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    users::hold(&mut tx, caller.user.id).await?;
     let own = sessions::by_id(&mut tx, id).await?.is_some_and(|session| {
         session.user_id == caller.user.id && session.is_live(&app.settings.sessions, now)
     });

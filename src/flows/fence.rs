@@ -67,6 +67,8 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
     store::announce_keys(&mut tx).await?;
     let set = read_set(&mut tx).await?;
     tx.commit().await?;
+    // What a client was given meanwhile, by a browser whose turn had not come.
+    end_sessions(app, begun).await?;
     let set = settle(app, now).await.unwrap_or(set);
     let (policy, now) = (&app.settings.key_policy, app.clock.now());
     Ok(FenceView {

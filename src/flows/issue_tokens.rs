@@ -35,6 +35,13 @@ pub(super) struct ClientWish<'a> {
     pub narrowed: Option<&'a Scopes>,
 }
 
+impl ClientWish<'_> {
+    /// An application that users must be asked about acts by the scopes they gave it, and by nothing else they are.
+    fn tells_roles(&self) -> bool {
+        self.client.is_none_or(|client| !client.require_consent)
+    }
+}
+
 /// The same for a client with wishes.
 pub(super) fn issue_client_tokens(
     app: &App,
@@ -46,6 +53,10 @@ pub(super) fn issue_client_tokens(
 ) -> Result<IssuedTokens, SignerError> {
     let settings = &app.settings;
     let mut scopes = scopes_now(app, user, session.grant.as_ref());
+    if let Some(client) = wish.client {
+        // What was taken from the client since is not its sessions' any more.
+        scopes = scopes.intersection(&client.scopes);
+    }
     if let Some(narrowed) = wish.narrowed {
         scopes = scopes.intersection(narrowed);
     }
@@ -54,7 +65,7 @@ pub(super) fn issue_client_tokens(
     let claims = AccessClaims {
         iss: settings.server.issuer.clone(),
         sub: user.id.to_string(),
-        aud: audience(app, session.grant.as_ref()),
+        aud: audience(app, session.grant.as_ref(), wish.client),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),
@@ -63,7 +74,7 @@ pub(super) fn issue_client_tokens(
         scope: scopes.to_string(),
         sid: Some(session.id.0),
         auth_time: Some(session.auth_time.timestamp()),
-        roles: Some(user.roles.names()),
+        roles: wish.tells_roles().then(|| user.roles.names()),
         amr: Some(amr(session)),
     };
     let access_token = sign_access_token(app, keyring, &claims, expires_at)?;
@@ -103,12 +114,18 @@ pub(super) fn scopes_now(app: &App, user: &User, grant: Option<&Grant>) -> Scope
     }
 }
 
-/// Whom a token is for. Who may ask userinfo has a token for this server, too.
-pub(super) fn audience(app: &App, grant: Option<&Grant>) -> Audience {
-    let mut audiences = match grant {
-        Some(grant) if !grant.audience.is_empty() => grant.audience.clone(),
-        _ => app.settings.tokens.audience.clone(),
-    };
+/// Whom a token is for: what was granted, as far as the client still has it. Who may ask userinfo has a token for this server,
+/// too.
+pub(super) fn audience(app: &App, grant: Option<&Grant>, client: Option<&Client>) -> Audience {
+    let own = &app.settings.tokens.audience[..];
+    let may_have = client.map_or(own, |client| client.audiences_or(own));
+    let granted = grant.map_or(&[][..], |grant| &grant.audience);
+    let mut audiences: Vec<String> =
+        granted.iter().filter(|audience| may_have.contains(audience)).cloned().collect();
+    if audiences.is_empty() {
+        let registered = client.is_some_and(|client| !client.audiences.is_empty());
+        audiences = may_have.iter().take(if registered { 1 } else { may_have.len() }).cloned().collect();
+    }
     let own = app.settings.own_audience();
     let asks_userinfo = grant.is_some_and(|grant| grant.scopes.contains(scope::OPENID));
     if asks_userinfo && !audiences.iter().any(|audience| audience == own) {

@@ -1,12 +1,13 @@
 use super::authenticate::Caller;
 use crate::app::App;
 use crate::domain::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, sessions};
+use crate::store::{StoreError, audit, sessions, users};
 
 /// Ends the caller's session, or all of the caller's sessions.
 pub async fn log_out(app: &App, caller: &Caller, all: bool, origin: &Origin) -> Result<(), StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    users::hold(&mut tx, caller.user.id).await?;
     let event = if all {
         sessions::revoke_of_user(&mut tx, caller.user.id, None, now).await?;
         AuditEvent::SessionsEnded

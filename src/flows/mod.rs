@@ -47,6 +47,7 @@ mod prove_password;
 mod publish_probe_key;
 mod read_audit;
 mod read_client_keys;
+mod read_hint;
 mod read_propagation;
 mod refresh;
 mod repair_keys;

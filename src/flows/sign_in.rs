@@ -125,8 +125,8 @@ pub async fn show_sign_in(
     let fresh = Flow::begin(&parameters, &visitor.device, app.clock.now());
     let flow = if anew { &fresh } else { &page.0 };
     // It was good when the page was made; where it is not any more, the next step says so.
-    let request =
-        AuthorizationRequest::read(&client, &parameters, back).map_err(|_| AuthorizeError::Answered)?;
+    let request = AuthorizationRequest::read(&client, &parameters, back, &app.settings.tokens.audience)
+        .map_err(|_| AuthorizeError::Answered)?;
     asking(app, flow, client, request)
 }
 

@@ -1,10 +1,13 @@
 use super::authorize::Visitor;
 use super::browser_session::{Present, present_of};
-use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use super::load_keyring::LoadKeyringError;
+use super::read_hint::read_hint;
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, Client, ClientId, NoReturn, Origin, Parameters, RedirectUri};
-use crate::store::{StoreError, audit, clients, sessions};
-use crate::tokens::{Flow, verify_hint};
+use crate::domain::{
+    Actor, AuditEvent, Client, ClientId, NoReturn, Origin, Parameters, RedirectUri, Session, SessionId,
+};
+use crate::store::{StoreError, audit, clients, sessions, users};
+use crate::tokens::{Flow, IdClaims};
 
 /// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).
 pub enum SignOutStep {
@@ -17,7 +20,7 @@ pub enum SignOutStep {
 /// Why nothing happens.
 #[derive(Debug, thiserror::Error)]
 pub enum SignOutError {
-    #[error("id_token_hint is no ID token of ours, or not this client's")]
+    #[error("id_token_hint is another client's")]
     BadHint,
     #[error("a parameter is there twice")]
     Repeated,
@@ -40,9 +43,12 @@ pub async fn begin_sign_out(
 ) -> Result<SignOutStep, SignOutError> {
     let asked = read(app, parameters).await?;
     let Some(present) = present_of(app, visitor.session.as_deref()).await? else {
+        if let Some(hint) = &asked.hint {
+            end_hinted(app, hint, &visitor.origin).await?;
+        }
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     };
-    if asked.hinted.as_ref().is_some_and(|sub| *sub == present.user.id.to_string()) {
+    if asked.hint.as_ref().is_some_and(|hint| hint.sub == present.user.id.to_string()) {
         end(app, &present, &visitor.origin).await?;
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     }
@@ -72,6 +78,7 @@ pub async fn confirm_sign_out(
 async fn end(app: &App, present: &Present, origin: &Origin) -> Result<(), StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    users::hold(&mut tx, present.user.id).await?;
     if sessions::revoke(&mut tx, present.session.id, now).await? {
         sessions::revoke_children(&mut tx, present.session.id, now).await?;
         let origin = Origin { actor: Actor::User(present.user.id), ..origin.clone() };
@@ -82,10 +89,29 @@ async fn end(app: &App, present: &Present, origin: &Origin) -> Result<(), StoreE
     tx.commit().await
 }
 
+/// Nobody is signed in in this browser any more, and the client still has what it got from it.
+async fn end_hinted(app: &App, hint: &IdClaims, origin: &Origin) -> Result<(), StoreError> {
+    let Some(id) = hint.sid.as_deref().and_then(|sid| sid.parse().ok()).map(SessionId) else { return Ok(()) };
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let session = sessions::by_id(&mut tx, id).await?;
+    let is_meant = |session: &Session| {
+        session.user_id.to_string() == hint.sub
+            && session.client_id.as_str() == hint.aud
+            && !session.is_offline()
+    };
+    let Some(session) = session.filter(is_meant) else { return Ok(()) };
+    if sessions::revoke(&mut tx, id, now).await? {
+        let origin = Origin { actor: Actor::Client(session.client_id), ..origin.clone() };
+        let detail = serde_json::json!({ "sid": id.0 }).to_string();
+        audit::append(&mut tx, AuditEvent::LoggedOut, &origin, &hint.sub, Some(&detail), now).await?;
+    }
+    tx.commit().await
+}
+
 /// What a client asks for, as far as it is sure.
 struct Asked {
-    /// `sub` of the ID token.
-    hinted: Option<String>,
+    hint: Option<IdClaims>,
     client: Option<Client>,
     redirect_uri: Option<RedirectUri>,
 }
@@ -99,14 +125,15 @@ impl Asked {
 
 async fn read(app: &App, parameters: &Parameters) -> Result<Asked, SignOutError> {
     parameters.each_once().map_err(|_| SignOutError::Repeated)?;
-    let hint = match parameters.get("id_token_hint") {
-        Some(hint) => {
-            let keyring = fresh_keyring(app).await?;
-            let claims = verify_hint(hint, &keyring, &app.settings.server.issuer);
-            Some(claims.map_err(|_| SignOutError::BadHint)?)
-        }
+    let shown = parameters.get("id_token_hint");
+    let hint = match shown {
+        Some(hint) => read_hint(app, hint).await?,
         None => None,
     };
+    // Its key may have been revoked, or somebody made it up. Who is signed in is asked, and goes nowhere.
+    if shown.is_some() && hint.is_none() {
+        return Ok(Asked { hint, client: None, redirect_uri: None });
+    }
     let named = parameters.get("client_id");
     let of_hint = hint.as_ref().map(|claims| claims.aud.as_str());
     if named.is_some_and(|named| of_hint.is_some_and(|hinted| hinted != named)) {
@@ -129,5 +156,5 @@ async fn read(app: &App, parameters: &Parameters) -> Result<Asked, SignOutError>
             Some(uri.ok_or(NoReturn::WrongRedirectUri)?)
         }
     };
-    Ok(Asked { hinted: hint.map(|claims| claims.sub), client, redirect_uri })
+    Ok(Asked { hint, client, redirect_uri })
 }

@@ -2,8 +2,9 @@ use actix_cors::Cors;
 use actix_web::http::Method;
 use actix_web::middleware::Condition;
 use actix_web::web::{self, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, guard};
+use actix_web::{Error, FromRequest, Handler, HttpResponse, Resource, Responder, guard};
 
+use super::oauth2::error::OAuthProblem;
 use super::problem::{Code, Problem};
 use super::{admin, auth, oauth2, openapi, ops, pages, well_known};
 
@@ -120,9 +121,12 @@ impl Endpoint {
     fn mount(self, config: &mut ServiceConfig, origins: &[String]) {
         let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         let allow = allowed.join(", ");
+        let is_oauth = self.path.starts_with("/oauth2/");
         let resource = self.resource.default_service(web::to(move || {
             let problem = Problem::new(Code::MethodNotAllowed).header("Allow", &allow);
-            async move { Err::<HttpResponse, _>(problem) }
+            // Clients of OAuth read errors in OAuth's words; on pages and elsewhere they are problems.
+            let error: Error = if is_oauth { OAuthProblem::from(problem).into() } else { problem.into() };
+            async move { Err::<HttpResponse, _>(error) }
         }));
         let (for_uis, for_apps) = (self.path.starts_with("/auth/"), OPEN_TO_APPS.contains(&self.path));
         let cors = if for_apps { open_cors(self.methods) } else { cors(origins, self.methods) };

@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::flows::flush_ledger;
 use crate::http::{self, Door};
 use crate::keys::Mint;
-use crate::settings::Settings;
+use crate::settings::{DatabaseSettings, Settings};
 use crate::start::{StartError, StartReport, complete_start, start_server_app};
 use crate::tls::{self, Certificates};
 use crate::{background, telemetry};
@@ -56,8 +56,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 /// Between two looks for another certificate.
 const LOOK_FOR_CERTIFICATE: Duration = Duration::from_secs(30);
 
-/// Descriptors that are no client's: the database, files, what the runtime needs.
-const DESCRIPTORS_KEPT: u64 = 96;
+/// Descriptors that are no client's, and no database connection's: files, what the runtime needs.
+const DESCRIPTORS_KEPT: u64 = 64;
 /// Of the others, those kept for an address of the operators' own: a crowd at the public one does not take them.
 const OPERATORS: usize = 64;
 /// Handshakes that may be done before their turn comes; the standard library allows 128.
@@ -107,7 +107,7 @@ impl Server {
     /// within `server.shutdown_timeout`, and gives the database back.
     pub async fn run(self, stop: CancellationToken) -> io::Result<()> {
         let Self { app, listener, admin_listener, certificates, .. } = self;
-        let allowed = connections_allowed();
+        let allowed = connections_allowed(&app.settings.database);
         let operators = if admin_listener.is_some() { OPERATORS.min(allowed / 4) } else { 0 };
         let workers = app.settings.server.workers;
         let mut doors = Vec::new();
@@ -263,11 +263,13 @@ impl Room {
 
 /// How many clients may be connected at once: as many as there are descriptors for, less those the server itself needs. The
 /// soft limit is raised to the hard one first; it is low for the sake of programs that use `select`, which this one does not.
-fn connections_allowed() -> usize {
+fn connections_allowed(database: &DatabaseSettings) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let allowed = getrlimit(Resource::Nofile).current.unwrap_or(1 << 20);
-    usize::try_from(allowed.saturating_sub(DESCRIPTORS_KEPT).max(32)).unwrap_or(usize::MAX)
+    // An embedded connection has three files open.
+    let kept = DESCRIPTORS_KEPT + 3 * u64::from(database.pool_size);
+    usize::try_from(allowed.saturating_sub(kept).max(32)).unwrap_or(usize::MAX)
 }
 
 /// What the node does unasked, until it is stopped. One that was started without its database first waits for that; if it

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Conn, StoreError, Tx, execute, on, row::row, sessions::grant};
-use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId};
+use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, UserId};
 
 row! {
     struct CodeRow {
@@ -21,6 +21,12 @@ row! {
         session_id: Uuid,
         created_at: DateTime<Utc>,
         expires_at: DateTime<Utc>,
+    }
+}
+
+row! {
+    struct UserRow {
+        user_id: Uuid,
     }
 }
 
@@ -97,6 +103,37 @@ pub async fn consume(
     Ok(rows.into_iter().next().map(AuthorizationCode::from))
 }
 
+/// Whose code of this client's it is.
+pub async fn user_of(
+    conn: &mut Conn,
+    digest: &[u8],
+    client: &ClientId,
+) -> Result<Option<UserId>, StoreError> {
+    let row: Option<UserRow> = on!(conn, |c| {
+        sqlx::query_as(
+            "SELECT sessions.user_id FROM authorization_codes JOIN sessions ON sessions.id = browser_id
+             WHERE digest = $1 AND authorization_codes.client_id = $2",
+        )
+        .bind(digest)
+        .bind(client.as_str())
+        .fetch_optional(c)
+    })?;
+    Ok(row.map(|row| UserId(row.user_id)))
+}
+
+/// Forgets a user's codes of a client.
+pub async fn delete_of(tx: &mut Tx, user: UserId, client: &ClientId) -> Result<u64, StoreError> {
+    Ok(execute!(
+        tx,
+        sqlx::query(
+            "DELETE FROM authorization_codes
+             WHERE client_id = $1 AND browser_id IN (SELECT id FROM sessions WHERE user_id = $2)",
+        )
+        .bind(client.as_str())
+        .bind(user.0)
+    )?)
+}
+
 /// The session that a code of this client has become.
 pub async fn session_of_used(
     conn: &mut Conn,
@@ -115,15 +152,22 @@ pub async fn session_of_used(
     Ok(row.map(|row| SessionId(row.session_id)))
 }
 
-/// Forgets up to `limit` codes that expired before `before`. Returns how many.
-pub async fn delete_expired(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+/// Forgets up to `limit` codes that expired before `unused`, or that were used and expired before `used`. Returns how many.
+pub async fn delete_expired(
+    conn: &mut Conn,
+    unused: DateTime<Utc>,
+    used: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, StoreError> {
     Ok(execute!(
         conn,
         sqlx::query(
             "DELETE FROM authorization_codes WHERE digest IN (
-                 SELECT digest FROM authorization_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+                 SELECT digest FROM authorization_codes
+                 WHERE expires_at < $1 AND (consumed_at IS NULL OR expires_at < $2) ORDER BY expires_at LIMIT $3)",
         )
-        .bind(before)
+        .bind(unused)
+        .bind(used)
         .bind(limit)
     )?)
 }

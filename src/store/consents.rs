@@ -44,15 +44,15 @@ pub async fn of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Consent>, Stor
     Ok(rows.into_iter().map(consent).collect())
 }
 
-/// What a user has agreed to give a client; nothing at first.
-pub async fn of(conn: &mut Conn, user: UserId, client: &ClientId) -> Result<Scopes, StoreError> {
+/// What a user has agreed to give a client. `None` where they never were asked, or have taken it back.
+pub async fn of(conn: &mut Conn, user: UserId, client: &ClientId) -> Result<Option<Scopes>, StoreError> {
     let row: Option<ConsentRow> = on!(conn, |c| {
         sqlx::query_as("SELECT scope FROM consents WHERE user_id = $1 AND client_id = $2")
             .bind(user.0)
             .bind(client.as_str())
             .fetch_optional(c)
     })?;
-    Ok(row.map(|row| Scopes::from_claim(&row.scope)).unwrap_or_default())
+    Ok(row.map(|row| Scopes::from_claim(&row.scope)))
 }
 
 /// Writes down all that a user has agreed to by now.

@@ -245,11 +245,16 @@ impl Db {
             execute!(conn, sqlx::query("DELETE FROM idempotency_keys WHERE key = ''"))?;
             return Ok(());
         };
-        let is_known = |at: &Instant| at.elapsed() < PROBED_FOR;
-        if probed_at.lock().is_ok_and(|at| at.as_ref().is_some_and(is_known)) {
+        let is_known =
+            || probed_at.lock().is_ok_and(|at| at.as_ref().is_some_and(|at| at.elapsed() < PROBED_FOR));
+        if is_known() {
             return Ok(());
         }
         let mut tx = self.begin().await?;
+        // Whoever waited for the one before may have their answer.
+        if is_known() {
+            return Ok(());
+        }
         execute!(tx, sqlx::query("PRAGMA user_version = 0"))?;
         tx.commit().await?;
         if let Ok(mut probed_at) = probed_at.lock() {

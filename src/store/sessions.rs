@@ -267,6 +267,30 @@ pub async fn revoke_children(tx: &mut Tx, parent: SessionId, now: DateTime<Utc>)
     )?)
 }
 
+/// A browser may have so many sessions of one client, for tabs and for applications that sign in again and again.
+const MOST_OF_ONE_CLIENT: i64 = 20;
+
+/// Ends the oldest sessions that a client has from one browser beyond [`MOST_OF_ONE_CLIENT`].
+pub async fn revoke_surplus(
+    tx: &mut Tx,
+    parent: SessionId,
+    client: &ClientId,
+    now: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    Ok(execute!(
+        tx,
+        sqlx::query(
+            "UPDATE sessions SET revoked_at = $1 WHERE id IN (
+                 SELECT id FROM sessions WHERE parent_id = $2 AND client_id = $3 AND revoked_at IS NULL
+                 ORDER BY id DESC LIMIT 1000 OFFSET $4)",
+        )
+        .bind(now)
+        .bind(parent.0)
+        .bind(client.as_str())
+        .bind(MOST_OF_ONE_CLIENT)
+    )?)
+}
+
 /// Gives the clients' sessions of one browser session to the one that takes its place.
 pub async fn adopt_children(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
     execute!(
@@ -315,13 +339,13 @@ pub async fn revoke_of_user(
     )?)
 }
 
-/// Ends up to `limit` sessions begun at `begun` or before. Returns how many.
+/// Ends up to `limit` sessions of whoever signed in at `begun` or before, what their clients got since included. Returns how many.
 pub async fn revoke_begun_by(conn: &mut Conn, begun: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     Ok(execute!(
         conn,
         sqlx::query(
             "UPDATE sessions SET revoked_at = $1 WHERE id IN (
-                 SELECT id FROM sessions WHERE revoked_at IS NULL AND created_at <= $1 LIMIT $2)",
+                 SELECT id FROM sessions WHERE revoked_at IS NULL AND auth_time <= $1 LIMIT $2)",
         )
         .bind(begun)
         .bind(limit)

@@ -90,6 +90,17 @@ pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, StoreErr
     row.map(User::try_from).transpose()
 }
 
+/// Reads a user, and holds the row until the transaction ends: whatever ends sessions holds it, too, so of the two who come at
+/// once the second sees what the first has done.
+pub async fn hold(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
+    let rows: Vec<UserRow> = on!(tx, |c| {
+        sqlx::query_as(concat!("UPDATE users SET id = id WHERE id = $1 RETURNING ", columns!()))
+            .bind(id.0)
+            .fetch_all(c)
+    })?;
+    rows.into_iter().next().map(User::try_from).transpose()
+}
+
 /// One page, oldest first, after the user the last page ended with.
 pub async fn page(
     conn: &mut Conn,

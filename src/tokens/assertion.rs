@@ -137,7 +137,8 @@ impl<'a> ClientAssertion<'a> {
         let is_ours = |audience: &String| audiences.contains(audience);
         let is_for_us = match &self.claims.aud {
             OneOrMany::One(audience) => is_ours(audience),
-            OneOrMany::Many(all) => all.iter().any(is_ours),
+            // One that is for others as well may have been made for them (CVE-2025-27370).
+            OneOrMany::Many(all) => all.len() == 1 && all.iter().all(is_ours),
         };
         if !is_for_us {
             return Err(AssertionError::WrongAudience);
@@ -241,7 +242,7 @@ mod tests {
         }
         for (member, value) in [
             ("aud", json!("https://auth.test/oauth2/token")),
-            ("aud", json!(["x", "https://auth.test"])),
+            ("aud", json!(["https://auth.test"])),
             ("exp", json!(NOW - 59)),
             ("exp", json!(NOW + 360)),
             ("exp", json!(1_800_000_060.5)),
@@ -256,6 +257,7 @@ mod tests {
             ("iss", json!("other"), WrongClient),
             ("aud", json!("https://auth.test/"), WrongAudience),
             ("aud", json!([]), WrongAudience),
+            ("aud", json!(["x", "https://auth.test"]), WrongAudience),
             ("exp", json!(NOW - 60), Expired),
             ("exp", json!(-1e300), Expired),
             ("exp", json!(NOW + 361), TooLong),

@@ -92,6 +92,9 @@ pub fn verify_hint(token: &str, keyring: &Keyring, issuer: &str) -> Result<IdCla
         return Err(TokenError::Malformed);
     }
     let header = strict_header(token, id_token::TYP)?;
+    if keyring.is_waiting(&header.kid) {
+        return Err(TokenError::WaitingKey);
+    }
     let (algorithm, key) = keyring.remembered(&header.kid).ok_or(TokenError::UnknownKey)?;
     if header.alg != algorithm.as_str() {
         return Err(TokenError::WrongAlgorithm);

@@ -424,7 +424,7 @@ fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
         ),
         (&["--redirect-uri", "https://g.test/#x"], "--redirect-uri", "it has a fragment"),
         (&["--post-logout-redirect-uri", "x"], "--post-logout-redirect-uri", "no absolute URI"),
-        (&["--id", "chancery"], "--id", "is not `chancery`"),
+        (&["--id", "chancery"], "--id", "neither `chancery` nor a UUID"),
         (&["--auth-method", "tls_client_auth"], "--auth-method", "client_secret_post"),
         (&["--public", "--auth-method", "none"], "--auth-method", "cannot be used with"),
         (&["--grant", "password"], "--grant", "client_credentials"),

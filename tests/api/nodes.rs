@@ -30,7 +30,7 @@ async fn three_nodes_started_at_once_on_an_empty_database_share_one_key_set() {
         assert_eq!(kids(&sets[0].json()).len(), 2);
         let database = &nodes[0].database;
         assert_eq!(database.count("SELECT count(*) FROM signing_keys").await, 2);
-        assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 10);
+        assert_eq!(database.count("SELECT count(*) FROM _sqlx_migrations").await, 11);
         assert_eq!(database.count("SELECT count(*) FROM audit WHERE event = 'keys_created'").await, 1);
     }
 }

@@ -686,25 +686,25 @@ on_both! {
             users::insert(&mut tx, person).await.unwrap();
         }
         clients::insert(&mut tx, &grafana).await.unwrap();
-        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_empty());
+        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_none());
         for scope in ["openid", "email openid orders:read"] {
             consents::remember(&mut tx, ada.id, &grafana.id, &Scopes::from_claim(scope), at(1)).await.unwrap();
-            assert_eq!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().to_string(), scope);
+            assert_eq!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().unwrap().to_string(), scope);
         }
         let listed = consents::of_user(&mut tx, ada.id).await.unwrap();
         assert_eq!((listed.len(), &listed[0].client_id, listed[0].granted_at), (1, &grafana.id, at(1)));
         assert!(consents::of_user(&mut tx, bob.id).await.unwrap().is_empty());
-        assert!(consents::of(&mut tx, bob.id, &grafana.id).await.unwrap().is_empty());
+        assert!(consents::of(&mut tx, bob.id, &grafana.id).await.unwrap().is_none());
         assert!(!consents::withdraw(&mut tx, bob.id, &grafana.id).await.unwrap());
         assert!(consents::withdraw(&mut tx, ada.id, &grafana.id).await.unwrap());
         assert!(!consents::withdraw(&mut tx, ada.id, &grafana.id).await.unwrap());
-        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_empty());
+        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_none());
         consents::remember(&mut tx, ada.id, &grafana.id, &Scopes::of_users(), at(2)).await.unwrap();
         consents::remember(&mut tx, bob.id, &grafana.id, &Scopes::of_users(), at(2)).await.unwrap();
         users::delete(&mut tx, bob.id).await.unwrap();
-        assert!(consents::of(&mut tx, bob.id, &grafana.id).await.unwrap().is_empty(), "it goes with the user");
+        assert!(consents::of(&mut tx, bob.id, &grafana.id).await.unwrap().is_none(), "it goes with the user");
         clients::delete(&mut tx, &grafana.id).await.unwrap();
-        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_empty(), "and with the client");
+        assert!(consents::of(&mut tx, ada.id, &grafana.id).await.unwrap().is_none(), "and with the client");
         tx.commit().await.unwrap();
     }
 
@@ -742,9 +742,9 @@ on_both! {
         }
         tx.commit().await.unwrap();
         let conn = &mut db.write().await.unwrap();
-        assert_eq!(authorization_codes::delete_expired(conn, at(60), 10).await.unwrap(), 0);
-        assert_eq!(authorization_codes::delete_expired(conn, at(61), 2).await.unwrap(), 2, "a batch at a time");
-        assert_eq!(authorization_codes::delete_expired(conn, at(61), 2).await.unwrap(), 1);
+        assert_eq!(authorization_codes::delete_expired(conn, at(60), at(60), 10).await.unwrap(), 0);
+        assert_eq!(authorization_codes::delete_expired(conn, at(61), at(61), 2).await.unwrap(), 2, "a batch at a time");
+        assert_eq!(authorization_codes::delete_expired(conn, at(61), at(61), 2).await.unwrap(), 1);
     }
 
     async fn of_many_who_show_a_code_one_gets_it(app: TestApp) {

@@ -6,8 +6,10 @@ use chrono::TimeDelta;
 use super::{AuthorizationRequest, CodeChallenge, ResponseMode};
 use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes, scope};
 
-/// Longest `state`, `nonce` and hint that is taken.
+/// Longest `state`, hint and the like that is taken.
 const MAX_LENGTH: usize = 2048;
+/// It comes back in the ID token, which must be good as a hint.
+const MAX_NONCE: usize = 512;
 /// The request travels in a page's form.
 const MAX_TOTAL: usize = 8192;
 /// Longest `max_age` that means anything.
@@ -118,7 +120,8 @@ fn scopes(
             Err(_) => return wrong("this is no scope"),
         },
     };
-    Ok(())
+    // There is no empty scope (RFC 6749 section 3.3), and nothing a user could agree to.
+    if request.scopes.is_empty() { wrong("name a scope") } else { Ok(()) }
 }
 
 fn resource(
@@ -126,7 +129,7 @@ fn resource(
     client: &Client,
     parameters: &Parameters,
 ) -> Result<(), OAuthError> {
-    request.resource = client.resource(parameters)?.map(str::to_owned);
+    request.resource = client.resource(parameters, &request.servers_audience)?.map(str::to_owned);
     Ok(())
 }
 
@@ -190,6 +193,9 @@ fn nonce_and_hints(
     _: &Client,
     parameters: &Parameters,
 ) -> Result<(), OAuthError> {
+    if parameters.get("nonce").is_some_and(|nonce| nonce.len() > MAX_NONCE) {
+        return Err(OAuthError::invalid_request("nonce has over 512 bytes"));
+    }
     request.nonce = parameters.get("nonce").map(str::to_owned);
     request.login_hint = parameters.get("login_hint").map(str::to_owned);
     request.id_token_hint = parameters.get("id_token_hint").map(str::to_owned);

@@ -11,6 +11,9 @@ use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Sessi
 pub use checks::CHECKS;
 pub use pkce::{CodeChallenge, CodeVerifier};
 
+/// How long a page is thought about.
+const THOUGHT: TimeDelta = TimeDelta::minutes(2);
+
 /// How an answer reaches the client (OAuth 2.0 Multiple Response Types, Form Post Response Mode).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseMode {
@@ -50,6 +53,8 @@ pub struct AuthorizationRequest {
     pub response_mode: ResponseMode,
     pub state: Option<String>,
     pub scopes: Scopes,
+    /// Whom tokens of clients without audiences of their own are for.
+    servers_audience: Vec<String>,
     /// The resource its tokens shall be for (RFC 8707).
     pub resource: Option<String>,
     pub nonce: Option<String>,
@@ -115,7 +120,13 @@ impl ReturnAddress {
 
 impl AuthorizationRequest {
     /// Reads a request whose return address is known: every check of [`CHECKS`] in order.
-    pub fn read(client: &Client, parameters: &Parameters, back: ReturnAddress) -> Result<Self, OAuthError> {
+    /// `audience` is the server's.
+    pub fn read(
+        client: &Client,
+        parameters: &Parameters,
+        back: ReturnAddress,
+        audience: &[String],
+    ) -> Result<Self, OAuthError> {
         let mut request = Self {
             client_id: client.id.clone(),
             redirect_uri: back.redirect_uri,
@@ -123,6 +134,7 @@ impl AuthorizationRequest {
             response_mode: back.mode,
             state: back.state,
             scopes: Scopes::default(),
+            servers_audience: audience.to_vec(),
             resource: None,
             nonce: None,
             challenge: None,
@@ -142,15 +154,19 @@ impl AuthorizationRequest {
     pub fn needs_sign_in(&self, present: Option<&Session>, begun: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let Some(session) = present else { return true };
         let is_fresh = session.auth_time >= begun;
-        let is_too_old = self.max_age.is_some_and(|most| now - session.auth_time > most);
-        !is_fresh && (self.prompt.login || is_too_old)
+        // Somebody who has just signed in, and thought for a while before they agreed, need not do it again at once.
+        let borne = |most: TimeDelta| if is_fresh { most.max(THOUGHT) } else { most };
+        let is_too_old = self.max_age.is_some_and(|most| now - session.auth_time > borne(most));
+        is_too_old || (self.prompt.login && !is_fresh)
     }
 
-    /// Whether the user has to agree, given what they have agreed to before.
-    pub fn needs_consent(&self, client: &Client, agreed: &Scopes) -> bool {
+    /// Whether the user has to agree, given what they have agreed to before, if they ever were asked.
+    pub fn needs_consent(&self, client: &Client, agreed: Option<&Scopes>) -> bool {
         // An app on a phone may be another one that took over its address, so it is asked each time (RFC 8252 section 8.6).
         let may_be_another = client.is_public() && !self.redirect_uri.as_str().starts_with("https:");
-        self.prompt.consent || (client.require_consent && (may_be_another || !agreed.includes(&self.scopes)))
+        self.prompt.consent
+            || (client.require_consent
+                && (may_be_another || !agreed.is_some_and(|agreed| agreed.includes(&self.scopes))))
     }
 
     pub fn is_openid(&self) -> bool {

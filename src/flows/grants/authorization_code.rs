@@ -2,9 +2,12 @@ use super::super::browser_session::Present;
 use super::super::issue_tokens::{ClientWish, issue_client_tokens};
 use super::super::load_keyring::fresh_keyring;
 use super::{GrantError, Granted, granted};
+use chrono::{DateTime, Utc};
+
 use crate::app::App;
 use crate::domain::{
-    Actor, AuditEvent, AuthorizationCode, Client, CodeVerifier, OAuthError, Origin, Parameters, Session, User,
+    Actor, AuditEvent, AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters,
+    Session, User, scope,
 };
 use crate::store::{Tx, audit, authorization_codes, sessions, users};
 use crate::tokens::{Code, challenge_of};
@@ -21,10 +24,14 @@ pub(super) async fn grant(
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
+    // First of all the user is held, so that whatever ends their sessions comes before this one or sees it.
+    if let Some(user) = authorization_codes::user_of(&mut tx, &digest, &client.id).await? {
+        users::hold(&mut tx, user).await?;
+    }
     let Some(code) = authorization_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse_used(app, tx, client, &digest, origin).await;
     };
-    let checked = match check(client, &code, parameters) {
+    let checked = match check(app, client, &code, parameters) {
         Ok(()) => present(app, &mut tx, &code).await?,
         Err(error) => Err(error),
     };
@@ -42,7 +49,7 @@ pub(super) async fn grant(
         replays: 0,
         created_at: now,
         last_used_at: now,
-        expires_at: now + app.settings.sessions.absolute_life,
+        expires_at: session_end(app, &browser, &code, now),
         parent: Some(browser.id),
         grant: Some(code.grant),
         master_key_id: Some(app.masters.first().id().to_owned()),
@@ -52,6 +59,7 @@ pub(super) async fn grant(
     let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
     let granted = granted(app, &keyring, client, (&user, &session), tokens, code.nonce, now)?;
     sessions::insert(&mut tx, &session).await?;
+    sessions::revoke_surplus(&mut tx, browser.id, &client.id, now).await?;
     let detail = serde_json::json!({
         "sid": session.id.0, "client": client.id.as_str(), "scope": granted.scope,
     });
@@ -62,8 +70,22 @@ pub(super) async fn grant(
     Ok(granted)
 }
 
+/// A client that was promised to go on without the user goes on for as long as any session; others as long as the browser's.
+fn session_end(app: &App, browser: &Session, code: &AuthorizationCode, now: DateTime<Utc>) -> DateTime<Utc> {
+    let longest = now + app.settings.sessions.absolute_life;
+    match code.grant.scopes.contains(scope::OFFLINE_ACCESS) {
+        true => longest,
+        false => longest.min(browser.expires_at),
+    }
+}
+
 /// What the token request must bring.
-fn check(client: &Client, code: &AuthorizationCode, parameters: &Parameters) -> Result<(), OAuthError> {
+fn check(
+    app: &App,
+    client: &Client,
+    code: &AuthorizationCode,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
     let wrong = |text| Err(OAuthError::invalid_grant(text));
     let named = parameters.get("redirect_uri");
     let is_same = match named {
@@ -85,13 +107,12 @@ fn check(client: &Client, code: &AuthorizationCode, parameters: &Parameters) -> 
         (None, Some(_)) => return wrong("code_verifier is there, and no code_challenge was"),
         (None, None) => {}
     }
-    if let Some(resource) = client.resource(parameters)?
+    if let Some(resource) = client.resource(parameters, &app.settings.tokens.audience)?
+        && !code.grant.audience.is_empty()
         && !code.grant.audience.iter().any(|granted| granted == resource)
     {
-        return Err(OAuthError::new(
-            crate::domain::OAuthCode::InvalidTarget,
-            "resource is not the one of the authorization request",
-        ));
+        let text = "resource is not the one of the authorization request";
+        return Err(OAuthError::new(OAuthCode::InvalidTarget, text));
     }
     Ok(())
 }

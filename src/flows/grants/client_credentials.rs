@@ -25,7 +25,7 @@ pub(super) async fn grant(
             Err(_) => return Err(wrong("this is no scope").into()),
         },
     };
-    let wished = match client.resource(parameters)? {
+    let wished = match client.resource(parameters, &app.settings.tokens.audience)? {
         Some(resource) => vec![resource.to_owned()],
         None => client.audiences.iter().take(1).cloned().collect(),
     };
@@ -36,7 +36,7 @@ pub(super) async fn grant(
     let claims = AccessClaims {
         iss: app.settings.server.issuer.clone(),
         sub: client.id.to_string(),
-        aud: audience(app, Some(&grant)),
+        aud: audience(app, Some(&grant), Some(client)),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),

@@ -44,7 +44,7 @@ async fn narrowed(
     presented: &str,
     parameters: &Parameters,
 ) -> Result<Option<Scopes>, GrantError> {
-    let resource = client.resource(parameters)?;
+    let resource = client.resource(parameters, &app.settings.tokens.audience)?;
     let asked = match parameters.get("scope") {
         None if resource.is_none() => return Ok(None),
         None => None,
@@ -63,7 +63,10 @@ async fn narrowed(
         let text = "this is more than was granted";
         return Err(OAuthError::new(OAuthCode::InvalidScope, text).into());
     }
-    if resource.is_some_and(|resource| !granted.audience.iter().any(|audience| audience == resource)) {
+    let is_named = !granted.audience.is_empty();
+    if resource
+        .is_some_and(|resource| is_named && !granted.audience.iter().any(|audience| audience == resource))
+    {
         let text = "this resource was not granted";
         return Err(OAuthError::new(OAuthCode::InvalidTarget, text).into());
     }

@@ -33,7 +33,8 @@ fn view(consent: Consent) -> ConsentView {
     }
 }
 
-/// Takes it back from one application, and ends its sessions of this user. It asks again next time.
+/// Takes it back from one application, and ends its sessions of this user. It must ask again, unless it is one of those that need
+/// not ask.
 #[utoipa::path(delete, path = "/auth/consents/{client_id}", tag = "auth", security(("bearer" = [])),
     params(("client_id" = String, Path)),
     responses(

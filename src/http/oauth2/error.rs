@@ -104,9 +104,13 @@ impl From<Problem> for OAuthProblem {
             (Code::TooManyAttempts, _) => (status, "invalid_client"),
             (_, StatusCode::SERVICE_UNAVAILABLE) => (status, "temporarily_unavailable"),
             (_, status) if status.is_server_error() => (status, "server_error"),
-            (Code::PayloadTooLarge | Code::RequestTimeout | Code::UnsupportedMediaType, _) => {
-                (status, "invalid_request")
-            }
+            (
+                Code::PayloadTooLarge
+                | Code::RequestTimeout
+                | Code::UnsupportedMediaType
+                | Code::MethodNotAllowed,
+                _,
+            ) => (status, "invalid_request"),
             _ => (StatusCode::BAD_REQUEST, "invalid_request"),
         };
         problem.log();

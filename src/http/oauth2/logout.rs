@@ -1,11 +1,12 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
+use url::form_urlencoded::Serializer;
 
 use super::super::body::{Body, parse_form};
 use super::super::context::request_id;
 use super::super::source::Source;
 use super::super::{AppData, cookie, pages};
-use super::visit::{Visit, add, foreign, see_other, unavailable, unreadable, with_parameters};
+use super::visit::{Visit, add, base, foreign, see_other, unavailable, unreadable, with_parameters};
 use crate::app::App;
 use crate::domain::{Parameters, RedirectUri};
 use crate::flows::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
@@ -18,16 +19,21 @@ pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpRespo
     }
 }
 
-/// The same by a form; or the answer of the page that asks.
+/// The same by a form; or the answer of the page that asks. A browser that comes from another site by POST leaves its cookies at
+/// home, so it is sent on to ask by GET.
 pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
-    let form: Parameters = match body.form().await {
-        Ok(pairs) => pairs.into_iter().collect(),
+    let pairs = match body.form().await {
+        Ok(pairs) => pairs,
         Err(problem) => return unreadable(&app, &problem),
     };
-    let Some(decision) = form.get("decision") else { return ask(&app, &http, &source, &form).await };
+    if pairs.iter().all(|(name, _)| name != "decision") {
+        let query = Serializer::new(String::new()).extend_pairs(pairs).finish();
+        return see_other(&format!("{}/oauth2/logout?{query}", base(&app)));
+    }
+    let form: Parameters = pairs.into_iter().collect();
     let visit = Visit::of(&http, &source);
     let Ok(page) = visit.page(&app, &form) else { return foreign(&app) };
-    match decision {
+    match form.get("decision").unwrap_or_default() {
         "sign_out" => {
             let outcome = confirm_sign_out(&app, &page.parameters(), &visit.visitor).await;
             show(&app, &visit, outcome)
@@ -70,7 +76,9 @@ fn show(app: &App, visit: &Visit, outcome: Result<SignOutStep, SignOutError>) ->
                 }
                 None => pages::SignedOut {}.render(app),
             };
-            add(&mut response, cookie::clear_browser());
+            if visit.visitor.session.is_some() {
+                add(&mut response, cookie::clear_browser());
+            }
             response
         }
         Err(error @ (SignOutError::Keys(_) | SignOutError::Store(_) | SignOutError::NoRandomness)) => {

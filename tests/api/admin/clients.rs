@@ -271,11 +271,11 @@ on_both! {
             refused.expect_problem(403, "insufficient_scope");
         }
         node.post_as(&token, "/admin/clients", with(grafana(), "scope", json!("openid users:write"))).await.expect_problem(403, "insufficient_scope");
-        // As a web application it gets of those only what its user has.
-        node.post_as(&token, "/admin/clients", with(grafana(), "scope", json!("openid orders:write"))).await.expect(201);
+        // Nor as a web application: they could send a clerk there, and have what the clerk has.
+        node.post_as(&token, "/admin/clients", with(grafana(), "scope", json!("openid orders:write"))).await.expect_problem(403, "insufficient_scope");
+        node.post_as(&token, "/admin/clients", with(grafana(), "scope", json!("openid email"))).await.expect(201);
         let change = async |path: &str, body: Value| node.request_as(&token, Method::PATCH, path, body).await;
-        let as_service = json!({ "grant_types": ["authorization_code", "client_credentials"] });
-        change("/admin/clients/grafana", as_service).await.expect_problem(403, "insufficient_scope");
+        change("/admin/clients/grafana", json!({ "scope": "openid orders:write" })).await.expect_problem(403, "insufficient_scope");
         change("/admin/clients/mine", json!({ "scope": "keys:rotate" })).await.expect_problem(403, "insufficient_scope");
         change("/admin/clients/mine", json!({ "scope": "users:read" })).await.expect(200);
 
@@ -361,17 +361,22 @@ on_both! {
         assert!(read.revoked_at.is_some());
     }
 
-    async fn old_codes_are_cleaned_up_after_a_day(app: TestApp) {
+    async fn codes_are_cleaned_up_at_once_or_a_day_after_they_were_used(app: TestApp) {
         let admin = app.admin().await;
         app.post_as(&admin, "/admin/clients", grafana()).await.expect(201);
         let ada = user_id(&app, "ada@x.test").await;
         let browser = session_of(&app, ada, &ClientId::browser(), None);
         let mut tx = app.app.db.begin().await.unwrap();
         sessions::insert(&mut tx, &browser).await.unwrap();
-        let code = code_of(&app, &ClientId::parse("grafana").unwrap(), &browser);
-        authorization_codes::insert(&mut tx, &code).await.unwrap();
+        let client = ClientId::parse("grafana").unwrap();
+        let (used, unused) = (code_of(&app, &client, &browser), code_of(&app, &client, &browser));
+        let unused = AuthorizationCode { digest: b"another".to_vec(), flow_id: None, ..unused };
+        for code in [&used, &unused] {
+            assert!(authorization_codes::insert(&mut tx, code).await.unwrap());
+        }
+        authorization_codes::consume(&mut tx, &used.digest, &client, app.clock.now()).await.unwrap();
         tx.commit().await.unwrap();
-        for (hours, left) in [(24, 1), (1, 0)] {
+        for (hours, left) in [(0, 2), (24, 1), (1, 0)] {
             app.advance(TimeDelta::hours(hours));
             clean_up(&app.app).await.unwrap();
             assert_eq!(app.database.count("SELECT count(*) FROM authorization_codes").await, left);

@@ -21,7 +21,9 @@ on_both! {
         app.delete_as(&bob, "/auth/consents/third").await.expect_problem(404, "not_found");
         app.delete_as(&tokens.access_token(), "/auth/consents/third").await.expect_problem(403, "insufficient_scope");
         third.refresh(&app, &tokens.refresh_token()).await.expect(200);
+        let waiting = browser.get(&third.authorize(&[])).await.returned_code();
         app.delete_as(&login, "/auth/consents/third").await.expect(204);
+        third.exchange(&app, &waiting).await.expect_oauth(400, "invalid_grant");
         third.refresh(&app, &tokens.refresh_token()).await.expect_oauth(400, "invalid_grant");
         app.get_as(&tokens.access_token(), "/oauth2/userinfo").await.expect_oauth(401, "invalid_token");
         assert_eq!(app.get_as(&login, "/auth/consents").await.json()["consents"], serde_json::json!([]));

@@ -284,6 +284,21 @@ on_both! {
         assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'consent_given'").await, 1);
     }
 
+    async fn nothing_is_given_without_a_name_for_it(app: TestApp) {
+        app.register("ada@x.test").await;
+        let third = register(&app, &Client { require_consent: true, ..client(&app, "third") }).await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        browser.code(&spa, "ada@x.test", &[]).await;
+        for scope in ["-", " ", ""] {
+            let back = browser.get(&third.authorize(&[("scope", scope), ("prompt", "none")])).await.sent_to(CALLBACK);
+            assert_eq!(back["error"], if scope == "-" || scope.is_empty() { "consent_required" } else { "invalid_scope" });
+        }
+        let plain = Client { scopes: chancery::domain::Scopes::of_users(), ..client(&app, "plain") };
+        let plain = register(&app, &plain).await;
+        let back = browser.get(&plain.authorize(&[("scope", "-")])).await.sent_to(CALLBACK);
+        assert_eq!(back["error"], "invalid_scope");
+    }
+
     async fn an_app_on_a_phone_is_asked_about_each_time(app: TestApp) {
         app.register("ada@x.test").await;
         let native = "com.example.app:/cb";

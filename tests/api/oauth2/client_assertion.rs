@@ -90,7 +90,7 @@ on_both! {
         }
         let now = app.clock.now().timestamp();
         for (member, value) in [
-            ("aud", json!("https://auth.test/oauth2/token")), ("aud", json!(["https://other.test", "https://auth.test"])),
+            ("aud", json!("https://auth.test/oauth2/token")), ("aud", json!(["https://auth.test"])),
             ("exp", json!(now + 300)), ("exp", json!(now - 30)), ("nbf", json!(now + 30)),
         ] {
             token(&app, &signed(&with(claims(&app, "robot"), member, value))).await.expect(200);

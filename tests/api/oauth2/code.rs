@@ -143,6 +143,73 @@ on_both! {
         spa.exchange(&app, &code).await.expect_oauth(400, "invalid_grant");
     }
 
+    async fn an_exchange_under_way_does_not_outlive_what_ends_the_users_sessions(app: TestApp) {
+        let ada = app.newcomer("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        browser.code(&spa, "ada@x.test", &[]).await;
+        for round in 0..12 {
+            let page = browser.get(&spa.authorize(&[])).await;
+            let page = if page.status == 200 { browser.sign_in(&page, "ada@x.test", PASSWORD).await } else { page };
+            let code = page.returned_code();
+            let out = app.login("ada@x.test").await.access_token();
+            let (exchanged, ended) = tokio::join!(
+                spa.exchange(&app, &code),
+                app.post_as(&out, "/auth/logout", json!({ "all": true })),
+            );
+            ended.expect(204);
+            if exchanged.status == 200 {
+                spa.refresh(&app, &exchanged.refresh_token()).await.expect_oauth(400, "invalid_grant");
+            }
+            let live = app.database.count("SELECT count(*) FROM sessions WHERE revoked_at IS NULL").await;
+            assert_eq!(live, 0, "round {round}");
+        }
+        drop(ada);
+    }
+
+    async fn what_is_taken_from_a_client_is_taken_from_its_sessions(app: TestApp) {
+        let admin = app.admin().await;
+        let wanted = Client { audiences: vec!["orders".to_owned(), "stock".to_owned()], ..client(&app, "shop") };
+        let (shop, browser) = (register(&app, &wanted).await, Browser::new(&app));
+        let code = browser.code(&shop, "admin@x.test", &[("scope", "openid keys:read"), ("resource", "stock")]).await;
+        let tokens = shop.exchange(&app, &code).await.expect(200);
+        assert_eq!(tokens.json()["scope"], "keys:read openid");
+        let less = json!({ "scope": "openid", "audience": ["orders"] });
+        app.request_as(&admin, reqwest::Method::PATCH, "/admin/clients/shop", less).await.expect(200);
+        let refreshed = shop.refresh(&app, &tokens.refresh_token()).await.expect(200);
+        assert_eq!(refreshed.json()["scope"], "openid");
+        assert_eq!(claims(&refreshed.access_token())["aud"], json!(["orders", "chancery"]));
+    }
+
+    async fn an_application_that_must_ask_is_told_no_roles(app: TestApp) {
+        app.admin().await;
+        let (own, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&own, "admin@x.test", &[]).await;
+        let tokens = own.exchange(&app, &code).await.expect(200);
+        assert_eq!(claims(&tokens.access_token())["roles"], json!(["admin"]));
+        let third = register(&app, &Client { require_consent: true, ..client(&app, "third") }).await;
+        let page = browser.get(&third.authorize(&[])).await.page(200);
+        let back = browser.post("/consent", &[("flow", &page.flow()), ("decision", "allow")]).await;
+        let tokens = third.exchange(&app, &back.returned_code()).await.expect(200);
+        assert!(claims(&tokens.access_token()).get("roles").is_none());
+    }
+
+    async fn a_browser_has_twenty_sessions_of_one_client_at_most(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let first = spa.exchange(&app, &code).await.expect(200);
+        let mut last = None;
+        for _ in 0..20 {
+            app.advance(TimeDelta::milliseconds(2));
+            let code = browser.get(&spa.authorize(&[])).await.returned_code();
+            last = Some(spa.exchange(&app, &code).await.expect(200));
+        }
+        let live = "SELECT count(*) FROM sessions WHERE client_id = 'spa' AND revoked_at IS NULL";
+        assert_eq!(app.database.count(live).await, 20);
+        spa.refresh(&app, &first.refresh_token()).await.expect_oauth(400, "invalid_grant");
+        spa.refresh(&app, &last.unwrap().refresh_token()).await.expect(200);
+    }
+
     async fn a_client_that_keeps_a_secret_may_do_without_pkce_if_it_is_registered_so(app: TestApp) {
         app.register("ada@x.test").await;
         let wanted = Client { require_pkce: false, auth_method: ClientAuthMethod::SecretBasic, ..client(&app, "old") };

@@ -34,7 +34,7 @@ on_both! {
         let wrong = Registered { id: orders.id.clone(), secret: Some("wrong".to_owned()) };
         wrong.post(&app, "/oauth2/introspect", &[("token", "x")]).await.expect_oauth(401, "invalid_client");
         orders.post(&app, "/oauth2/introspect", &[]).await.expect_oauth(400, "invalid_request");
-        app.get("/oauth2/introspect").await.expect_problem(405, "method_not_allowed");
+        app.get("/oauth2/introspect").await.expect_oauth(405, "invalid_request");
         for garbage in ["x", "a.b.c", "crt_AAAA", "cac_AAAA", &"a".repeat(20_000)] {
             assert_eq!(ask(&app, &orders, garbage).await, json!({ "active": false }), "{garbage:.20}");
         }

@@ -1,6 +1,6 @@
 use chrono::TimeDelta;
 
-use super::support::{Browser, CALLBACK, client, encode, public_client, register};
+use super::support::{Browser, CALLBACK, client, encode, post_form, public_client, register};
 use crate::support::{TestApp, on_both};
 
 const BYE: &str = "https://app.test/bye";
@@ -48,7 +48,7 @@ on_both! {
         let ask = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]);
         app.database.execute(&format!("UPDATE signing_keys SET revoked_at = retires_at WHERE kid = '{kid}'")).await;
         chancery::flows::load_keyring(&app.app).await.unwrap();
-        browser.get(&ask).await.page(400);
+        browser.get(&ask).await.page(200);
         app.database.execute(&format!("UPDATE signing_keys SET revoked_at = NULL WHERE kid = '{kid}'")).await;
         chancery::flows::load_keyring(&app.app).await.unwrap();
         browser.get(&ask).await.sent_to(BYE);
@@ -77,6 +77,44 @@ on_both! {
         browser.get("/oauth2/logout").await.page(200);
     }
 
+    async fn a_form_of_another_site_signs_nobody_out_and_a_clients_form_does(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let hint = spa.exchange(&app, &code).await.expect(200).json()["id_token"].as_str().unwrap().to_owned();
+        // The browser leaves its cookies at home.
+        let form = [("id_token_hint", hint.as_str()), ("post_logout_redirect_uri", BYE)];
+        let moved = post_form(&app, "/oauth2/logout", &[], &form).await;
+        assert_eq!((moved.status.as_u16(), moved.header("set-cookie")), (303, ""));
+        browser.get(&spa.authorize(&[])).await.returned_code();
+        browser.get(moved.header("location")).await.sent_to(BYE);
+        browser.get(&spa.authorize(&[])).await.page(200);
+        let nobody = app.get("/oauth2/logout").await.page(200);
+        assert_eq!(nobody.header("set-cookie"), "", "who has shown no cookie loses none");
+    }
+
+    async fn without_offline_access_an_application_goes_on_as_long_as_the_browser(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let online = spa.exchange(&app, &code).await.expect(200);
+        let code = browser.get(&spa.authorize(&[("scope", "openid offline_access")])).await.returned_code();
+        let offline = spa.exchange(&app, &code).await.expect(200);
+        app.advance(TimeDelta::hours(13));
+        spa.refresh(&app, &online.refresh_token()).await.expect_oauth(400, "invalid_grant");
+        spa.refresh(&app, &offline.refresh_token()).await.expect(200);
+    }
+
+    async fn who_has_lost_the_browser_can_still_end_what_the_client_has(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        let code = browser.code(&spa, "ada@x.test", &[]).await;
+        let tokens = spa.exchange(&app, &code).await.expect(200);
+        let hint = tokens.json()["id_token"].as_str().unwrap().to_owned();
+        Browser::new(&app).get(&logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)])).await.sent_to(BYE);
+        spa.refresh(&app, &tokens.refresh_token()).await.expect_oauth(400, "invalid_grant");
+    }
+
     async fn what_is_not_sure_leads_nowhere_and_ends_nothing(app: TestApp) {
         app.register("ada@x.test").await;
         let (spa, browser) = (public_client(&app).await, Browser::new(&app));
@@ -85,10 +123,13 @@ on_both! {
         let tokens = spa.exchange(&app, &code).await.expect(200);
         let hint = tokens.json()["id_token"].as_str().unwrap().to_owned();
         let (altered, unsigned) = (format!("{}AAAA", &hint[..hint.len() - 4]), format!("{}.", hint.rsplit_once('.').unwrap().0));
-        let cases: [&[(&str, &str)]; 8] = [
-            &[("id_token_hint", &altered), ("post_logout_redirect_uri", BYE)],
-            &[("id_token_hint", &unsigned)],
-            &[("id_token_hint", &tokens.access_token())],
+        // What is no ID token of ours is as none: the user is asked, and goes nowhere afterwards.
+        for none in [&altered, &unsigned, &tokens.access_token()] {
+            let ask = logout(&[("id_token_hint", none), ("post_logout_redirect_uri", BYE), ("client_id", "spa")]);
+            let page = browser.get(&ask).await.page(200);
+            assert!(page.text.contains("sign_out") && !page.text.contains("app.test"), "{}", page.text);
+        }
+        let cases: [&[(&str, &str)]; 5] = [
             &[("id_token_hint", &hint), ("client_id", "other")],
             &[("id_token_hint", &hint), ("post_logout_redirect_uri", "https://evil.test/")],
             &[("post_logout_redirect_uri", BYE)],
@@ -97,7 +138,9 @@ on_both! {
         ];
         for parameters in cases {
             browser.get(&logout(parameters)).await.page(400);
-            browser.post("/oauth2/logout", parameters).await.page(400);
+            let moved = browser.post("/oauth2/logout", parameters).await;
+            assert_eq!(moved.status, 303);
+            browser.get(moved.header("location")).await.page(400);
         }
         browser.get(&spa.authorize(&[])).await.returned_code();
         // Somebody else's ID token asks, and does not decide.
