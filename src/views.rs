@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     AuditRecord, Client, ClientAuthMethod, DisplayName, GrantType, Impact, KeyPolicy, KeySet, KeyStatus, Kid,
-    KnownConsumer, RedirectUri, Revocation, Session, SessionId, SigningKey, User,
+    KnownConsumer, LogoutUri, RedirectUri, Revocation, Session, SessionId, SigningKey, User,
 };
 
 /// A signing key. Its private half is in no answer.
@@ -448,6 +448,9 @@ pub struct ClientView {
     pub require_pkce: bool,
     /// Whether users are asked before it gets anything.
     pub require_consent: bool,
+    /// Where it is told that a session of its has ended.
+    pub backchannel_logout_uri: Option<String>,
+    pub backchannel_logout_session_required: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -467,6 +470,12 @@ impl From<&Client> for ClientView {
             refresh_grace: client.refresh_grace.map(|grace| grace.num_seconds()),
             require_pkce: client.require_pkce,
             require_consent: client.require_consent,
+            backchannel_logout_uri: client
+                .backchannel_logout_uri
+                .as_ref()
+                .map(LogoutUri::as_str)
+                .map(str::to_owned),
+            backchannel_logout_session_required: client.backchannel_logout_session_required,
             created_at: client.created_at,
         }
     }

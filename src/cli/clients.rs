@@ -6,7 +6,7 @@ use super::{Failure, Output, failed, open, print_json};
 use crate::app::App;
 use crate::domain::{
     Authority, Client, ClientAuthMethod, ClientChange, ClientId, DisplayName, GrantType, InvalidClient,
-    Origin, RedirectUri, Scope,
+    LogoutUri, Origin, RedirectUri, Scope,
 };
 use crate::flows::{
     CreateClient, CreateClientError, RotateClientSecretError, RotatedSecret, UpdateClientError,
@@ -49,6 +49,8 @@ pub struct CreateArgs {
     lists: Lists,
     #[command(flatten)]
     lives: Lives,
+    #[command(flatten)]
+    logout: Logout,
     /// Do not ask users before it gets anything: for an application of your own.
     #[arg(long)]
     no_consent: bool,
@@ -74,6 +76,11 @@ pub struct UpdateArgs {
     no_audience: bool,
     #[command(flatten)]
     lives: Lives,
+    #[command(flatten)]
+    logout: Logout,
+    /// Do not tell it any more that sessions have ended.
+    #[arg(long, conflicts_with = "backchannel_logout_uri")]
+    no_backchannel_logout_uri: bool,
     /// Back to the server's `tokens.access_life`.
     #[arg(long, conflicts_with = "access_token_life")]
     no_access_token_life: bool,
@@ -117,6 +124,16 @@ struct Lives {
     /// How long a refresh token that was used is forgiven, such as 0s.
     #[arg(long, value_name = "GRACE", value_parser = parse_span)]
     refresh_grace: Option<TimeDelta>,
+}
+
+#[derive(Args)]
+struct Logout {
+    /// Where it is told that a session of its has ended (OpenID Connect Back-Channel Logout).
+    #[arg(long, value_name = "URI", value_parser = LogoutUri::parse)]
+    backchannel_logout_uri: Option<LogoutUri>,
+    /// Whether it needs `sid` to know which; it is told in any case.
+    #[arg(long, value_name = "BOOL")]
+    backchannel_logout_session_required: Option<bool>,
 }
 
 #[derive(Args)]
@@ -165,6 +182,8 @@ async fn create(app: &App, args: CreateArgs, origin: Origin, output: Output) -> 
         refresh_grace: args.lives.refresh_grace.map(Some),
         require_pkce: args.no_pkce.then_some(false),
         require_consent: args.no_consent.then_some(false),
+        backchannel_logout_uri: args.logout.backchannel_logout_uri.map(Some),
+        backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
         ..args.lists.into_change()
     };
     let wanted = CreateClient {
@@ -234,6 +253,12 @@ async fn update(app: &App, args: UpdateArgs, origin: &Origin, output: Output) ->
         refresh_grace: args.lives.refresh_grace.map(Some).or(args.no_refresh_grace.then_some(None)),
         require_pkce: either(args.pkce, args.no_pkce),
         require_consent: either(args.consent, args.no_consent),
+        backchannel_logout_uri: args
+            .logout
+            .backchannel_logout_uri
+            .map(Some)
+            .or(args.no_backchannel_logout_uri.then_some(None)),
+        backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
         ..from_lists
     };
     let changed = update_client(app, &args.which.id, change, &Authority::Unlimited, origin).await;
@@ -286,9 +311,11 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         ("refresh_grace", life(view.refresh_grace)),
         ("require_pkce", view.require_pkce.to_string()),
         ("require_consent", view.require_consent.to_string()),
+        ("backchannel_logout_uri", view.backchannel_logout_uri.unwrap_or_default()),
+        ("backchannel_logout_session_required", view.backchannel_logout_session_required.to_string()),
         ("created_at", rfc3339(view.created_at)),
     ] {
-        println!("{name:<26}  {value}");
+        println!("{name:<35}  {value}");
     }
     Ok(())
 }

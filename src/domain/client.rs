@@ -126,6 +126,8 @@ pub enum InvalidRedirectUri {
         "a scheme of one's own is a domain name in reverse, such as com.example.app (RFC 8252 section 7.1)"
     )]
     Scheme,
+    #[error("it must be https, or http for a loopback address")]
+    NotWeb,
 }
 
 impl RedirectUri {
@@ -196,6 +198,26 @@ impl RedirectUri {
     }
 }
 
+/// Where a client hears that a session of its has ended (OpenID Connect Back-Channel Logout section 2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutUri(String);
+
+impl LogoutUri {
+    pub fn parse(text: &str) -> Result<Self, InvalidRedirectUri> {
+        let uri = RedirectUri::parse(text)?;
+        let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if is_web { Ok(Self(uri.0)) } else { Err(InvalidRedirectUri::NotWeb) }
+    }
+
+    pub fn from_row(stored: String) -> Self {
+        Self(stored)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What follows host and port. `None` where neither a port nor a path follows, but more of a host.
 fn without_port(rest: &str) -> Option<&str> {
     let path = match rest.strip_prefix(':') {
@@ -231,6 +253,9 @@ pub struct Client {
     pub require_pkce: bool,
     /// Whether the user is asked before it gets anything. Not for one's own applications.
     pub require_consent: bool,
+    pub backchannel_logout_uri: Option<LogoutUri>,
+    /// Whether it tells sessions apart by `sid` when it is told; every logout token has one.
+    pub backchannel_logout_session_required: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -249,6 +274,9 @@ pub struct ClientChange {
     pub refresh_grace: Option<Option<TimeDelta>>,
     pub require_pkce: Option<bool>,
     pub require_consent: Option<bool>,
+    /// `Some(None)`: it is not told any more.
+    pub backchannel_logout_uri: Option<Option<LogoutUri>>,
+    pub backchannel_logout_session_required: Option<bool>,
 }
 
 impl ClientChange {
@@ -265,6 +293,8 @@ impl ClientChange {
             ("refresh_grace", self.refresh_grace.is_some()),
             ("require_pkce", self.require_pkce.is_some()),
             ("require_consent", self.require_consent.is_some()),
+            ("backchannel_logout_uri", self.backchannel_logout_uri.is_some()),
+            ("backchannel_logout_session_required", self.backchannel_logout_session_required.is_some()),
         ];
         touched.into_iter().filter_map(|(name, is_touched)| is_touched.then_some(name)).collect()
     }
@@ -331,6 +361,8 @@ impl Client {
             refresh_grace: None,
             require_pkce: true,
             require_consent: true,
+            backchannel_logout_uri: None,
+            backchannel_logout_session_required: false,
             created_at: now,
         }
     }
@@ -349,6 +381,10 @@ impl Client {
             refresh_grace: change.refresh_grace.unwrap_or(self.refresh_grace),
             require_pkce: change.require_pkce.unwrap_or(self.require_pkce),
             require_consent: change.require_consent.unwrap_or(self.require_consent),
+            backchannel_logout_uri: change.backchannel_logout_uri.unwrap_or(self.backchannel_logout_uri),
+            backchannel_logout_session_required: change
+                .backchannel_logout_session_required
+                .unwrap_or(self.backchannel_logout_session_required),
             ..self
         }
     }
@@ -508,6 +544,23 @@ mod tests {
         }
         assert_eq!(uri("https://a.test:8443/cb?x").origin(), "https://a.test:8443");
         assert_eq!(uri("com.example.app:/cb").origin(), "com.example.app:");
+    }
+
+    #[test]
+    fn a_client_is_told_at_an_address_of_the_web() {
+        for bad in [
+            "com.example.app:/out",
+            "http://a.test/out",
+            "https://a.test/out#x",
+            "https://u@a.test/out",
+            "/out",
+            "",
+        ] {
+            assert!(LogoutUri::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["https://a.test/out?x=1", "http://127.0.0.1:8000/out", "http://localhost/out"] {
+            assert_eq!(LogoutUri::parse(good).unwrap().as_str(), good);
+        }
     }
 
     #[test]

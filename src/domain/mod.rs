@@ -9,6 +9,7 @@ mod client;
 mod consumer;
 mod email;
 mod impact;
+mod logout_notice;
 mod oauth_error;
 mod parameters;
 mod password;
@@ -25,11 +26,12 @@ pub use authorization::{
 pub use authorization_code::{AuthorizationCode, Grant};
 pub use client::{
     Client, ClientAuthMethod, ClientChange, ClientId, GrantType, InvalidClient, InvalidClientId,
-    InvalidRedirectUri, RedirectUri,
+    InvalidRedirectUri, LogoutUri, RedirectUri,
 };
 pub use consumer::{Consumer, KnownConsumer, Sighting};
 pub use email::{Email, InvalidEmail};
 pub use impact::{Impact, IssuedTokens};
+pub use logout_notice::LogoutNotice;
 pub use oauth_error::{OAuthCode, OAuthError};
 pub use parameters::Parameters;
 pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};

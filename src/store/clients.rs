@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{Client, ClientAuthMethod, ClientId, DisplayName, GrantType, RedirectUri, Scopes};
+use crate::domain::{
+    Client, ClientAuthMethod, ClientId, DisplayName, GrantType, LogoutUri, RedirectUri, Scopes,
+};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
-         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at"
+         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, backchannel_logout_uri, \
+         backchannel_logout_session_required"
     };
 }
 
@@ -30,6 +33,8 @@ row! {
         require_pkce: bool,
         require_consent: bool,
         created_at: DateTime<Utc>,
+        backchannel_logout_uri: Option<String>,
+        backchannel_logout_session_required: bool,
     }
 }
 
@@ -60,6 +65,8 @@ impl TryFrom<ClientRow> for Client {
             refresh_grace: row.refresh_grace_s.map(TimeDelta::seconds),
             require_pkce: row.require_pkce,
             require_consent: row.require_consent,
+            backchannel_logout_uri: row.backchannel_logout_uri.map(LogoutUri::from_row),
+            backchannel_logout_session_required: row.backchannel_logout_session_required,
             created_at: row.created_at,
             id: ClientId::from_row(row.id),
             name: DisplayName::from_row(row.name),
@@ -77,8 +84,9 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         tx,
         sqlx::query(
             "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
-                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING",
+                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at,
+                                  backchannel_logout_uri, backchannel_logout_session_required)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING",
         )
         .bind(client.id.as_str())
         .bind(client.name.as_str())
@@ -93,6 +101,8 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.require_pkce)
         .bind(client.require_consent)
         .bind(client.created_at)
+        .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
+        .bind(client.backchannel_logout_session_required)
     )?;
     Ok(inserted == 1)
 }
@@ -104,7 +114,8 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         sqlx::query(
             "UPDATE clients SET name = $2, auth_method = $3, grant_types = $4, redirect_uris = $5,
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
-                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12
+                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12,
+                                backchannel_logout_uri = $13, backchannel_logout_session_required = $14
              WHERE id = $1",
         )
         .bind(client.id.as_str())
@@ -119,6 +130,8 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.refresh_grace.map(|grace| grace.num_seconds()))
         .bind(client.require_pkce)
         .bind(client.require_consent)
+        .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
+        .bind(client.backchannel_logout_session_required)
     )?;
     Ok(changed == 1)
 }

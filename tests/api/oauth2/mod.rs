@@ -1,4 +1,5 @@
 mod authorize;
+mod backchannel_logout;
 mod clients;
 mod code;
 mod introspect;

@@ -39,6 +39,8 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         refresh_grace: None,
         require_pkce: true,
         require_consent: false,
+        backchannel_logout_uri: None,
+        backchannel_logout_session_required: false,
         created_at: app.clock.now(),
     }
 }
