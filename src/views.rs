@@ -407,6 +407,8 @@ pub enum GrantTypeView {
     AuthorizationCode,
     ClientCredentials,
     RefreshToken,
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 impl From<GrantType> for GrantTypeView {
@@ -415,6 +417,7 @@ impl From<GrantType> for GrantTypeView {
             GrantType::AuthorizationCode => Self::AuthorizationCode,
             GrantType::ClientCredentials => Self::ClientCredentials,
             GrantType::RefreshToken => Self::RefreshToken,
+            GrantType::TokenExchange => Self::TokenExchange,
         }
     }
 }
@@ -427,7 +430,7 @@ pub struct ClientView {
     #[schema(min_length = 1, max_length = 200)]
     pub client_name: String,
     pub token_endpoint_auth_method: AuthMethodView,
-    #[schema(min_items = 1, max_items = 3)]
+    #[schema(min_items = 1, max_items = 4)]
     pub grant_types: Vec<GrantTypeView>,
     #[schema(max_items = 50)]
     pub redirect_uris: Vec<String>,
@@ -451,6 +454,9 @@ pub struct ClientView {
     /// Where it is told that a session of its has ended.
     pub backchannel_logout_uri: Option<String>,
     pub backchannel_logout_session_required: bool,
+    /// The services for which it may exchange its users' tokens.
+    #[schema(max_items = 50)]
+    pub exchange_audiences: Vec<String>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -476,6 +482,7 @@ impl From<&Client> for ClientView {
                 .map(LogoutUri::as_str)
                 .map(str::to_owned),
             backchannel_logout_session_required: client.backchannel_logout_session_required,
+            exchange_audiences: client.exchange_audiences.clone(),
             created_at: client.created_at,
         }
     }

@@ -74,6 +74,9 @@ pub struct UpdateArgs {
     /// Back to the server's `tokens.audience`.
     #[arg(long, conflicts_with = "audiences")]
     no_audience: bool,
+    /// Let it exchange tokens for no service any more.
+    #[arg(long, conflicts_with = "exchange_audiences")]
+    no_exchange_audience: bool,
     #[command(flatten)]
     lives: Lives,
     #[command(flatten)]
@@ -105,7 +108,8 @@ struct Lists {
     /// Where users may be sent when they have signed out; may be repeated.
     #[arg(long = "post-logout-redirect-uri", value_name = "URI", value_parser = RedirectUri::parse)]
     post_logout_redirect_uris: Vec<RedirectUri>,
-    /// By what it gets tokens: `authorization_code`, `refresh_token`, `client_credentials`; may be repeated.
+    /// By what it gets tokens: `authorization_code`, `refresh_token`, `client_credentials`, or
+    /// `urn:ietf:params:oauth:grant-type:token-exchange`; may be repeated.
     #[arg(long = "grant", value_name = "GRANT", value_parser = parse_grant)]
     grants: Vec<GrantType>,
     /// What it may ask for; may be repeated.
@@ -114,6 +118,9 @@ struct Lists {
     /// Whom its tokens may be for; may be repeated.
     #[arg(long = "audience", value_name = "AUDIENCE")]
     audiences: Vec<String>,
+    /// The services for which it may exchange its users' tokens; may be repeated.
+    #[arg(long = "exchange-audience", value_name = "AUDIENCE")]
+    exchange_audiences: Vec<String>,
 }
 
 #[derive(Args)]
@@ -245,10 +252,12 @@ async fn update(app: &App, args: UpdateArgs, origin: &Origin, output: Output) ->
     let from_lists = args.lists.into_change();
     let no_uris = args.no_post_logout_redirect_uri.then(Vec::new);
     let no_audience = args.no_audience.then(Vec::new);
+    let no_exchange = args.no_exchange_audience.then(Vec::new);
     let change = ClientChange {
         name: args.name,
         post_logout_redirect_uris: no_uris.or(from_lists.post_logout_redirect_uris),
         audiences: no_audience.or(from_lists.audiences),
+        exchange_audiences: no_exchange.or(from_lists.exchange_audiences),
         access_life: args.lives.access_token_life.map(Some).or(args.no_access_token_life.then_some(None)),
         refresh_grace: args.lives.refresh_grace.map(Some).or(args.no_refresh_grace.then_some(None)),
         require_pkce: either(args.pkce, args.no_pkce),
@@ -313,6 +322,7 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         ("require_consent", view.require_consent.to_string()),
         ("backchannel_logout_uri", view.backchannel_logout_uri.unwrap_or_default()),
         ("backchannel_logout_session_required", view.backchannel_logout_session_required.to_string()),
+        ("exchange_audiences", view.exchange_audiences.join(" ")),
         ("created_at", rfc3339(view.created_at)),
     ] {
         println!("{name:<35}  {value}");
@@ -333,6 +343,7 @@ impl Lists {
             grant_types: named(self.grants).map(|grants| grants.into_iter().collect()),
             scopes: named(self.scopes).map(|scopes| scopes.into_iter().collect()),
             audiences: named(self.audiences),
+            exchange_audiences: named(self.exchange_audiences),
             ..ClientChange::default()
         }
     }
@@ -357,6 +368,7 @@ fn usage(error: InvalidClient) -> Failure {
         "access_token_life" => "--access-token-life",
         "refresh_grace" => "--refresh-grace",
         "scope" => "--scope",
+        "exchange_audiences" => "--exchange-audience",
         _ => "--audience",
     };
     Failure::Usage(format!("{flag}: {error}"))
@@ -367,7 +379,10 @@ fn parse_auth_method(name: &str) -> Result<ClientAuthMethod, &'static str> {
 }
 
 fn parse_grant(name: &str) -> Result<GrantType, &'static str> {
-    GrantType::parse(name).ok_or("must be authorization_code, refresh_token or client_credentials")
+    GrantType::parse(name).ok_or(
+        "must be authorization_code, refresh_token, client_credentials or \
+         urn:ietf:params:oauth:grant-type:token-exchange",
+    )
 }
 
 fn parse_span(text: &str) -> Result<TimeDelta, &'static str> {

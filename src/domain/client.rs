@@ -101,6 +101,8 @@ names! {
         AuthorizationCode "authorization_code",
         ClientCredentials "client_credentials",
         RefreshToken "refresh_token",
+        /// For a service that acts for a user towards another one (RFC 8693).
+        TokenExchange "urn:ietf:params:oauth:grant-type:token-exchange",
     }
 }
 
@@ -256,6 +258,8 @@ pub struct Client {
     pub backchannel_logout_uri: Option<LogoutUri>,
     /// Whether it tells sessions apart by `sid` when it is told; every logout token has one.
     pub backchannel_logout_session_required: bool,
+    /// The services for which it may exchange tokens; the first unless it asks for another.
+    pub exchange_audiences: Vec<String>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -277,6 +281,7 @@ pub struct ClientChange {
     /// `Some(None)`: it is not told any more.
     pub backchannel_logout_uri: Option<Option<LogoutUri>>,
     pub backchannel_logout_session_required: Option<bool>,
+    pub exchange_audiences: Option<Vec<String>>,
 }
 
 impl ClientChange {
@@ -295,6 +300,7 @@ impl ClientChange {
             ("require_consent", self.require_consent.is_some()),
             ("backchannel_logout_uri", self.backchannel_logout_uri.is_some()),
             ("backchannel_logout_session_required", self.backchannel_logout_session_required.is_some()),
+            ("exchange_audiences", self.exchange_audiences.is_some()),
         ];
         touched.into_iter().filter_map(|(name, is_touched)| is_touched.then_some(name)).collect()
     }
@@ -309,7 +315,7 @@ pub enum InvalidClient {
     NoRedirectUri,
     #[error("refresh_token goes with authorization_code")]
     RefreshAlone,
-    #[error("client_credentials needs a client that can keep a secret")]
+    #[error("client_credentials and token-exchange need a client that can keep a secret")]
     PublicService,
     #[error(
         "only a client that keeps a secret and asks for `openid` may do without PKCE (OAuth 2.1 section 7.6)"
@@ -321,6 +327,8 @@ pub enum InvalidClient {
     RefreshGrace,
     #[error("an audience is 1 to 200 printable characters without space")]
     Audience,
+    #[error("an audience is 1 to 200 printable characters without space")]
+    ExchangeAudience,
     /// Of this member.
     #[error("at most 50")]
     TooMany(&'static str),
@@ -337,6 +345,7 @@ impl InvalidClient {
             Self::AccessLife => "access_token_life",
             Self::RefreshGrace => "refresh_grace",
             Self::Audience => "audience",
+            Self::ExchangeAudience => "exchange_audiences",
             Self::TooMany(member) => member,
         }
     }
@@ -363,6 +372,7 @@ impl Client {
             require_consent: true,
             backchannel_logout_uri: None,
             backchannel_logout_session_required: false,
+            exchange_audiences: Vec::new(),
             created_at: now,
         }
     }
@@ -385,6 +395,7 @@ impl Client {
             backchannel_logout_session_required: change
                 .backchannel_logout_session_required
                 .unwrap_or(self.backchannel_logout_session_required),
+            exchange_audiences: change.exchange_audiences.unwrap_or(self.exchange_audiences),
             ..self
         }
     }
@@ -420,7 +431,8 @@ impl Client {
         if self.may(GrantType::RefreshToken) && !is_web {
             return Err(InvalidClient::RefreshAlone);
         }
-        if self.may(GrantType::ClientCredentials) && self.is_public() {
+        let is_service = self.may(GrantType::ClientCredentials) || self.may(GrantType::TokenExchange);
+        if is_service && self.is_public() {
             return Err(InvalidClient::PublicService);
         }
         if !self.require_pkce && (self.is_public() || !self.scopes.contains(scope::OPENID)) {
@@ -439,10 +451,14 @@ impl Client {
         if !self.audiences.iter().all(is_audience) {
             return Err(InvalidClient::Audience);
         }
+        if !self.exchange_audiences.iter().all(is_audience) {
+            return Err(InvalidClient::ExchangeAudience);
+        }
         let counts = [
             ("redirect_uris", self.redirect_uris.len()),
             ("post_logout_redirect_uris", self.post_logout_redirect_uris.len()),
             ("audience", self.audiences.len()),
+            ("exchange_audiences", self.exchange_audiences.len()),
             ("scope", self.scopes.len()),
         ];
         match counts.into_iter().find(|(_, count)| *count > Self::MOST) {

@@ -8,6 +8,7 @@ mod authorization_code;
 mod client;
 mod consumer;
 mod email;
+mod exchange;
 mod impact;
 mod logout_notice;
 mod oauth_error;
@@ -30,6 +31,7 @@ pub use client::{
 };
 pub use consumer::{Consumer, KnownConsumer, Sighting};
 pub use email::{Email, InvalidEmail};
+pub use exchange::ExchangeRequest;
 pub use impact::{Impact, IssuedTokens};
 pub use logout_notice::LogoutNotice;
 pub use oauth_error::{OAuthCode, OAuthError};

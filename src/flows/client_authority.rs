@@ -1,11 +1,13 @@
 use crate::app::App;
 use crate::domain::{Authority, BeyondAuthority, Client, GrantType, Scopes};
 
-/// Whether somebody may have a say over this client. A service account gets its scopes by itself, so they are given to it like
-/// those of a role to a user. What any other client gets is the user's who signs in, but the scopes of this server's own
-/// routes are nobody's to lead a user into who lacks them.
+/// Whether somebody may have a say over this client. A service account gets its scopes by itself, and a client that exchanges
+/// tokens gets them without asking the user, so they are given to it like those of a role to a user. What any other client
+/// gets is the user's who signs in, but the scopes of this server's own routes are nobody's to lead a user into who lacks
+/// them.
 pub(super) fn may_manage(app: &App, authority: &Authority, client: &Client) -> Result<(), BeyondAuthority> {
-    let guarded = match client.may(GrantType::ClientCredentials) {
+    let is_service = client.may(GrantType::ClientCredentials) || client.may(GrantType::TokenExchange);
+    let guarded = match is_service {
         true => app.settings.roles.all(),
         false => Scopes::own(),
     };

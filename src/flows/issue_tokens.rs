@@ -65,6 +65,7 @@ pub(super) fn issue_client_tokens(
         auth_time: Some(session.auth_time.timestamp()),
         roles: Some(user.roles.names()),
         amr: Some(amr(session)),
+        act: None,
     };
     let access_token = sign_access_token(app, keyring, &claims, expires_at)?;
     Ok(IssuedTokens {

@@ -14,7 +14,7 @@ macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
          access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, backchannel_logout_uri, \
-         backchannel_logout_session_required"
+         backchannel_logout_session_required, exchange_audiences"
     };
 }
 
@@ -35,6 +35,7 @@ row! {
         created_at: DateTime<Utc>,
         backchannel_logout_uri: Option<String>,
         backchannel_logout_session_required: bool,
+        exchange_audiences: String,
     }
 }
 
@@ -67,6 +68,7 @@ impl TryFrom<ClientRow> for Client {
             require_consent: row.require_consent,
             backchannel_logout_uri: row.backchannel_logout_uri.map(LogoutUri::from_row),
             backchannel_logout_session_required: row.backchannel_logout_session_required,
+            exchange_audiences: row.exchange_audiences.split_ascii_whitespace().map(str::to_owned).collect(),
             created_at: row.created_at,
             id: ClientId::from_row(row.id),
             name: DisplayName::from_row(row.name),
@@ -85,8 +87,8 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         sqlx::query(
             "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
                                   audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at,
-                                  backchannel_logout_uri, backchannel_logout_session_required)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING",
+                                  backchannel_logout_uri, backchannel_logout_session_required, exchange_audiences)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT (id) DO NOTHING",
         )
         .bind(client.id.as_str())
         .bind(client.name.as_str())
@@ -103,6 +105,7 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.created_at)
         .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
         .bind(client.backchannel_logout_session_required)
+        .bind(client.exchange_audiences.join(" "))
     )?;
     Ok(inserted == 1)
 }
@@ -115,7 +118,8 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
             "UPDATE clients SET name = $2, auth_method = $3, grant_types = $4, redirect_uris = $5,
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
                                 refresh_grace_s = $10, require_pkce = $11, require_consent = $12,
-                                backchannel_logout_uri = $13, backchannel_logout_session_required = $14
+                                backchannel_logout_uri = $13, backchannel_logout_session_required = $14,
+                                exchange_audiences = $15
              WHERE id = $1",
         )
         .bind(client.id.as_str())
@@ -132,6 +136,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.require_consent)
         .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
         .bind(client.backchannel_logout_session_required)
+        .bind(client.exchange_audiences.join(" "))
     )?;
     Ok(changed == 1)
 }

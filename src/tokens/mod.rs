@@ -18,7 +18,7 @@ mod verify;
 /// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
 const TYP: &str = "at+jwt";
 
-pub use access::{AccessClaims, AccessToken, Audience, issue};
+pub use access::{AccessClaims, AccessToken, Act, Audience, issue};
 pub use browser::BrowserToken;
 pub use flow::Flow;
 pub use forge::{Forgery, Halves, forge};

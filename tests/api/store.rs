@@ -71,6 +71,7 @@ fn client(id: &str) -> Client {
         require_consent: Some(false),
         backchannel_logout_uri: Some(Some(LogoutUri::parse("https://g.test/out?x=%20").unwrap())),
         backchannel_logout_session_required: Some(true),
+        exchange_audiences: Some(vec!["https://stock.test".to_owned(), "c".to_owned()]),
         ..ClientChange::default()
     };
     let (id, name) = (ClientId::parse(id).unwrap(), DisplayName::parse("Gr\u{e4}f \u{1f510}").unwrap());

@@ -86,6 +86,9 @@ pub struct NewClient {
     backchannel_logout_uri: Option<String>,
     /// `false` when left out. Whichever it is, `sid` is told.
     backchannel_logout_session_required: Option<bool>,
+    /// The services for which it may exchange its users' tokens (RFC 8693); none when left out.
+    #[schema(max_items = 50)]
+    exchange_audiences: Option<Vec<String>>,
 }
 
 /// Registers a client. The answer holds its secret, which is told once.
@@ -163,6 +166,8 @@ pub struct ClientPatch {
     #[schema(value_type = Option<String>)]
     backchannel_logout_uri: Option<Option<String>>,
     backchannel_logout_session_required: Option<bool>,
+    #[schema(max_items = 50)]
+    exchange_audiences: Option<Vec<String>>,
 }
 
 /// Tells `null` from absent.
@@ -260,6 +265,7 @@ impl NewClient {
             require_consent: self.require_consent,
             backchannel_logout_uri: self.backchannel_logout_uri.map(Some),
             backchannel_logout_session_required: self.backchannel_logout_session_required,
+            exchange_audiences: self.exchange_audiences,
         }
     }
 }
@@ -290,6 +296,7 @@ impl ClientPatch {
                 .map(|uri| uri.as_deref().map(parse_logout_uri).transpose())
                 .transpose()?,
             backchannel_logout_session_required: self.backchannel_logout_session_required,
+            exchange_audiences: self.exchange_audiences,
         })
     }
 }

@@ -2,6 +2,7 @@ mod authorize;
 mod backchannel_logout;
 mod clients;
 mod code;
+mod exchange;
 mod introspect;
 mod logout;
 mod metadata;
