@@ -85,6 +85,7 @@ fn claims() -> AccessClaims {
         auth_time: Some(1_800_000_000),
         roles: Some(vec!["admin".to_owned()]),
         amr: Some(vec!["pwd".to_owned()]),
+        act: None,
     }
 }
 

@@ -10,12 +10,13 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::{KeyStatus, Origin, Rotation, Trigger};
+use crate::domain::{KeyStatus, LogoutNotice, Origin, Rotation, Trigger};
 use crate::flows::{
-    RotateKeys, RotateKeysError, clean_up, flush_ledger, keep_last_good, load_keyring, measure_propagation,
-    note_retirements, repair_keys, rotate_keys, sync_clock,
+    RotateKeys, RotateKeysError, claim_notices, clean_up, flush_ledger, keep_last_good, load_keyring,
+    measure_propagation, note_retirements, repair_keys, rotate_keys, sync_clock, tell_client,
 };
 use crate::keys::JwksDocument;
+use crate::outbound::Outbound;
 use crate::store::{KeysListener, StoreError};
 use crate::telemetry;
 
@@ -25,6 +26,9 @@ const RESTOCK_EVERY: Duration = Duration::from_secs(5);
 const CLEAN_UP_EVERY: Duration = Duration::from_mins(10);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
+const LOOK_FOR_NEWS_EVERY: Duration = Duration::from_secs(1);
+/// Clients told at once; one that does not answer takes a place for five seconds.
+const TOLD_AT_ONCE: usize = 16;
 
 /// Starts the tasks. They end soon after `stop` is cancelled.
 pub fn start(app: &Arc<App>, stop: &CancellationToken) -> JoinSet<()> {
@@ -40,6 +44,7 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(until_stopped(boxed(keep_stock(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_ledger(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_clean(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(tell_clients(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_metrics())));
     tasks
 }
@@ -215,6 +220,66 @@ async fn keep_clean(app: Arc<App>) {
             Ok(0) => {}
             Ok(removed) => tracing::info!(event = "cleaned_up", removed),
             Err(error) => tracing::warn!(event = "clean_up_failed", %error),
+        }
+    }
+}
+
+/// Tells clients which of their sessions have ended. Whoever ended them has their answer by then.
+async fn tell_clients(app: Arc<App>) {
+    let mut ticks = interval(LOOK_FOR_NEWS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut outbound = None;
+    let mut under_way = JoinSet::new();
+    loop {
+        while under_way.try_join_next().is_some() {}
+        let free = TOLD_AT_ONCE - under_way.len();
+        let claimed = match free {
+            0 => Vec::new(),
+            free => claim_notices(&app, free).await.unwrap_or_else(|error| {
+                tracing::debug!(event = "logout_notices_not_read", %error);
+                Vec::new()
+            }),
+        };
+        let (is_full, is_idle) = (claimed.len() == free, claimed.is_empty());
+        if !is_idle && outbound.is_none() {
+            outbound = prepare_outbound(&app);
+        }
+        if let Some(outbound) = &outbound {
+            for notice in claimed {
+                under_way.spawn(tell(Arc::clone(&app), Arc::clone(outbound), notice));
+            }
+        }
+        match is_full {
+            // There may be more.
+            true => {
+                under_way.join_next().await;
+            }
+            false => {
+                ticks.tick().await;
+            }
+        }
+    }
+}
+
+/// Reads the certificates of this machine, so it is left until somebody is to be told something.
+fn prepare_outbound(app: &App) -> Option<Arc<Outbound>> {
+    match Outbound::new(app.settings.oauth.backchannel_private_networks) {
+        Ok(outbound) => Some(Arc::new(outbound)),
+        Err(error) => {
+            tracing::error!(event = "clients_not_told", %error);
+            None
+        }
+    }
+}
+
+async fn tell(app: Arc<App>, outbound: Arc<Outbound>, notice: LogoutNotice) {
+    match tell_client(&app, &outbound, &notice).await {
+        Ok(told) => {
+            metrics::counter!("chancery_backchannel_logouts_total", "outcome" => told.as_str()).increment(1);
+        }
+        Err(error) => {
+            metrics::counter!("chancery_backchannel_logouts_total", "outcome" => "unavailable").increment(1);
+            tracing::debug!(event = "client_not_told", %error);
         }
     }
 }

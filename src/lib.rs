@@ -7,6 +7,7 @@
 //! - [`store`]: the only room that knows sqlx. One text for Postgres and SQLite.
 //! - [`passwords`], [`keys`], [`tokens`], [`throttle`]: hashing; key material; what is signed; whose failures count
 //!   together. No SQL, no HTTP.
+//! - [`outbound`]: requests to addresses that others have written.
 //! - [`ledger`]: what a node has seen since it last told the database.
 //! - [`settings`], [`views`]: what operators write and what others read.
 //! - [`app`]: the one shared state of a node.
@@ -32,6 +33,7 @@ pub mod flows;
 pub mod http;
 pub mod keys;
 pub mod ledger;
+pub mod outbound;
 pub mod passwords;
 pub mod server;
 pub mod settings;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     AuditRecord, Client, ClientAuthMethod, ClientKeys, DisplayName, GrantType, Impact, KeyPolicy, KeySet,
-    KeyStatus, Kid, KnownConsumer, RedirectUri, Revocation, Session, SessionId, SigningKey, User,
+    KeyStatus, Kid, KnownConsumer, LogoutUri, RedirectUri, Revocation, Session, SessionId, SigningKey, User,
 };
 
 /// A signing key. Its private half is in no answer.
@@ -410,6 +410,8 @@ pub enum GrantTypeView {
     AuthorizationCode,
     ClientCredentials,
     RefreshToken,
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
 impl From<GrantType> for GrantTypeView {
@@ -418,6 +420,7 @@ impl From<GrantType> for GrantTypeView {
             GrantType::AuthorizationCode => Self::AuthorizationCode,
             GrantType::ClientCredentials => Self::ClientCredentials,
             GrantType::RefreshToken => Self::RefreshToken,
+            GrantType::TokenExchange => Self::TokenExchange,
         }
     }
 }
@@ -434,7 +437,7 @@ pub struct ClientView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub jwks: Option<serde_json::Value>,
-    #[schema(min_items = 1, max_items = 3)]
+    #[schema(min_items = 1, max_items = 4)]
     pub grant_types: Vec<GrantTypeView>,
     #[schema(max_items = 50)]
     pub redirect_uris: Vec<String>,
@@ -455,6 +458,12 @@ pub struct ClientView {
     pub require_pkce: bool,
     /// Whether users are asked before it gets anything.
     pub require_consent: bool,
+    /// Where it is told that a session of its has ended.
+    pub backchannel_logout_uri: Option<String>,
+    pub backchannel_logout_session_required: bool,
+    /// The services for which it may exchange its users' tokens.
+    #[schema(max_items = 50)]
+    pub exchange_audiences: Vec<String>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -475,6 +484,13 @@ impl From<&Client> for ClientView {
             refresh_grace: client.refresh_grace.map(|grace| grace.num_seconds()),
             require_pkce: client.require_pkce,
             require_consent: client.require_consent,
+            backchannel_logout_uri: client
+                .backchannel_logout_uri
+                .as_ref()
+                .map(LogoutUri::as_str)
+                .map(str::to_owned),
+            backchannel_logout_session_required: client.backchannel_logout_session_required,
+            exchange_audiences: client.exchange_audiences.clone(),
             created_at: client.created_at,
         }
     }

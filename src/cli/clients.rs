@@ -8,7 +8,7 @@ use super::{Failure, Output, failed, open, print_json};
 use crate::app::App;
 use crate::domain::{
     Authority, Client, ClientAuthMethod, ClientChange, ClientId, ClientKeys, DisplayName, GrantType,
-    InvalidClient, Origin, RedirectUri, Scope,
+    InvalidClient, LogoutUri, Origin, RedirectUri, Scope,
 };
 use crate::flows::{
     CreateClient, CreateClientError, RotateClientSecretError, RotatedSecret, UpdateClientError,
@@ -55,6 +55,8 @@ pub struct CreateArgs {
     lists: Lists,
     #[command(flatten)]
     lives: Lives,
+    #[command(flatten)]
+    logout: Logout,
     /// Do not ask users before it gets anything: for an application of your own.
     #[arg(long)]
     no_consent: bool,
@@ -81,8 +83,16 @@ pub struct UpdateArgs {
     /// Back to the server's `tokens.audience`.
     #[arg(long, conflicts_with = "audiences")]
     no_audience: bool,
+    /// Let it exchange tokens for no service any more.
+    #[arg(long, conflicts_with = "exchange_audiences")]
+    no_exchange_audience: bool,
     #[command(flatten)]
     lives: Lives,
+    #[command(flatten)]
+    logout: Logout,
+    /// Do not tell it any more that sessions have ended.
+    #[arg(long, conflicts_with = "backchannel_logout_uri")]
+    no_backchannel_logout_uri: bool,
     /// Back to the server's `tokens.access_life`.
     #[arg(long, conflicts_with = "access_token_life")]
     no_access_token_life: bool,
@@ -107,7 +117,8 @@ struct Lists {
     /// Where users may be sent when they have signed out; may be repeated.
     #[arg(long = "post-logout-redirect-uri", value_name = "URI", value_parser = RedirectUri::parse)]
     post_logout_redirect_uris: Vec<RedirectUri>,
-    /// By what it gets tokens: `authorization_code`, `refresh_token`, `client_credentials`; may be repeated.
+    /// By what it gets tokens: `authorization_code`, `refresh_token`, `client_credentials`, or
+    /// `urn:ietf:params:oauth:grant-type:token-exchange`; may be repeated.
     #[arg(long = "grant", value_name = "GRANT", value_parser = parse_grant)]
     grants: Vec<GrantType>,
     /// What it may ask for; may be repeated.
@@ -116,6 +127,9 @@ struct Lists {
     /// Whom its tokens may be for; may be repeated.
     #[arg(long = "audience", value_name = "AUDIENCE")]
     audiences: Vec<String>,
+    /// The services for which it may exchange its users' tokens; may be repeated.
+    #[arg(long = "exchange-audience", value_name = "AUDIENCE")]
+    exchange_audiences: Vec<String>,
 }
 
 #[derive(Args)]
@@ -126,6 +140,16 @@ struct Lives {
     /// How long a refresh token that was used is forgiven, such as 0s.
     #[arg(long, value_name = "GRACE", value_parser = parse_span)]
     refresh_grace: Option<TimeDelta>,
+}
+
+#[derive(Args)]
+struct Logout {
+    /// Where it is told that a session of its has ended (OpenID Connect Back-Channel Logout).
+    #[arg(long, value_name = "URI", value_parser = LogoutUri::parse)]
+    backchannel_logout_uri: Option<LogoutUri>,
+    /// Whether it needs `sid` to know which; it is told in any case.
+    #[arg(long, value_name = "BOOL")]
+    backchannel_logout_session_required: Option<bool>,
 }
 
 #[derive(Args)]
@@ -187,6 +211,8 @@ async fn create(
         refresh_grace: args.lives.refresh_grace.map(Some),
         require_pkce: args.no_pkce.then_some(false),
         require_consent: args.no_consent.then_some(false),
+        backchannel_logout_uri: args.logout.backchannel_logout_uri.map(Some),
+        backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
         ..args.lists.into_change()
     };
     let wanted = CreateClient {
@@ -255,15 +281,23 @@ async fn update(
     let from_lists = args.lists.into_change();
     let no_uris = args.no_post_logout_redirect_uri.then(Vec::new);
     let no_audience = args.no_audience.then(Vec::new);
+    let no_exchange = args.no_exchange_audience.then(Vec::new);
     let change = ClientChange {
         name: args.name,
         keys,
         post_logout_redirect_uris: no_uris.or(from_lists.post_logout_redirect_uris),
         audiences: no_audience.or(from_lists.audiences),
+        exchange_audiences: no_exchange.or(from_lists.exchange_audiences),
         access_life: args.lives.access_token_life.map(Some).or(args.no_access_token_life.then_some(None)),
         refresh_grace: args.lives.refresh_grace.map(Some).or(args.no_refresh_grace.then_some(None)),
         require_pkce: either(args.pkce, args.no_pkce),
         require_consent: either(args.consent, args.no_consent),
+        backchannel_logout_uri: args
+            .logout
+            .backchannel_logout_uri
+            .map(Some)
+            .or(args.no_backchannel_logout_uri.then_some(None)),
+        backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
         ..from_lists
     };
     let changed = update_client(app, &args.which.id, change, &Authority::Unlimited, origin).await;
@@ -317,9 +351,12 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         ("refresh_grace", life(view.refresh_grace)),
         ("require_pkce", view.require_pkce.to_string()),
         ("require_consent", view.require_consent.to_string()),
+        ("backchannel_logout_uri", view.backchannel_logout_uri.unwrap_or_default()),
+        ("backchannel_logout_session_required", view.backchannel_logout_session_required.to_string()),
+        ("exchange_audiences", view.exchange_audiences.join(" ")),
         ("created_at", rfc3339(view.created_at)),
     ] {
-        println!("{name:<26}  {value}");
+        println!("{name:<35}  {value}");
     }
     Ok(())
 }
@@ -344,6 +381,7 @@ impl Lists {
             grant_types: named(self.grants).map(|grants| grants.into_iter().collect()),
             scopes: named(self.scopes).map(|scopes| scopes.into_iter().collect()),
             audiences: named(self.audiences),
+            exchange_audiences: named(self.exchange_audiences),
             ..ClientChange::default()
         }
     }
@@ -369,6 +407,7 @@ fn usage(error: InvalidClient) -> Failure {
         "access_token_life" => "--access-token-life",
         "refresh_grace" => "--refresh-grace",
         "scope" => "--scope",
+        "exchange_audiences" => "--exchange-audience",
         _ => "--audience",
     };
     Failure::Usage(format!("{flag}: {error}"))
@@ -389,7 +428,10 @@ fn parse_auth_method(name: &str) -> Result<ClientAuthMethod, &'static str> {
 }
 
 fn parse_grant(name: &str) -> Result<GrantType, &'static str> {
-    GrantType::parse(name).ok_or("must be authorization_code, refresh_token or client_credentials")
+    GrantType::parse(name).ok_or(
+        "must be authorization_code, refresh_token, client_credentials or \
+         urn:ietf:params:oauth:grant-type:token-exchange",
+    )
 }
 
 fn parse_span(text: &str) -> Result<TimeDelta, &'static str> {

@@ -106,6 +106,8 @@ names! {
         AuthorizationCode "authorization_code",
         ClientCredentials "client_credentials",
         RefreshToken "refresh_token",
+        /// For a service that acts for a user towards another one (RFC 8693).
+        TokenExchange "urn:ietf:params:oauth:grant-type:token-exchange",
     }
 }
 
@@ -131,6 +133,8 @@ pub enum InvalidRedirectUri {
         "a scheme of one's own is a domain name in reverse, such as com.example.app (RFC 8252 section 7.1)"
     )]
     Scheme,
+    #[error("it must be https, or http for a loopback address")]
+    NotWeb,
 }
 
 impl RedirectUri {
@@ -207,6 +211,26 @@ impl RedirectUri {
     }
 }
 
+/// Where a client hears that a session of its has ended (OpenID Connect Back-Channel Logout section 2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutUri(String);
+
+impl LogoutUri {
+    pub fn parse(text: &str) -> Result<Self, InvalidRedirectUri> {
+        let uri = RedirectUri::parse(text)?;
+        let is_web = Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+        if is_web { Ok(Self(uri.0)) } else { Err(InvalidRedirectUri::NotWeb) }
+    }
+
+    pub fn from_row(stored: String) -> Self {
+        Self(stored)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What follows host and port. `None` where neither a port nor a path follows, but more of a host.
 fn without_port(rest: &str) -> Option<&str> {
     let path = match rest.strip_prefix(':') {
@@ -244,6 +268,11 @@ pub struct Client {
     pub require_pkce: bool,
     /// Whether the user is asked before it gets anything. Not for one's own applications.
     pub require_consent: bool,
+    pub backchannel_logout_uri: Option<LogoutUri>,
+    /// Whether it tells sessions apart by `sid` when it is told; every logout token has one.
+    pub backchannel_logout_session_required: bool,
+    /// The services for which it may exchange tokens; the first unless it asks for another.
+    pub exchange_audiences: Vec<String>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -263,6 +292,10 @@ pub struct ClientChange {
     pub refresh_grace: Option<Option<TimeDelta>>,
     pub require_pkce: Option<bool>,
     pub require_consent: Option<bool>,
+    /// `Some(None)`: it is not told any more.
+    pub backchannel_logout_uri: Option<Option<LogoutUri>>,
+    pub backchannel_logout_session_required: Option<bool>,
+    pub exchange_audiences: Option<Vec<String>>,
 }
 
 impl ClientChange {
@@ -280,6 +313,9 @@ impl ClientChange {
             ("refresh_grace", self.refresh_grace.is_some()),
             ("require_pkce", self.require_pkce.is_some()),
             ("require_consent", self.require_consent.is_some()),
+            ("backchannel_logout_uri", self.backchannel_logout_uri.is_some()),
+            ("backchannel_logout_session_required", self.backchannel_logout_session_required.is_some()),
+            ("exchange_audiences", self.exchange_audiences.is_some()),
         ];
         touched.into_iter().filter_map(|(name, is_touched)| is_touched.then_some(name)).collect()
     }
@@ -296,7 +332,7 @@ pub enum InvalidClient {
     Keys,
     #[error("refresh_token goes with authorization_code")]
     RefreshAlone,
-    #[error("client_credentials needs a client that can keep a secret")]
+    #[error("client_credentials and token-exchange need a client that can keep a secret")]
     PublicService,
     #[error(
         "only a client that keeps a secret and asks for `openid` may do without PKCE (OAuth 2.1 section 7.6)"
@@ -310,6 +346,8 @@ pub enum InvalidClient {
     Audience,
     #[error("at most 2000 characters together")]
     ScopesTooLong,
+    #[error("an audience is 1 to 200 printable characters without space")]
+    ExchangeAudience,
     /// Of this member.
     #[error("at most 50")]
     TooMany(&'static str),
@@ -328,6 +366,7 @@ impl InvalidClient {
             Self::RefreshGrace => "refresh_grace",
             Self::Audience => "audience",
             Self::ScopesTooLong => "scope",
+            Self::ExchangeAudience => "exchange_audiences",
             Self::TooMany(member) => member,
         }
     }
@@ -353,6 +392,9 @@ impl Client {
             refresh_grace: None,
             require_pkce: true,
             require_consent: true,
+            backchannel_logout_uri: None,
+            backchannel_logout_session_required: false,
+            exchange_audiences: Vec::new(),
             created_at: now,
         }
     }
@@ -372,6 +414,11 @@ impl Client {
             refresh_grace: change.refresh_grace.unwrap_or(self.refresh_grace),
             require_pkce: change.require_pkce.unwrap_or(self.require_pkce),
             require_consent: change.require_consent.unwrap_or(self.require_consent),
+            backchannel_logout_uri: change.backchannel_logout_uri.unwrap_or(self.backchannel_logout_uri),
+            backchannel_logout_session_required: change
+                .backchannel_logout_session_required
+                .unwrap_or(self.backchannel_logout_session_required),
+            exchange_audiences: change.exchange_audiences.unwrap_or(self.exchange_audiences),
             ..self
         }
     }
@@ -425,7 +472,8 @@ impl Client {
         if self.may(GrantType::RefreshToken) && !is_web {
             return Err(InvalidClient::RefreshAlone);
         }
-        if self.may(GrantType::ClientCredentials) && self.is_public() {
+        let is_service = self.may(GrantType::ClientCredentials) || self.may(GrantType::TokenExchange);
+        if is_service && self.is_public() {
             return Err(InvalidClient::PublicService);
         }
         if !self.require_pkce && (self.is_public() || !self.scopes.contains(scope::OPENID)) {
@@ -444,10 +492,14 @@ impl Client {
         if !self.audiences.iter().all(is_audience) {
             return Err(InvalidClient::Audience);
         }
+        if !self.exchange_audiences.iter().all(is_audience) {
+            return Err(InvalidClient::ExchangeAudience);
+        }
         let counts = [
             ("redirect_uris", self.redirect_uris.len()),
             ("post_logout_redirect_uris", self.post_logout_redirect_uris.len()),
             ("audience", self.audiences.len()),
+            ("exchange_audiences", self.exchange_audiences.len()),
             ("scope", self.scopes.len()),
             ("jwks", self.keys.as_ref().map_or(0, ClientKeys::len)),
         ];
@@ -557,6 +609,23 @@ mod tests {
         }
         assert_eq!(uri("https://a.test:8443/cb?x").origin(), "https://a.test:8443");
         assert_eq!(uri("com.example.app:/cb").origin(), "com.example.app:");
+    }
+
+    #[test]
+    fn a_client_is_told_at_an_address_of_the_web() {
+        for bad in [
+            "com.example.app:/out",
+            "http://a.test/out",
+            "https://a.test/out#x",
+            "https://u@a.test/out",
+            "/out",
+            "",
+        ] {
+            assert!(LogoutUri::parse(bad).is_err(), "{bad}");
+        }
+        for good in ["https://a.test/out?x=1", "http://127.0.0.1:8000/out", "http://localhost/out"] {
+            assert_eq!(LogoutUri::parse(good).unwrap().as_str(), good);
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ mod client;
 mod client_keys;
 mod consumer;
 mod email;
+mod exchange;
 mod impact;
+mod logout_notice;
 mod oauth_error;
 mod parameters;
 mod password;
@@ -26,12 +28,14 @@ pub use authorization::{
 pub use authorization_code::{AuthorizationCode, Consent, Grant};
 pub use client::{
     Client, ClientAuthMethod, ClientChange, ClientId, GrantType, InvalidClient, InvalidClientId,
-    InvalidRedirectUri, RedirectUri,
+    InvalidRedirectUri, LogoutUri, RedirectUri,
 };
 pub use client_keys::{ClientKey, ClientKeys};
 pub use consumer::{Consumer, KnownConsumer, Sighting};
 pub use email::{Email, InvalidEmail};
+pub use exchange::ExchangeRequest;
 pub use impact::{Impact, IssuedTokens};
+pub use logout_notice::LogoutNotice;
 pub use oauth_error::{OAuthCode, OAuthError};
 pub use parameters::Parameters;
 pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};

@@ -14,6 +14,8 @@ pub struct Caller {
     pub session: Session,
     /// What the token grants and the user's roles still give.
     pub scopes: Scopes,
+    /// The client that acts for the user, by a token it got in exchange. Then it is not the session's client who asks.
+    pub acting: Option<ClientId>,
 }
 
 /// Who is asking.
@@ -77,15 +79,24 @@ async fn user_of(app: &App, claims: &AccessClaims, sid: SessionId) -> Result<Bea
     let session = sessions::by_id(&mut conn, sid).await?;
     let is_theirs = |session: &Session| {
         claims.sub.parse::<Uuid>().is_ok_and(|sub| session.user_id == UserId(sub))
-            && session.client_id.as_str() == claims.client_id
+            && (claims.act.is_some() || session.client_id.as_str() == claims.client_id)
             && session.is_live(&app.settings.sessions, now)
     };
     let session = session.filter(is_theirs).ok_or(AuthenticateError::Ended)?;
     let user = users::by_id(&mut conn, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(AuthenticateError::Ended)?;
     let given = scopes_now(app, &user, session.grant.as_ref());
-    let scopes = Scopes::from_claim(&claims.scope).intersection(&given);
-    Ok(Bearer::User(Box::new(Caller { user, session, scopes })))
+    let mut scopes = Scopes::from_claim(&claims.scope).intersection(&given);
+    let mut acting = None;
+    if claims.act.is_some() {
+        // Nothing of it is written down, so it is good for as long as its client may do such a thing.
+        let id = ClientId::from_row(claims.client_id.clone());
+        let client = clients::by_id(&mut conn, &id).await?;
+        let client = client.filter(|client| client.may(GrantType::TokenExchange));
+        scopes = scopes.intersection(&client.ok_or(AuthenticateError::Ended)?.scopes);
+        acting = Some(id);
+    }
+    Ok(Bearer::User(Box::new(Caller { user, session, scopes, acting })))
 }
 
 async fn service_of(app: &App, claims: &AccessClaims) -> Result<Bearer, AuthenticateError> {

@@ -2,7 +2,7 @@ use super::client_authority::may_manage;
 use super::find_client::ClientError;
 use crate::app::App;
 use crate::domain::{AuditEvent, Authority, ClientId, Origin};
-use crate::store::{audit, clients, sessions};
+use crate::store::{audit, clients, logout_notices, sessions};
 
 /// Removes a client, and ends its sessions.
 pub async fn delete_client(
@@ -18,6 +18,7 @@ pub async fn delete_client(
     // Its codes go with the row, so this waits for whoever is making a session of one; the statement after it sees that session.
     clients::delete(&mut tx, id).await?;
     let ended = sessions::revoke_of_client(&mut tx, id, None, now).await?;
+    logout_notices::forget_client(&mut tx, id).await?;
     let detail = serde_json::json!({ "sessions": ended }).to_string();
     audit::append(&mut tx, AuditEvent::ClientDeleted, origin, id.as_str(), Some(&detail), now).await?;
     tx.commit().await?;

@@ -1,7 +1,7 @@
 use super::find_user::UserError;
 use crate::app::App;
 use crate::domain::{AuditEvent, Authority, BeyondAuthority, Origin, UserId};
-use crate::store::{audit, users};
+use crate::store::{audit, sessions, users};
 
 /// Removes an account and its sessions. The audit lines stay; they name only its id.
 pub async fn delete_user(
@@ -16,6 +16,8 @@ pub async fn delete_user(
     if !authority.covers(&app.settings.roles.scopes_of(&user.roles)) {
         return Err(BeyondAuthority.into());
     }
+    // The rows go with the user; their clients are told before.
+    sessions::revoke_of_user(&mut tx, id, None, now).await?;
     if !users::delete(&mut tx, id).await? {
         return Err(UserError::NotFound);
     }

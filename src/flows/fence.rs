@@ -122,7 +122,9 @@ async fn valid_tokens(
 async fn end_sessions(app: &App, begun: DateTime<Utc>) -> Result<i64, StoreError> {
     let mut ended = 0;
     loop {
-        let batch = sessions::revoke_begun_by(&mut app.db.write().await?, begun, BATCH).await?;
+        let mut tx = app.db.begin().await?;
+        let batch = sessions::revoke_begun_by(&mut tx, begun, BATCH).await?;
+        tx.commit().await?;
         ended += i64::try_from(batch).unwrap_or(BATCH);
         if batch < BATCH.unsigned_abs() {
             return Ok(ended);

@@ -76,6 +76,7 @@ pub(super) fn issue_client_tokens(
         auth_time: Some(session.auth_time.timestamp()),
         roles: wish.tells_roles().then(|| user.roles.names()),
         amr: Some(amr(session)),
+        act: None,
     };
     let access_token = sign_access_token(app, keyring, &claims, expires_at)?;
     Ok(IssuedTokens {

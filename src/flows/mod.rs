@@ -62,6 +62,7 @@ mod sign_in;
 mod sign_out;
 mod sign_up;
 mod sync_clock;
+mod tell_client;
 mod update_client;
 mod update_user;
 mod warn_of_lost_sessions;
@@ -122,6 +123,7 @@ pub use sign_in::{Page, PageError, SignInError, SignedIn, decide, show_sign_in, 
 pub use sign_out::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
 pub use sign_up::{SignUp, SignUpError, sign_up};
 pub use sync_clock::sync_clock;
+pub use tell_client::{TellClientError, Told, claim_notices, tell_client};
 pub use update_client::{UpdateClientError, update_client};
 pub use update_user::{UserChange, update_user};
 pub use warn_of_lost_sessions::warn_of_lost_sessions;

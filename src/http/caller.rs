@@ -12,13 +12,14 @@ use crate::domain::{Actor, AuditEvent, Authority, scope};
 use crate::flows::{Bearer, Caller, authenticate, note_refusal};
 
 /// A handler that takes this is for users with a good access token from a login at `/auth`. An application that a user has
-/// granted something is not the user.
+/// granted something is not the user, and neither is a service that acts for them.
 pub struct Authenticated(pub Caller);
 
 /// A handler that takes this is for whoever has a good access token, whatever it is for.
 pub struct Holder(pub Bearer);
 
-/// A handler that takes this is for whoever has a good access token with scope `S`.
+/// A handler that takes this is for whoever has a good access token with scope `S`: in their own name, so that the audit table
+/// names who it was.
 pub struct Permit<S> {
     bearer: Bearer,
     scope: PhantomData<S>,
@@ -73,7 +74,11 @@ impl FromRequest for Authenticated {
         let holder = Holder::from_request(request, payload);
         Box::pin(async move {
             match holder.await?.0 {
-                Bearer::User(caller) if caller.session.client_id.is_first_party() => Ok(Self(*caller)),
+                Bearer::User(caller)
+                    if caller.session.client_id.is_first_party() && caller.acting.is_none() =>
+                {
+                    Ok(Self(*caller))
+                }
                 _ => Err(Problem::new(Code::InsufficientScope)
                     .detail("this is for tokens from /auth/login")
                     .header("WWW-Authenticate", r#"Bearer error="insufficient_scope""#)),
@@ -92,14 +97,15 @@ impl<S: Needed> FromRequest for Permit<S> {
         let source = Source::from_request(request, payload);
         Box::pin(async move {
             let Holder(bearer) = holder.await?;
-            if !bearer.scopes().contains(S::SCOPE) {
+            let is_exchanged = matches!(&bearer, Bearer::User(caller) if caller.acting.is_some());
+            if is_exchanged || !bearer.scopes().contains(S::SCOPE) {
                 if let Some(app) = app {
                     let origin = source.await.unwrap_or_else(|never| match never {}).origin(bearer.actor());
                     note_refusal(&app, AuditEvent::AccessDenied, &origin, S::SCOPE).await;
                 }
                 let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, S::SCOPE);
                 return Err(Problem::new(Code::InsufficientScope)
-                    .detail(format!("this needs the scope {}", S::SCOPE))
+                    .detail(format!("this needs the scope {} in one's own name", S::SCOPE))
                     .header("WWW-Authenticate", challenge));
             }
             Ok(Self { bearer, scope: PhantomData })

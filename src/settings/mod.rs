@@ -151,6 +151,8 @@ pub struct OAuthSettings {
     pub browser_session_life: TimeDelta,
     /// How long a page may stand open.
     pub page_life: TimeDelta,
+    /// Whether clients may be told at addresses that are not public.
+    pub backchannel_private_networks: bool,
 }
 
 #[derive(Debug)]

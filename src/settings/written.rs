@@ -51,11 +51,11 @@ struct Written {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the settings' own names")]
 struct WrittenOAuth {
     code_life: Span,
     browser_session_life: Span,
     page_life: Span,
+    backchannel_private_networks: bool,
 }
 
 impl WrittenOAuth {
@@ -68,6 +68,7 @@ impl WrittenOAuth {
                 10 * YEAR,
             )?,
             page_life: self.page_life.delta("oauth.page_life", SECOND, DAY)?,
+            backchannel_private_networks: self.backchannel_private_networks,
         })
     }
 }

@@ -6,14 +6,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::{
-    Client, ClientAuthMethod, ClientId, ClientKeys, DisplayName, GrantType, RedirectUri, Scopes,
+    Client, ClientAuthMethod, ClientId, ClientKeys, DisplayName, GrantType, LogoutUri, RedirectUri, Scopes,
 };
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
-         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks"
+         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks, backchannel_logout_uri, \
+         backchannel_logout_session_required, exchange_audiences"
     };
 }
 
@@ -33,6 +34,9 @@ row! {
         require_consent: bool,
         created_at: DateTime<Utc>,
         jwks: Option<String>,
+        backchannel_logout_uri: Option<String>,
+        backchannel_logout_session_required: bool,
+        exchange_audiences: String,
     }
 }
 
@@ -65,6 +69,9 @@ impl TryFrom<ClientRow> for Client {
             refresh_grace: row.refresh_grace_s.map(TimeDelta::seconds),
             require_pkce: row.require_pkce,
             require_consent: row.require_consent,
+            backchannel_logout_uri: row.backchannel_logout_uri.map(LogoutUri::from_row),
+            backchannel_logout_session_required: row.backchannel_logout_session_required,
+            exchange_audiences: row.exchange_audiences.split_ascii_whitespace().map(str::to_owned).collect(),
             created_at: row.created_at,
             id: ClientId::from_row(row.id),
             name: DisplayName::from_row(row.name),
@@ -86,8 +93,9 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         tx,
         sqlx::query(
             "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
-                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING",
+                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks,
+                                  backchannel_logout_uri, backchannel_logout_session_required, exchange_audiences)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO NOTHING",
         )
         .bind(client.id.as_str())
         .bind(client.name.as_str())
@@ -103,6 +111,9 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.require_consent)
         .bind(client.created_at)
         .bind(keys_of(client))
+        .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
+        .bind(client.backchannel_logout_session_required)
+        .bind(client.exchange_audiences.join(" "))
     )?;
     Ok(inserted == 1)
 }
@@ -114,7 +125,9 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         sqlx::query(
             "UPDATE clients SET name = $2, auth_method = $3, grant_types = $4, redirect_uris = $5,
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
-                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13
+                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13,
+                                backchannel_logout_uri = $14, backchannel_logout_session_required = $15,
+                                exchange_audiences = $16
              WHERE id = $1",
         )
         .bind(client.id.as_str())
@@ -130,6 +143,9 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.require_pkce)
         .bind(client.require_consent)
         .bind(keys_of(client))
+        .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
+        .bind(client.backchannel_logout_session_required)
+        .bind(client.exchange_audiences.join(" "))
     )?;
     Ok(changed == 1)
 }

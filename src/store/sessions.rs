@@ -230,8 +230,62 @@ pub async fn count_replay(conn: &mut Conn, id: SessionId, generation: i64) -> Re
     Ok(changed == 1)
 }
 
+/// Writes down, of the sessions found, those whose client wants to be told that they have ended.
+macro_rules! tell_clients {
+    ($found:expr) => {
+        concat!(
+            "INSERT INTO logout_notices (session_id, user_id, client_id, attempts, created_at, due_at)
+             SELECT id, user_id, client_id, 0, $1, $1 FROM ",
+            $found,
+            " AND client_id IN (SELECT id FROM clients WHERE backchannel_logout_uri IS NOT NULL)
+             ON CONFLICT (session_id) DO NOTHING"
+        )
+    };
+}
+
+/// Ends the sessions for which a condition holds, and has their clients told. Returns how many.
+macro_rules! end {
+    ($tx:expr, $now:expr, $condition:literal $(, $bound:expr)*) => {
+        match $tx.backend() {
+            Backend::Postgres(c) => {
+                let ended: i64 = sqlx::query_scalar(concat!(
+                    "WITH ended AS (UPDATE sessions SET revoked_at = $1 WHERE ",
+                    $condition,
+                    " RETURNING id, user_id, client_id), told AS (",
+                    tell_clients!("ended WHERE TRUE"),
+                    ") SELECT count(*) FROM ended"
+                ))
+                .bind($now)
+                $(.bind($bound))*
+                .fetch_one(c)
+                .await?;
+                ended.unsigned_abs()
+            }
+            // SQLite takes no UPDATE within a statement, and has nobody who could write between two.
+            Backend::Sqlite(c) => {
+                sqlx::query(tell_clients!(concat!("sessions WHERE ", $condition)))
+                    .bind($now)
+                    $(.bind($bound))*
+                    .execute(&mut *c)
+                    .await?;
+                sqlx::query(concat!("UPDATE sessions SET revoked_at = $1 WHERE ", $condition))
+                    .bind($now)
+                    $(.bind($bound))*
+                    .execute(c)
+                    .await?
+                    .rows_affected()
+            }
+        }
+    };
+}
+
 /// Ends one session. `false` when it had ended before.
-pub async fn revoke(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn revoke(tx: &mut Tx, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    Ok(end!(tx, now, "id = $2 AND revoked_at IS NULL", id.0) == 1)
+}
+
+/// The same where the client itself ends it, and need not be told.
+pub async fn give_back(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let changed = execute!(
         conn,
         sqlx::query("UPDATE sessions SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
@@ -255,16 +309,21 @@ pub async fn touch(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result
 /// Ends the clients' sessions that came from a browser session, but for those that were promised to go on. Returns how many.
 pub async fn revoke_children(tx: &mut Tx, parent: SessionId, now: DateTime<Utc>) -> Result<u64, StoreError> {
     // Not by LIKE: `_` stands for any character there, and SQLite does not tell large letters from small ones.
-    Ok(execute!(
+    let ended = end!(
         tx,
-        sqlx::query(
-            "UPDATE sessions SET revoked_at = $1
-             WHERE parent_id = $2 AND revoked_at IS NULL
-               AND replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '",
-        )
-        .bind(now)
-        .bind(parent.0)
-    )?)
+        now,
+        "parent_id = $2 AND revoked_at IS NULL
+         AND replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '",
+        parent.0
+    );
+    // What goes on is access without the user, who has left all the same.
+    execute!(
+        tx,
+        sqlx::query(tell_clients!("sessions WHERE parent_id = $2 AND revoked_at IS NULL"))
+            .bind(now)
+            .bind(parent.0)
+    )?;
+    Ok(ended)
 }
 
 /// A browser may have so many sessions of one client, for tabs and for applications that sign in again and again.
@@ -277,18 +336,15 @@ pub async fn revoke_surplus(
     client: &ClientId,
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
-    Ok(execute!(
+    Ok(end!(
         tx,
-        sqlx::query(
-            "UPDATE sessions SET revoked_at = $1 WHERE id IN (
-                 SELECT id FROM sessions WHERE parent_id = $2 AND client_id = $3 AND revoked_at IS NULL
-                 ORDER BY id DESC LIMIT 1000 OFFSET $4)",
-        )
-        .bind(now)
-        .bind(parent.0)
-        .bind(client.as_str())
-        .bind(MOST_OF_ONE_CLIENT)
-    )?)
+        now,
+        "id IN (SELECT id FROM sessions WHERE parent_id = $2 AND client_id = $3 AND revoked_at IS NULL
+                ORDER BY id DESC LIMIT 1000 OFFSET $4)",
+        parent.0,
+        client.as_str(),
+        MOST_OF_ONE_CLIENT
+    ))
 }
 
 /// Gives the clients' sessions of one browser session to the one that takes its place.
@@ -307,16 +363,13 @@ pub async fn revoke_of_client(
     user: Option<UserId>,
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
-    Ok(execute!(
+    Ok(end!(
         tx,
-        sqlx::query(
-            "UPDATE sessions SET revoked_at = $1
-             WHERE client_id = $2 AND scope IS NOT NULL AND revoked_at IS NULL AND user_id = COALESCE($3, user_id)",
-        )
-        .bind(now)
-        .bind(client.as_str())
-        .bind(user.map(|user| user.0))
-    )?)
+        now,
+        "client_id = $2 AND scope IS NOT NULL AND revoked_at IS NULL AND user_id = COALESCE($3, user_id)",
+        client.as_str(),
+        user.map(|user| user.0)
+    ))
 }
 
 /// Ends a user's sessions, all or all but one. Returns how many.
@@ -328,28 +381,17 @@ pub async fn revoke_of_user(
 ) -> Result<u64, StoreError> {
     // No session has the nil id, so without an exception every session differs from it.
     let kept = but.map_or(Uuid::nil(), |session| session.0);
-    Ok(execute!(
-        tx,
-        sqlx::query(
-            "UPDATE sessions SET revoked_at = $1 WHERE user_id = $2 AND id <> $3 AND revoked_at IS NULL"
-        )
-        .bind(now)
-        .bind(user.0)
-        .bind(kept)
-    )?)
+    Ok(end!(tx, now, "user_id = $2 AND id <> $3 AND revoked_at IS NULL", user.0, kept))
 }
 
 /// Ends up to `limit` sessions of whoever signed in at `begun` or before, what their clients got since included. Returns how many.
-pub async fn revoke_begun_by(conn: &mut Conn, begun: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
-    Ok(execute!(
-        conn,
-        sqlx::query(
-            "UPDATE sessions SET revoked_at = $1 WHERE id IN (
-                 SELECT id FROM sessions WHERE revoked_at IS NULL AND auth_time <= $1 LIMIT $2)",
-        )
-        .bind(begun)
-        .bind(limit)
-    )?)
+pub async fn revoke_begun_by(tx: &mut Tx, begun: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(end!(
+        tx,
+        begun,
+        "id IN (SELECT id FROM sessions WHERE revoked_at IS NULL AND auth_time <= $1 ORDER BY id LIMIT $2)",
+        limit
+    ))
 }
 
 /// How many sessions go on.

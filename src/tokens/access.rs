@@ -29,6 +29,33 @@ pub struct AccessClaims {
     pub roles: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
+    /// Who acts for the user, where that is not the client the session belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Act>,
+}
+
+/// Who acts for a user, and who did before (RFC 8693 section 4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// The client's id.
+    pub sub: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act: Option<Box<Self>>,
+}
+
+impl Act {
+    /// A token that has passed through more hands than this is exchanged no further.
+    const MOST: usize = 3;
+
+    /// `None` when they would be too many.
+    pub fn by(client_id: &str, earlier: Option<Self>) -> Option<Self> {
+        let act = Self { sub: client_id.to_owned(), act: earlier.map(Box::new) };
+        act.is_short().then_some(act)
+    }
+
+    pub(super) fn is_short(&self) -> bool {
+        std::iter::successors(Some(self), |act| act.act.as_deref()).nth(Self::MOST).is_none()
+    }
 }
 
 /// Whom a token is for: one service as a string, several as a list (RFC 7519 section 4.1.3).

@@ -1,5 +1,6 @@
-//! Tokens: access tokens and ID tokens, issued and verified, what a service must refuse, the refresh-token codec, and what
-//! else travels: codes, client secrets and what clients sign instead, the cookie of a browser that is signed in, a sign-in on its way.
+//! Tokens: access tokens and ID tokens, issued and verified, logout tokens, what a service must refuse, the refresh-token codec,
+//! and what else travels: codes, client secrets and what clients sign instead, the cookie of a browser that is signed in, a sign-in
+//! on its way.
 //!
 //! No SQL and no HTTP: whether a session lives or a key is revoked is read by the flows and handed in. Called by the
 //! flows, by the probe and by the benchmarks.
@@ -10,6 +11,7 @@ mod browser;
 mod flow;
 mod forge;
 mod id_token;
+mod logout_token;
 mod opaque;
 mod refresh;
 mod sign;
@@ -18,12 +20,13 @@ mod verify;
 /// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
 const TYP: &str = "at+jwt";
 
-pub use access::{AccessClaims, AccessToken, Audience, issue};
+pub use access::{AccessClaims, AccessToken, Act, Audience, issue};
 pub use assertion::{AssertionError, ClientAssertion, UnusedAssertion};
 pub use browser::BrowserToken;
 pub use flow::Flow;
 pub use forge::{Forgery, Halves, forge};
 pub use id_token::{IdClaims, IdToken, at_hash, issue_id_token};
+pub use logout_token::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_token};
 pub use opaque::{ClientSecret, Code, challenge_of};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};
 pub use verify::{Expected, TokenError, verify, verify_hint};

@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::access::AccessClaims;
+use super::access::{AccessClaims, Act};
 use super::{IdClaims, TYP, id_token};
 use crate::domain::SigningAlgorithm;
 use crate::keys::Keyring;
@@ -140,11 +140,22 @@ fn refusal(error: jsonwebtoken::errors::Error) -> TokenError {
     }
 }
 
-/// A user's token has a session; a service account's has none, and says so by naming itself.
+/// A user's token has a session; a service account's has none, and says so by naming itself. Who acts for a user is the client
+/// the token was issued to.
 fn is_somebodys(claims: &AccessClaims) -> bool {
+    let is_theirs = |act: &Act| act.sub == claims.client_id && act.is_short();
     match claims.sid {
-        Some(_) => claims.sub.parse::<Uuid>().is_ok() && claims.auth_time.is_some(),
-        None => claims.sub == claims.client_id && claims.auth_time.is_none() && claims.roles.is_none(),
+        Some(_) => {
+            claims.sub.parse::<Uuid>().is_ok()
+                && claims.auth_time.is_some()
+                && claims.act.as_ref().is_none_or(is_theirs)
+        }
+        None => {
+            claims.sub == claims.client_id
+                && claims.auth_time.is_none()
+                && claims.roles.is_none()
+                && claims.act.is_none()
+        }
     }
 }
 
@@ -244,6 +255,7 @@ mod tests {
             auth_time: Some(NOW),
             roles: Some(vec![]),
             amr: Some(vec!["pwd".to_owned()]),
+            act: None,
         }
     }
 
@@ -403,6 +415,24 @@ mod tests {
             payload[member] = value;
             assert!(!accepted(&payload.to_string()), "a service account's with another {member}");
         }
+        let with_act = |mut payload: Value, act: Value| {
+            payload["act"] = act;
+            payload.to_string()
+        };
+        let chain = |names: &[&str]| {
+            names.iter().rev().fold(json!(null), |act, name| json!({ "sub": name, "act": act }))
+        };
+        assert!(accepted(&with_act(good.clone(), chain(&["chancery", "a", "b"]))), "who acts for a user");
+        for act in [
+            chain(&["a", "chancery"]),
+            chain(&["chancery", "a", "b", "c"]),
+            json!({}),
+            json!("chancery"),
+            json!([]),
+        ] {
+            assert!(!accepted(&with_act(good.clone(), act.clone())), "act = {act}");
+        }
+        assert!(!accepted(&with_act(service, chain(&["robot"]))), "nobody acts for a service account");
         let twice = good.to_string().replacen('{', r#"{"exp":9999999999,"#, 1);
         assert!(!accepted(&twice), "duplicate member");
     }

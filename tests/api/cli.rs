@@ -281,7 +281,8 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
         let app = json(&words(
             "clients create --name App --public --redirect-uri com.example.app:/cb --redirect-uri http://127.0.0.1/cb
              --post-logout-redirect-uri com.example.app:/bye --grant authorization_code --scope openid
-             --scope orders:read --audience https://api.test --no-consent --access-token-life 5m --refresh-grace 0s",
+             --scope orders:read --audience https://api.test --no-consent --access-token-life 5m --refresh-grace 0s
+             --backchannel-logout-uri https://app.test/out --backchannel-logout-session-required true --exchange-audience stock --exchange-audience pay",
         ));
         let id = app["client_id"].as_str().unwrap();
         assert!(id.starts_with("c-") && app.get("client_secret").is_none(), "{app}");
@@ -290,7 +291,8 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
             "grant_types": ["authorization_code"], "redirect_uris": ["com.example.app:/cb", "http://127.0.0.1/cb"],
             "post_logout_redirect_uris": ["com.example.app:/bye"], "scope": "openid orders:read",
             "audience": ["https://api.test"], "access_token_life": 300, "refresh_grace": 0, "require_pkce": true,
-            "require_consent": false, "created_at": app["created_at"],
+            "require_consent": false, "backchannel_logout_uri": "https://app.test/out",
+            "backchannel_logout_session_required": true, "exchange_audiences": ["stock", "pay"], "created_at": app["created_at"],
         });
         assert_eq!(app, expected);
         assert_eq!(json(&words(&format!("clients show {id}"))), expected);
@@ -299,13 +301,17 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
         assert!(list.contains("grafana") && list.contains(id) && !list.contains("ccs_"), "{list}");
         let changed = json(&words(&format!(
             "clients update {id} --name A --consent --no-audience --no-access-token-life
-             --no-post-logout-redirect-uri --scope openid"
+             --no-post-logout-redirect-uri --no-backchannel-logout-uri --no-exchange-audience --scope openid"
         )));
         let told =
             ["client_name", "require_consent", "audience", "access_token_life", "scope", "refresh_grace"]
                 .map(|member| changed[member].clone());
         assert_eq!(Value::from(told.to_vec()), serde_json::json!(["A", true, [], null, "openid", 0]));
         assert_eq!(changed["post_logout_redirect_uris"], serde_json::json!([]));
+        assert_eq!(
+            (&changed["backchannel_logout_uri"], &changed["exchange_audiences"]),
+            (&Value::Null, &serde_json::json!([]))
+        );
         let shown = said(&["clients", "update", id, "--access-token-life", "1m"]);
         assert!(shown.contains("60 s") && shown.contains("com.example.app:/cb"), "{shown}");
 

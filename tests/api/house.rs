@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("throttle", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
     ("ledger", &["domain"], &["sqlx", "actix_web", "tokio"]),
     ("tls", &[], &["sqlx", "actix_web"]),
+    ("outbound", &[], &["sqlx", "actix_web"]),
     ("settings", &["domain", "keys", "passwords", "tls"], &["sqlx", "actix_web"]),
     ("views", &["domain"], &["sqlx", "actix_web", "tokio"]),
     ("app", &["clock", "keys", "ledger", "passwords", "settings", "store"], &["sqlx", "actix_web"]),
@@ -25,6 +26,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
             "domain",
             "keys",
             "ledger",
+            "outbound",
             "passwords",
             "settings",
             "store",
@@ -54,7 +56,11 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["sqlx", "rsa"],
     ),
     ("start", &["app", "clock", "flows", "keys", "settings", "store", "tls"], &["sqlx", "actix_web", "rsa"]),
-    ("background", &["app", "domain", "flows", "keys", "store", "telemetry"], &["sqlx", "actix_web", "rsa"]),
+    (
+        "background",
+        &["app", "domain", "flows", "keys", "outbound", "store", "telemetry"],
+        &["sqlx", "actix_web", "rsa"],
+    ),
     (
         "server",
         &["app", "background", "clock", "flows", "http", "keys", "settings", "start", "telemetry", "tls"],

@@ -2,9 +2,10 @@
 
 use chancery::domain::{
     Actor, AuditEvent, AuditFilter, AuthorizationCode, Client, ClientAuthMethod, ClientChange, ClientId,
-    ClientKeys, CodeChallenge, Consumer, DisplayName, Email, Grant, GrantType, IssuedTokens, Kid, Origin,
-    PasswordHash, RedirectUri, Roles, Scopes, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm,
-    SigningKey, SourcePolicy, ThrottlePolicy, User, UserId, UserStatus,
+    ClientKeys, CodeChallenge, Consumer, DisplayName, Email, Grant, GrantType, IssuedTokens, Kid,
+    LogoutNotice, LogoutUri, Origin, PasswordHash, RedirectUri, Roles, Scopes, Session, SessionId,
+    SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy, User, UserId,
+    UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
@@ -12,7 +13,7 @@ use chancery::store::signing_keys::SealedPrivateKey;
 use chancery::store::source_attempts::{self, SourceCharge};
 use chancery::store::{
     self, audit, authorization_codes, clients, consents, idempotency_keys, issued_tokens, jwks_consumers,
-    sessions, signing_keys, used_tokens, users,
+    logout_notices, sessions, signing_keys, used_tokens, users,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -73,6 +74,9 @@ fn client(id: &str) -> Client {
         access_life: Some(Some(TimeDelta::seconds(61))),
         refresh_grace: Some(Some(TimeDelta::zero())),
         require_consent: Some(false),
+        backchannel_logout_uri: Some(Some(LogoutUri::parse("https://g.test/out?x=%20").unwrap())),
+        backchannel_logout_session_required: Some(true),
+        exchange_audiences: Some(vec!["https://stock.test".to_owned(), "c".to_owned()]),
         ..ClientChange::default()
     };
     let (id, name) = (ClientId::parse(id).unwrap(), DisplayName::parse("Gr\u{e4}f \u{1f510}").unwrap());
@@ -224,7 +228,7 @@ on_both! {
         sessions::insert(&mut tx, &first).await.unwrap();
         tx.commit().await.unwrap();
         let client = ClientId::first_party();
-        let conn = &mut db.write().await.unwrap();
+        let conn = &mut db.begin().await.unwrap();
 
         let read = sessions::by_id(conn, first.id).await.unwrap().unwrap();
         assert_eq!((read.user_id, read.ip, read.user_agent), (ada.id, first.ip, first.user_agent.clone()));
@@ -838,6 +842,87 @@ on_both! {
         assert_eq!(sessions::revoke_children(&mut tx, browser, at(5)).await.unwrap(), 0);
         assert_eq!(sessions::revoke_children(&mut tx, next, at(5)).await.unwrap(), 1);
         tx.commit().await.unwrap();
+    }
+
+    async fn whose_sessions_end_is_written_down_where_they_want_to_know(app: TestApp) {
+        let (told, silent) = (client("told"), Client { backchannel_logout_uri: None, ..client("silent") });
+        let (ada, bob) = (user("ada@x.test", at(0)), user("bob@x.test", at(0)));
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        for one in [&told, &silent] {
+            assert!(clients::insert(&mut tx, one).await.unwrap());
+        }
+        for one in [&ada, &bob] {
+            users::insert(&mut tx, one).await.unwrap();
+        }
+        let browser = session(ada.id, at(0));
+        let child = |client: &Client, scope: &str| Session { parent: Some(browser.id), ..granted(ada.id, &client.id, scope, at(0)) };
+        let all = [browser.clone(), child(&told, "openid"), child(&told, "openid offline_access"), child(&silent, "openid"),
+            granted(ada.id, &told.id, "a", at(0)), granted(ada.id, &told.id, "a", at(0)), granted(bob.id, &told.id, "a", at(0)), granted(bob.id, &told.id, "a", at(9))];
+        for one in &all {
+            sessions::insert(&mut tx, one).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let written = async || app.database.count("SELECT count(*) FROM logout_notices").await;
+        let mut tx = db.begin().await.unwrap();
+        assert!(sessions::revoke(&mut tx, browser.id, at(1)).await.unwrap());
+        assert_eq!(sessions::revoke_children(&mut tx, browser.id, at(1)).await.unwrap(), 2);
+        tx.commit().await.unwrap();
+        assert_eq!(written().await, 2, "what goes on counts, and a client without an address does not");
+        let mut tx = db.begin().await.unwrap();
+        assert!(sessions::revoke(&mut tx, all[4].id, at(2)).await.unwrap());
+        assert!(!sessions::revoke(&mut tx, all[4].id, at(2)).await.unwrap());
+        assert!(sessions::give_back(&mut tx, all[5].id, at(2)).await.unwrap());
+        tx.commit().await.unwrap();
+        assert_eq!(written().await, 3);
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(sessions::revoke_begun_by(&mut tx, at(3), 1).await.unwrap(), 1);
+        assert_eq!(sessions::revoke_begun_by(&mut tx, at(3), 9).await.unwrap(), 1);
+        drop(tx);
+        assert_eq!(written().await, 3, "not committed");
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(sessions::revoke_of_user(&mut tx, bob.id, None, at(4)).await.unwrap(), 2);
+        assert_eq!(sessions::revoke_of_user(&mut tx, ada.id, None, at(4)).await.unwrap(), 1, "one that has been told of");
+        tx.commit().await.unwrap();
+        assert_eq!(written().await, 5);
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(logout_notices::forget_client(&mut tx, &silent.id).await.unwrap(), 0);
+        assert_eq!(logout_notices::forget_client(&mut tx, &told.id).await.unwrap(), 5);
+        tx.commit().await.unwrap();
+    }
+
+    async fn a_notice_is_claimed_by_one_until_its_lease_is_over(app: TestApp) {
+        let told = client("told");
+        let ada = user("ada@x.test", at(0));
+        let db = &app.app.db;
+        let mut tx = db.begin().await.unwrap();
+        clients::insert(&mut tx, &told).await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        let ended: Vec<Session> = (0..3).map(|second| granted(ada.id, &told.id, "a", at(second))).collect();
+        for (second, one) in (0..).zip(&ended) {
+            sessions::insert(&mut tx, one).await.unwrap();
+            sessions::revoke(&mut tx, one.id, at(second)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let conn = &mut db.write().await.unwrap();
+        assert!(!logout_notices::any_due(conn, at(-1)).await.unwrap());
+        assert!(logout_notices::any_due(conn, at(0)).await.unwrap());
+        let mut first = logout_notices::claim(conn, at(2), at(30), 2).await.unwrap();
+        first.sort_by_key(|notice| notice.created_at);
+        let expected = LogoutNotice { session: ended[0].id, user: ada.id, client: told.id.clone(), attempts: 1, created_at: at(0) };
+        assert_eq!((first.len(), &first[0], first[1].session), (2, &expected, ended[1].id));
+        let rest = logout_notices::claim(conn, at(2), at(30), 9).await.unwrap();
+        assert_eq!((rest.len(), rest[0].session), (1, ended[2].id));
+        assert!(logout_notices::claim(conn, at(29), at(60), 9).await.unwrap().is_empty());
+        assert!(logout_notices::settle(conn, &first[0]).await.unwrap());
+        assert!(!logout_notices::settle(conn, &first[0]).await.unwrap());
+        assert!(logout_notices::put_off(conn, &first[1], at(40)).await.unwrap());
+        let again = logout_notices::claim(conn, at(30), at(60), 9).await.unwrap();
+        assert_eq!((again.len(), again[0].session, again[0].attempts), (1, ended[2].id, 2));
+        // Who was slow has nothing to say any more.
+        assert!(!logout_notices::settle(conn, &rest[0]).await.unwrap());
+        assert!(!logout_notices::put_off(conn, &rest[0], at(90)).await.unwrap());
+        assert_eq!(logout_notices::claim(conn, at(40), at(60), 9).await.unwrap()[0].session, ended[1].id);
     }
 
     async fn a_clients_sessions_end_for_one_user_or_for_all(app: TestApp) {

@@ -108,6 +108,7 @@ impl TokenMaker {
             auth_time: Some(now.timestamp()),
             roles: Some(Vec::new()),
             amr: Some(vec!["pwd".to_owned()]),
+            act: None,
         }
     }
 }

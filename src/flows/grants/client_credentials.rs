@@ -47,6 +47,7 @@ pub(super) async fn grant(
         auth_time: None,
         roles: None,
         amr: None,
+        act: None,
     };
     let access_token = sign_access_token(app, &keyring, &claims, expires_at)?;
     Ok(Granted {
@@ -56,5 +57,6 @@ pub(super) async fn grant(
         refresh_token: None,
         refresh_expires_in: None,
         id_token: None,
+        issued_token_type: None,
     })
 }

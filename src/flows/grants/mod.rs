@@ -4,6 +4,7 @@
 mod authorization_code;
 mod client_credentials;
 mod refresh_token;
+mod token_exchange;
 
 use super::issue_tokens::{IssuedTokens, amr};
 use super::load_keyring::LoadKeyringError;
@@ -22,6 +23,8 @@ pub struct Granted {
     pub refresh_token: Option<RefreshTokenText>,
     pub refresh_expires_in: Option<i64>,
     pub id_token: Option<IdToken>,
+    /// What was issued, where a token was exchanged (RFC 8693 section 2.2.1).
+    pub issued_token_type: Option<&'static str>,
 }
 
 /// Why it gets nothing.
@@ -58,6 +61,7 @@ pub async fn grant(
         GrantType::AuthorizationCode => authorization_code::grant(app, client, parameters, origin).await,
         GrantType::ClientCredentials => client_credentials::grant(app, client, parameters).await,
         GrantType::RefreshToken => refresh_token::grant(app, client, parameters, origin).await,
+        GrantType::TokenExchange => token_exchange::grant(app, client, parameters).await,
     };
     granted.map(|granted| (kind, granted))
 }
@@ -100,5 +104,6 @@ fn granted(
         refresh_expires_in: may_refresh.then_some(tokens.refresh_expires_in),
         refresh_token: may_refresh.then_some(tokens.refresh_token),
         id_token,
+        issued_token_type: None,
     })
 }

@@ -12,7 +12,9 @@ use super::super::caller::{ClientsRead, ClientsWrite, Permit};
 use super::super::parameters::{page_limit, parse_query, read_client_cursor, write_client_cursor};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
-use crate::domain::{ClientAuthMethod, ClientChange, ClientId, DisplayName, GrantType, RedirectUri, Scopes};
+use crate::domain::{
+    ClientAuthMethod, ClientChange, ClientId, DisplayName, GrantType, LogoutUri, RedirectUri, Scopes,
+};
 use crate::flows::{self, CreateClient, RotatedSecret};
 use crate::views::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
 
@@ -84,6 +86,13 @@ pub struct NewClient {
     require_pkce: Option<bool>,
     /// Whether users are asked before it gets anything; `true` when left out.
     require_consent: Option<bool>,
+    /// Where it is told that a session of its has ended (OpenID Connect Back-Channel Logout).
+    backchannel_logout_uri: Option<String>,
+    /// `false` when left out. Whichever it is, `sid` is told.
+    backchannel_logout_session_required: Option<bool>,
+    /// The services for which it may exchange its users' tokens (RFC 8693); none when left out.
+    #[schema(max_items = 50)]
+    exchange_audiences: Option<Vec<String>>,
 }
 
 /// Registers a client. The answer holds its secret, which is told once.
@@ -134,7 +143,7 @@ pub async fn show(
 }
 
 /// What is left out stays as it is. A list that is given takes the place of the one before; a life that is `null` becomes the
-/// server's.
+/// server's, and a `backchannel_logout_uri` that is `null` goes.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientPatch {
@@ -159,11 +168,19 @@ pub struct ClientPatch {
     refresh_grace: Option<Option<u32>>,
     require_pkce: Option<bool>,
     require_consent: Option<bool>,
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    backchannel_logout_uri: Option<Option<String>>,
+    backchannel_logout_session_required: Option<bool>,
+    #[schema(max_items = 50)]
+    exchange_audiences: Option<Vec<String>>,
 }
 
 /// Tells `null` from absent.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::<u32>::deserialize(deserializer).map(Some)
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::<T>::deserialize(deserializer).map(Some)
 }
 
 /// Changes what a client is and may do. Its sessions go on, and follow at their next refresh.
@@ -253,6 +270,9 @@ impl NewClient {
             refresh_grace: self.refresh_grace.map(Some),
             require_pkce: self.require_pkce,
             require_consent: self.require_consent,
+            backchannel_logout_uri: self.backchannel_logout_uri.map(Some),
+            backchannel_logout_session_required: self.backchannel_logout_session_required,
+            exchange_audiences: self.exchange_audiences,
         }
     }
 }
@@ -280,6 +300,12 @@ impl ClientPatch {
             refresh_grace: seconds(self.refresh_grace),
             require_pkce: self.require_pkce,
             require_consent: self.require_consent,
+            backchannel_logout_uri: self
+                .backchannel_logout_uri
+                .map(|uri| uri.as_deref().map(parse_logout_uri).transpose())
+                .transpose()?,
+            backchannel_logout_session_required: self.backchannel_logout_session_required,
+            exchange_audiences: self.exchange_audiences,
         })
     }
 }
@@ -302,6 +328,10 @@ fn parse_uris(member: &str, uris: &[String]) -> Result<Vec<RedirectUri>, Problem
         RedirectUri::parse(uri).map_err(|error| invalid(&format!("{member}[{at}]"), error))
     };
     uris.iter().enumerate().map(parse).collect()
+}
+
+fn parse_logout_uri(uri: &str) -> Result<LogoutUri, Problem> {
+    LogoutUri::parse(uri).map_err(|error| invalid("backchannel_logout_uri", error))
 }
 
 fn parse_overlap(text: &str) -> Result<TimeDelta, Problem> {

@@ -9,7 +9,7 @@ use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::Session;
 use crate::flows::{Introspection, introspect as flow};
-use crate::tokens::AccessClaims;
+use crate::tokens::{AccessClaims, Act};
 
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]
@@ -63,6 +63,25 @@ pub struct IntrospectionAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     auth_time: Option<i64>,
+    /// Who acts for the user, and who did before (RFC 8693 section 4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    act: Option<Actor>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Actor {
+    /// The client.
+    sub: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, no_recursion)]
+    act: Option<Box<Self>>,
+}
+
+impl From<&Act> for Actor {
+    fn from(act: &Act) -> Self {
+        Self { sub: act.sub.clone(), act: act.act.as_deref().map(|earlier| Box::new(Self::from(earlier))) }
+    }
 }
 
 impl IntrospectionAnswer {
@@ -81,6 +100,7 @@ impl IntrospectionAnswer {
             jti: Some(claims.jti.to_string()),
             sid: claims.sid.map(|sid| sid.to_string()),
             auth_time: claims.auth_time,
+            act: claims.act.as_ref().map(Actor::from),
         }
     }
 

@@ -28,6 +28,13 @@ pub struct TokenRequest {
     refresh_token: Option<String>,
     scope: Option<String>,
     resource: Option<String>,
+    /// Of an exchange (RFC 8693), as what follows.
+    audience: Option<String>,
+    subject_token: Option<String>,
+    subject_token_type: Option<String>,
+    actor_token: Option<String>,
+    actor_token_type: Option<String>,
+    requested_token_type: Option<String>,
 }
 
 /// RFC 6749 section 5.1, OpenID Connect Core section 3.1.3.3.
@@ -50,6 +57,10 @@ pub struct TokenAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     id_token: Option<String>,
+    /// Of an exchange (RFC 8693 section 2.2.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "urn:ietf:params:oauth:token-type:access_token")]
+    issued_token_type: Option<&'static str>,
 }
 
 impl From<Granted> for TokenAnswer {
@@ -62,6 +73,7 @@ impl From<Granted> for TokenAnswer {
             refresh_token: granted.refresh_token.map(|token| token.expose().to_owned()),
             refresh_expires_in: granted.refresh_expires_in,
             id_token: granted.id_token.map(|token| token.expose().to_owned()),
+            issued_token_type: granted.issued_token_type,
         }
     }
 }

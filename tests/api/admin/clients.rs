@@ -84,6 +84,7 @@ on_both! {
             "grant_types": ["authorization_code", "refresh_token"], "redirect_uris": ["https://g.test/cb"],
             "post_logout_redirect_uris": [], "scope": "email offline_access openid profile", "audience": [],
             "access_token_life": null, "refresh_grace": null, "require_pkce": true, "require_consent": true,
+            "backchannel_logout_uri": null, "backchannel_logout_session_required": false, "exchange_audiences": [],
             "created_at": shown["created_at"],
         });
         assert_eq!(shown, expected);
@@ -100,6 +101,8 @@ on_both! {
             "redirect_uris": ["https://g.test/a", "com.example.g:/b", "http://127.0.0.1/c"],
             "post_logout_redirect_uris": ["https://g.test/bye"], "scope": "openid orders:read", "audience": ["https://api.test", "b"],
             "access_token_life": 60, "refresh_grace": 0, "require_pkce": false, "require_consent": false,
+            "backchannel_logout_uri": "https://g.test/out?x", "backchannel_logout_session_required": true,
+            "exchange_audiences": ["https://stock.test", "c"],
         });
         let changed = change(all.clone()).await.expect(200).json();
         let unordered = ["grant_types"];
@@ -107,9 +110,10 @@ on_both! {
             assert!(&changed[member] == value || unordered.contains(&member.as_str()), "{member}: {changed}");
         }
         assert_eq!(changed["grant_types"], json!(["authorization_code", "client_credentials"]));
-        let back = change(json!({ "access_token_life": null, "refresh_grace": null, "audience": [] })).await.expect(200).json();
+        let back = change(json!({ "access_token_life": null, "refresh_grace": null, "audience": [], "backchannel_logout_uri": null })).await.expect(200).json();
         assert_eq!((&back["access_token_life"], &back["refresh_grace"], &back["audience"]), (&Value::Null, &Value::Null, &json!([])));
         assert_eq!((&back["client_name"], &back["require_pkce"]), (&json!("G"), &json!(false)));
+        assert_eq!((&back["backchannel_logout_uri"], &back["backchannel_logout_session_required"]), (&Value::Null, &json!(true)));
         for fixed in ["client_id", "token_endpoint_auth_method", "client_secret", "created_at", "x"] {
             change(json!({ fixed: "none" })).await.expect_problem(400, "invalid_json");
         }
@@ -173,6 +177,12 @@ on_both! {
             ("access_token_life", json!(601), "access_token_life"),
             ("access_token_life", json!(u32::MAX), "access_token_life"),
             ("refresh_grace", json!(61), "refresh_grace"),
+            ("backchannel_logout_uri", json!("http://g.test/out"), "backchannel_logout_uri"),
+            ("backchannel_logout_uri", json!("https://g.test/out#x"), "backchannel_logout_uri"),
+            ("backchannel_logout_uri", json!("com.example.g:/out"), "backchannel_logout_uri"),
+            ("backchannel_logout_uri", json!(""), "backchannel_logout_uri"),
+            ("exchange_audiences", json!(["a b"]), "exchange_audiences"),
+            ("exchange_audiences", json!(vec!["a"; 51]), "exchange_audiences"),
         ];
         for (member, value, named) in cases {
             let refused = app.post_as(&admin, "/admin/clients", with(grafana(), member, value.clone())).await;
@@ -182,6 +192,7 @@ on_both! {
         let public = with(grafana(), "token_endpoint_auth_method", json!("none"));
         for (body, named) in [
             (with(public.clone(), "grant_types", json!(["authorization_code", "client_credentials"])), "token_endpoint_auth_method"),
+            (with(public.clone(), "grant_types", json!(["urn:ietf:params:oauth:grant-type:token-exchange"])), "token_endpoint_auth_method"),
             (with(public.clone(), "require_pkce", json!(false)), "require_pkce"),
             (with(with(grafana(), "require_pkce", json!(false)), "scope", json!("email")), "require_pkce"),
         ] {

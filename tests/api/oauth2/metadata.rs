@@ -33,10 +33,14 @@ on_both! {
         let code = browser.code(&web, "ada@x.test", &[("scope", &listed("scopes_supported").join(" "))]).await;
         let mut tokens = web.exchange(&app, &code).await.expect(200);
         for grant in listed("grant_types_supported") {
-            let refresh = tokens.refresh_token();
+            let (refresh, access) = (tokens.refresh_token(), tokens.access_token());
             let form: &[(&str, &str)] = match grant.as_str() {
                 "authorization_code" => continue,
                 "refresh_token" => &[("grant_type", "refresh_token"), ("refresh_token", &refresh)],
+                "urn:ietf:params:oauth:grant-type:token-exchange" => &[
+                    ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"), ("subject_token", &access),
+                    ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+                ],
                 "client_credentials" => &[("grant_type", "client_credentials")],
                 other => panic!("{other} is listed and not tried"),
             };

@@ -1,7 +1,9 @@
 mod authorize;
+mod backchannel_logout;
 mod client_assertion;
 mod clients;
 mod code;
+mod exchange;
 mod introspect;
 mod logout;
 mod metadata;

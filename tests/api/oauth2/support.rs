@@ -40,6 +40,9 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         refresh_grace: None,
         require_pkce: true,
         require_consent: false,
+        backchannel_logout_uri: None,
+        backchannel_logout_session_required: false,
+        exchange_audiences: vec![],
         created_at: app.clock.now(),
     }
 }
@@ -67,6 +70,7 @@ pub async fn service(app: &TestApp, id: &str, scopes: &str, audiences: &[&str]) 
         grant_types: GrantType::ALL.iter().copied().collect(),
         scopes: Scopes::parse(scopes).unwrap(),
         audiences: audiences.iter().map(|audience| (*audience).to_owned()).collect(),
+        exchange_audiences: vec!["stock".to_owned()],
         ..client(app, id)
     };
     register(app, &wanted).await

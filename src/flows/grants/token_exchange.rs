@@ -1,0 +1,91 @@
+use uuid::Uuid;
+
+use super::super::authenticate::{AuthenticateError, Bearer, look_up, verified_claims};
+use super::super::issue_tokens::{access_life, sign_access_token};
+use super::super::load_keyring::fresh_keyring;
+use super::{GrantError, Granted};
+use crate::app::App;
+use crate::domain::{Client, ExchangeRequest, OAuthError, Parameters};
+use crate::tokens::{AccessClaims, Act, Audience};
+
+/// A user's access token for one by which the client acts for that user towards another service (RFC 8693): narrower, no longer good
+/// than the one that was shown, and dead with the user's session. One signature, and nothing written.
+pub(super) async fn grant(
+    app: &App,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<Granted, GrantError> {
+    let request = ExchangeRequest::parse(parameters, client)?;
+    if let Some(token) = request.actor_token {
+        is_their_own(app, client, token).await?;
+    }
+    let (shown, bearer) = good(app, request.subject_token, "subject_token is not valid").await?;
+    let is_for = client.audiences.iter().any(|audience| shown.aud.contains(audience));
+    if !is_for && shown.client_id != client.id.as_str() {
+        return refused("subject_token is neither for this client nor its own");
+    }
+    let Bearer::User(caller) = bearer else { return refused("subject_token is no user's") };
+    let scopes = request.narrowed(&caller.scopes, client)?;
+    let Some(act) = Act::by(client.id.as_str(), shown.act) else {
+        return refused("subject_token has passed through too many hands");
+    };
+    let keyring = fresh_keyring(app).await?;
+    let now = app.clock.now();
+    let expires_at = (now + access_life(app, Some(client))).timestamp().min(shown.exp);
+    if expires_at <= now.timestamp() {
+        return refused("subject_token is not valid");
+    }
+    // What a role that was taken away gave is not said again.
+    let mut roles = caller.user.roles.names();
+    roles.retain(|role| shown.roles.as_ref().is_some_and(|shown| shown.contains(role)));
+    let claims = AccessClaims {
+        aud: Audience::of(&request.targets),
+        exp: expires_at,
+        iat: now.timestamp(),
+        nbf: now.timestamp(),
+        jti: Uuid::new_v4(),
+        client_id: client.id.to_string(),
+        scope: scopes.to_string(),
+        roles: Some(roles),
+        act: Some(act),
+        ..shown
+    };
+    let ends = chrono::DateTime::from_timestamp(expires_at, 0).unwrap_or(now);
+    let access_token = sign_access_token(app, &keyring, &claims, ends)?;
+    Ok(Granted {
+        access_token,
+        expires_in: claims.exp - claims.iat,
+        scope: claims.scope,
+        refresh_token: None,
+        refresh_expires_in: None,
+        id_token: None,
+        issued_token_type: Some(ExchangeRequest::ISSUED),
+    })
+}
+
+/// Nobody acts but the client that asks.
+async fn is_their_own(app: &App, client: &Client, token: &str) -> Result<(), GrantError> {
+    match good(app, token, "actor_token is not valid").await? {
+        (_, Bearer::Service { client: actor, .. }) if actor.id == client.id => Ok(()),
+        _ => refused("actor_token is not the client's own access token"),
+    }
+}
+
+/// A token that introspection would call active at this moment.
+async fn good(app: &App, token: &str, otherwise: &'static str) -> Result<(AccessClaims, Bearer), GrantError> {
+    let looked_at = async {
+        let claims = verified_claims(app, token, None).await?;
+        let bearer = look_up(app, &claims).await?;
+        Ok((claims, bearer))
+    };
+    match looked_at.await {
+        Ok(found) => Ok(found),
+        Err(AuthenticateError::Token(_) | AuthenticateError::Ended) => refused(otherwise),
+        Err(AuthenticateError::Keys(error)) => Err(error.into()),
+        Err(AuthenticateError::Store(error)) => Err(error.into()),
+    }
+}
+
+fn refused<T>(text: &'static str) -> Result<T, GrantError> {
+    Err(OAuthError::invalid_request(text).into())
+}
