@@ -3,12 +3,15 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { text } from 'node:stream/consumers';
 
 import { check, close, open, signIn } from './chromium.js';
 
 const { ISSUER, SPA_ID, PORT, EMAIL } = process.env;
 const home = `http://localhost:${PORT}`;
 
+// The same server, and another origin to a browser.
+const hop = `http://127.0.0.1:${PORT}/hop`;
 const settings = {
   authority: ISSUER,
   client_id: SPA_ID,
@@ -31,12 +34,18 @@ begin().catch((error) => 'Failed: ' + error).then((text) => { document.body.text
 </script>`;
 const bundle = readFileSync(new URL('node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js', import.meta.url));
 
-const server = createServer((request, response) => {
+let posted = '';
+const server = createServer(async (request, response) => {
+  if (request.url.startsWith('/hop')) {
+    if (request.method === 'POST') posted = await text(request);
+    response.writeHead(302, { location: `${home}/bye` }).end();
+    return;
+  }
   const isBundle = request.url === '/oidc.js';
   response.setHeader('content-type', isBundle ? 'text/javascript' : 'text/html; charset=utf-8');
   response.end(isBundle ? bundle : html);
 });
-await new Promise((ready) => server.listen(Number(PORT), 'localhost', ready));
+await new Promise((ready) => server.listen(Number(PORT), '127.0.0.1', ready));
 
 const page = await open();
 const says = (text) => page.waitForFunction((text) => document.body?.textContent === text, text);
@@ -98,6 +107,22 @@ await check('and has to sign in again', async () => {
   await page.evaluate(() => void manager.signinRedirect());
   await page.waitForURL(`${ISSUER}/oauth2/authorize?**`);
   await page.getByLabel('Password').waitFor();
+});
+await check('an application may send the user on to another of its origins', async () => {
+  await page.goto(`${home}/`);
+  await says('Nobody');
+  await page.evaluate((redirect_uri) => void manager.signinRedirect({ redirect_uri }), hop);
+  await signIn(page);
+  await page.waitForURL(`${home}/bye`);
+});
+await check('an answer comes as a form, which sends itself', async () => {
+  await page.goto(`${home}/`);
+  await says('Nobody');
+  const wanted = { redirect_uri: hop, extraQueryParams: { response_mode: 'form_post' } };
+  await page.evaluate((wanted) => void manager.signinRedirect(wanted), wanted);
+  await page.waitForURL(`${home}/bye`);
+  assert.equal(new URLSearchParams(posted).get('iss'), ISSUER);
+  assert.ok(new URLSearchParams(posted).get('code'));
 });
 await close();
 server.close();
