@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test interop drills drills-quick attack faults faults-quick fuzz fuzz-quick lint deny bench ci toolchain
+.PHONY: help run test interop interop-quick drills drills-quick attack faults faults-quick fuzz fuzz-quick lint deny bench ci toolchain
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 14
@@ -10,8 +10,11 @@ run: toolchain ## start the server, optimised
 test: toolchain ## all tests, on SQLite and on a throwaway Postgres
 	scripts/with-postgres cargo test --workspace --locked
 
-interop: toolchain ## the libraries other stacks verify tokens with, against a running server
+interop: toolchain ## the libraries other stacks verify tokens and sign users in with, against a running server
 	scripts/interop
+
+interop-quick: toolchain ## the same in short
+	scripts/interop --quick
 
 drills: toolchain ## rotation under everything that may happen to it, with real processes: some 12 minutes
 	scripts/drills rotation

@@ -60,7 +60,7 @@ pub struct CreateArgs {
     /// Do not ask users before it gets anything: for an application of your own.
     #[arg(long)]
     no_consent: bool,
-    /// Take its requests without PKCE, too: for old software.
+    /// Take its OpenID Connect requests without PKCE, too, if they bring a nonce: for old software.
     #[arg(long)]
     no_pkce: bool,
 }

@@ -148,9 +148,10 @@ fn code_challenge(
         }
         (Some(_), _) => return wrong("code_challenge_method must be S256"),
         (None, Some(_)) => return wrong("code_challenge is missing"),
+        (None, None) if client.require_pkce => return wrong("code_challenge is missing (RFC 7636)"),
         // Who may do without it has the nonce in its place (OAuth 2.1 section 7.6).
-        (None, None) if client.require_pkce || !request.is_openid() || parameters.get("nonce").is_none() => {
-            return wrong("code_challenge is missing (RFC 7636)");
+        (None, None) if !request.is_openid() || parameters.get("nonce").is_none() => {
+            return wrong("without code_challenge (RFC 7636) there must be scope openid and a nonce");
         }
         (None, None) => {}
     }

@@ -9,7 +9,7 @@ use super::super::problem::Problem;
 use super::super::source::Source;
 use super::super::{AppData, cookie, pages};
 use crate::app::App;
-use crate::domain::{Actor, Parameters, ResponseMode};
+use crate::domain::{Actor, Parameters, ResponseMode, Scopes, scope};
 use crate::flows::{Answer, Asking, AuthorizeError, Page, PageError, Step, Visitor};
 use crate::tokens::BrowserToken;
 
@@ -42,12 +42,7 @@ impl Visit {
                 flow: &asking.flow,
                 client: asking.client.name.as_str(),
                 user: user.email.as_str(),
-                scopes: &asking
-                    .request
-                    .scopes
-                    .iter()
-                    .map(|scope| scope.as_str().to_owned())
-                    .collect::<Vec<_>>(),
+                scopes: &as_people_read_them(&asking.request.scopes),
                 return_origin: &asking.request.redirect_uri.origin(),
             }
             .render(app),
@@ -131,6 +126,13 @@ pub fn begin_anew(app: &App, parameters: &Parameters) -> HttpResponse {
 
 pub fn see_other(address: &str) -> HttpResponse {
     HttpResponse::SeeOther().insert_header((header::LOCATION, address)).finish()
+}
+
+/// Who somebody is comes first, and what is not about them last.
+fn as_people_read_them(scopes: &Scopes) -> Vec<String> {
+    let mut scopes: Vec<String> = scopes.iter().map(|scope| scope.as_str().to_owned()).collect();
+    scopes.sort_by_key(|scope| scope::OF_USERS.iter().position(|known| known == scope).unwrap_or(usize::MAX));
+    scopes
 }
 
 /// An address with parameters added, whatever it has already.

@@ -28,6 +28,10 @@ impl fmt::Display for Policy<'_> {
         for source in self.form_to.iter().filter_map(|origin| source(origin)) {
             write!(f, " {source}")?;
         }
+        // A client on this very machine may redirect to another one here, such as a server to the pages it serves.
+        if self.form_to.iter().any(|origin| origin.starts_with("http://")) {
+            f.write_str(" http://localhost:* http://127.0.0.1:*")?;
+        }
         f.write_str("; frame-ancestors 'none'; base-uri 'none'")
     }
 }

@@ -144,8 +144,8 @@ fn an_origin_cannot_write_into_the_policy() {
     }
     for (origin, named) in [
         ("https://a.test:8443", "https://a.test:8443"),
-        ("http://127.0.0.1:9", "http://127.0.0.1:9"),
-        ("http://[::1]:9", "http:"),
+        ("http://127.0.0.1:9", "http://127.0.0.1:9 http://localhost:* http://127.0.0.1:*"),
+        ("http://[::1]:9", "http: http://localhost:* http://127.0.0.1:*"),
         ("com.example.app:", "com.example.app:"),
     ] {
         assert!(policy(origin).contains(&format!("form-action 'self' {named}; frame")), "{origin}");
@@ -202,7 +202,8 @@ async fn the_one_script_is_the_one_the_policy_allows() {
         policy.starts_with(&format!("default-src 'none'; script-src 'sha256-{hash}'; style-src")),
         "{policy}"
     );
-    assert!(policy.contains("form-action 'self' http://127.0.0.1:3000 https:; "), "{policy}");
+    let to = "form-action 'self' http://127.0.0.1:3000 https: http://localhost:* http://127.0.0.1:*; ";
+    assert!(policy.contains(to), "{policy}");
     assert!(html.contains("<input type=\"hidden\" name=\"state\" value=\"a\nb\">"), "{html}");
     let nowhere = FormPost { action: "javascript:alert(1)", fields: &[] }.page().respond(&settings(&[]));
     assert!(policy_of(&nowhere).contains("form-action 'self'; "));

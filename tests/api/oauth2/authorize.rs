@@ -264,6 +264,8 @@ on_both! {
         let page = browser.get(&third.authorize(&[])).await.page(200);
         let page = browser.sign_in(&page, "ada@x.test", PASSWORD).await.page(200);
         assert!(page.text.contains("Orders &amp; Sons") && page.text.contains("ada@x.test"), "{}", page.text);
+        let wishes = ["Know who you are", "See your name", "See your e-mail address"].map(|wish| page.text.find(wish));
+        assert!(wishes[0].is_some() && wishes.is_sorted(), "{}", page.text);
         assert!(browser.cookie("__Host-chancery_session").is_some());
         let none = browser.get(&third.authorize(&[("prompt", "none")])).await.sent_to(CALLBACK);
         assert_eq!(none["error"], "consent_required");

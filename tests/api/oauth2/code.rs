@@ -222,7 +222,9 @@ on_both! {
         let form = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK)];
         old.token(&app, &form).await.expect(200);
         let bare = [&without[..], &[("nonce", "-")]].concat();
-        assert_eq!(browser.get(&old.authorize(&bare)).await.sent_to(CALLBACK)["error"], "invalid_request");
+        let told = browser.get(&old.authorize(&bare)).await.sent_to(CALLBACK);
+        assert_eq!(told["error"], "invalid_request");
+        assert!(told["error_description"].contains("nonce"), "it says what is missing: {told:?}");
     }
 
     async fn tokens_are_for_the_audience_that_was_asked_for(app: TestApp) {

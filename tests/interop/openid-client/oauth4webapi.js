@@ -1,0 +1,97 @@
+// The same by hand, with oauth4webapi: every answer is checked by the library and none is passed over.
+
+import assert from 'node:assert/strict';
+import * as oauth from 'oauth4webapi';
+
+import { check, visit } from './checks.js';
+
+const { ISSUER, POST_ID, POST_SECRET, REDIRECT_URI, BYE, EMAIL, ALGORITHM } = process.env;
+const open = { [oauth.allowInsecureRequests]: true };
+
+const client = { client_id: POST_ID, id_token_signed_response_alg: ALGORITHM };
+const authentication = oauth.ClientSecretPost(POST_SECRET);
+const issuer = new URL(ISSUER);
+
+async function discovered(algorithm) {
+  return oauth.processDiscoveryResponse(issuer, await oauth.discoveryRequest(issuer, { algorithm, ...open }));
+}
+
+const as = await check('discovery by openid-configuration', () => discovered('oidc'));
+await check('discovery by oauth-authorization-server', async () => assert.deepEqual(await discovered('oauth2'), as));
+
+const verifier = oauth.generateRandomCodeVerifier();
+const [nonce, state] = [oauth.generateRandomNonce(), oauth.generateRandomState()];
+const address = new URL(as.authorization_endpoint);
+address.search = new URLSearchParams({
+  client_id: POST_ID,
+  redirect_uri: REDIRECT_URI,
+  response_type: 'code',
+  scope: 'openid profile email offline_access',
+  code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+  code_challenge_method: 'S256',
+  nonce,
+  state,
+  max_age: '300',
+});
+const back = visit(address);
+const parameters = await check('state and iss of the answer', () => oauth.validateAuthResponse(as, client, back, state));
+const exchange = () =>
+  oauth.authorizationCodeGrantRequest(as, client, authentication, parameters, REDIRECT_URI, verifier, open);
+const processed = async (response) =>
+  oauth.processAuthorizationCodeResponse(as, client, response, { expectedNonce: nonce, maxAge: 300, requireIdToken: true });
+
+const answer = await exchange();
+const first = await check('code, PKCE and nonce, client_secret_post', () => processed(answer));
+await check('the signature of the ID token', () => oauth.validateApplicationLevelSignature(as, answer, open));
+const { sub } = oauth.getValidatedIdTokenClaims(first);
+
+await check('userinfo', async () => {
+  const response = await oauth.userInfoRequest(as, client, first.access_token, open);
+  const info = await oauth.processUserInfoResponse(as, client, sub, response);
+  assert.equal(info.email, EMAIL);
+});
+const second = await check('refresh', async () => {
+  const response = await oauth.refreshTokenGrantRequest(as, client, authentication, first.refresh_token, open);
+  return oauth.processRefreshTokenResponse(as, client, response);
+});
+await check('the access token is a JWT of RFC 9068', async () => {
+  const request = new Request('http://127.0.0.1/', { headers: { authorization: `Bearer ${second.access_token}` } });
+  const claims = await oauth.validateJwtAccessToken(as, request, 'chancery', { signingAlgorithms: [ALGORITHM], ...open });
+  assert.equal(claims.sub, sub);
+  assert.equal(claims.client_id, POST_ID);
+});
+const introspected = async (token) =>
+  oauth.processIntrospectionResponse(as, client, await oauth.introspectionRequest(as, client, authentication, token, open));
+await check('introspection', async () => assert.equal((await introspected(second.access_token)).active, true));
+await check('revocation', async () => {
+  const response = await oauth.revocationRequest(as, client, authentication, second.refresh_token, open);
+  await oauth.processRevocationResponse(response);
+  assert.equal((await introspected(second.refresh_token)).active, false);
+});
+await check('client credentials', async () => {
+  const response = await oauth.clientCredentialsGrantRequest(as, client, authentication, { scope: 'orders:read' }, open);
+  const own = await oauth.processClientCredentialsResponse(as, client, response);
+  assert.equal(own.scope, 'orders:read');
+});
+await check('a wrong secret is refused with a challenge the library reads', async () => {
+  const wrong = oauth.ClientSecretBasic('wrong');
+  const response = await oauth.clientCredentialsGrantRequest(as, client, wrong, {}, open);
+  await assert.rejects(oauth.processClientCredentialsResponse(as, client, response), (error) => {
+    const [challenge] = error.cause;
+    assert.equal(challenge.scheme, 'basic');
+    return true;
+  });
+});
+await check('userinfo refuses a token of nobody with a challenge the library reads', async () => {
+  const response = await oauth.userInfoRequest(as, client, 'nobody', open);
+  await assert.rejects(oauth.processUserInfoResponse(as, client, sub, response), (error) => {
+    assert.equal(error.cause[0].parameters.error, 'invalid_token');
+    return true;
+  });
+});
+await check('signing out comes back', () => {
+  const out = new URL(as.end_session_endpoint);
+  out.search = new URLSearchParams({ id_token_hint: second.id_token, post_logout_redirect_uri: BYE, state });
+  assert.equal(visit(out).searchParams.get('state'), state);
+});
+console.log('done');
