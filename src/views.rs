@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    AuditRecord, Client, ClientAuthMethod, DisplayName, GrantType, Impact, KeyPolicy, KeySet, KeyStatus, Kid,
-    KnownConsumer, RedirectUri, Revocation, Session, SessionId, SigningKey, User,
+    AuditRecord, Client, ClientAuthMethod, ClientKeys, DisplayName, GrantType, Impact, KeyPolicy, KeySet,
+    KeyStatus, Kid, KnownConsumer, RedirectUri, Revocation, Session, SessionId, SigningKey, User,
 };
 
 /// A signing key. Its private half is in no answer.
@@ -387,6 +387,8 @@ pub enum AuthMethodView {
     None,
     ClientSecretBasic,
     ClientSecretPost,
+    /// By a JWT under a key of its own.
+    PrivateKeyJwt,
 }
 
 impl From<ClientAuthMethod> for AuthMethodView {
@@ -395,6 +397,7 @@ impl From<ClientAuthMethod> for AuthMethodView {
             ClientAuthMethod::None => Self::None,
             ClientAuthMethod::SecretBasic => Self::ClientSecretBasic,
             ClientAuthMethod::SecretPost => Self::ClientSecretPost,
+            ClientAuthMethod::PrivateKeyJwt => Self::PrivateKeyJwt,
         }
     }
 }
@@ -427,6 +430,10 @@ pub struct ClientView {
     #[schema(min_length = 1, max_length = 200)]
     pub client_name: String,
     pub token_endpoint_auth_method: AuthMethodView,
+    /// The public keys of a client that proves who it is by `private_key_jwt`: a JWK Set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub jwks: Option<serde_json::Value>,
     #[schema(min_items = 1, max_items = 3)]
     pub grant_types: Vec<GrantTypeView>,
     #[schema(max_items = 50)]
@@ -458,6 +465,7 @@ impl From<&Client> for ClientView {
             client_id: client.id.to_string(),
             client_name: client.name.as_str().to_owned(),
             token_endpoint_auth_method: client.auth_method.into(),
+            jwks: client.keys.as_ref().map(ClientKeys::to_json),
             grant_types: client.grant_types.iter().copied().map(GrantTypeView::from).collect(),
             redirect_uris: texts(&client.redirect_uris),
             post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
@@ -479,7 +487,7 @@ impl From<&Client> for ClientView {
 pub struct RegisteredClientView {
     #[serde(flatten)]
     pub client: ClientView,
-    /// Told here and never again. Not there when the client is a public one.
+    /// Told here and never again. Not there when the client has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, pattern = "^ccs_[A-Za-z0-9_-]{43}$")]
     pub client_secret: Option<String>,

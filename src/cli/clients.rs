@@ -1,3 +1,5 @@
+use std::path::{Path, PathBuf};
+
 use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -5,12 +7,13 @@ use serde::Serialize;
 use super::{Failure, Output, failed, open, print_json};
 use crate::app::App;
 use crate::domain::{
-    Authority, Client, ClientAuthMethod, ClientChange, ClientId, DisplayName, GrantType, InvalidClient,
-    Origin, RedirectUri, Scope,
+    Authority, Client, ClientAuthMethod, ClientChange, ClientId, ClientKeys, DisplayName, GrantType,
+    InvalidClient, Origin, RedirectUri, Scope,
 };
 use crate::flows::{
     CreateClient, CreateClientError, RotateClientSecretError, RotatedSecret, UpdateClientError,
-    create_client, delete_client, get_client, list_clients, rotate_client_secret, update_client,
+    create_client, delete_client, get_client, list_clients, read_client_keys, rotate_client_secret,
+    update_client,
 };
 use crate::settings::Settings;
 use crate::views::{ClientSecretView, ClientView, RegisteredClientView, rfc3339};
@@ -42,9 +45,12 @@ pub struct CreateArgs {
     /// A client that cannot keep a secret: an app on a phone, a page in a browser.
     #[arg(long, conflicts_with = "auth_method")]
     public: bool,
-    /// How it proves who it is: `client_secret_basic` (the default), `client_secret_post` or `none`.
+    /// How it proves who it is: `client_secret_basic` (the default), `client_secret_post`, `private_key_jwt` or `none`.
     #[arg(long, value_name = "METHOD", value_parser = parse_auth_method)]
     auth_method: Option<ClientAuthMethod>,
+    /// The public keys of a client that signs (`private_key_jwt`): a JWK Set.
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
     #[command(flatten)]
     lists: Lists,
     #[command(flatten)]
@@ -64,6 +70,9 @@ pub struct UpdateArgs {
     which: WhichArgs,
     #[arg(long, value_parser = DisplayName::parse)]
     name: Option<DisplayName>,
+    /// New public keys in the place of those it has: a JWK Set.
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
     #[command(flatten)]
     lists: Lists,
     /// Forget all addresses to return to after signing out.
@@ -135,15 +144,21 @@ pub struct RotateArgs {
 }
 
 pub async fn run(command: ClientsCommand, settings: Settings, output: Output) -> Result<(), Failure> {
+    let keys = match &command {
+        ClientsCommand::Create(CreateArgs { jwks, .. }) | ClientsCommand::Update(UpdateArgs { jwks, .. }) => {
+            jwks.as_deref().map(read_keys).transpose()?
+        }
+        _ => None,
+    };
     let app = open(settings).await?;
     let origin = Origin::operator();
     match command {
-        ClientsCommand::Create(args) => create(&app, args, origin, output).await,
+        ClientsCommand::Create(args) => create(&app, args, keys, origin, output).await,
         ClientsCommand::List => list(&app, output).await,
         ClientsCommand::Show(which) => {
             print_client(&get_client(&app, &which.id).await.map_err(failed)?, output)
         }
-        ClientsCommand::Update(args) => update(&app, args, &origin, output).await,
+        ClientsCommand::Update(args) => update(&app, args, keys, &origin, output).await,
         ClientsCommand::Delete(which) => {
             delete_client(&app, &which.id, &Authority::Unlimited, &origin).await.map_err(failed)?;
             if output == Output::Text {
@@ -155,12 +170,19 @@ pub async fn run(command: ClientsCommand, settings: Settings, output: Output) ->
     }
 }
 
-async fn create(app: &App, args: CreateArgs, origin: Origin, output: Output) -> Result<(), Failure> {
+async fn create(
+    app: &App,
+    args: CreateArgs,
+    keys: Option<ClientKeys>,
+    origin: Origin,
+    output: Output,
+) -> Result<(), Failure> {
     let auth_method = match args.public {
         true => ClientAuthMethod::None,
         false => args.auth_method.unwrap_or(ClientAuthMethod::SecretBasic),
     };
     let change = ClientChange {
+        keys,
         access_life: args.lives.access_token_life.map(Some),
         refresh_grace: args.lives.refresh_grace.map(Some),
         require_pkce: args.no_pkce.then_some(false),
@@ -190,7 +212,8 @@ async fn create(app: &App, args: CreateArgs, origin: Origin, output: Output) -> 
     println!("client_id      {}", view.client.client_id);
     match view.client_secret {
         Some(secret) => print_secret(&secret),
-        None => println!("It is a public client and has no secret."),
+        None if client.is_public() => println!("It is a public client and has no secret."),
+        None => println!("It proves who it is by its own keys and has no secret."),
     }
     Ok(())
 }
@@ -222,12 +245,19 @@ async fn list(app: &App, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn update(app: &App, args: UpdateArgs, origin: &Origin, output: Output) -> Result<(), Failure> {
+async fn update(
+    app: &App,
+    args: UpdateArgs,
+    keys: Option<ClientKeys>,
+    origin: &Origin,
+    output: Output,
+) -> Result<(), Failure> {
     let from_lists = args.lists.into_change();
     let no_uris = args.no_post_logout_redirect_uri.then(Vec::new);
     let no_audience = args.no_audience.then(Vec::new);
     let change = ClientChange {
         name: args.name,
+        keys,
         post_logout_redirect_uris: no_uris.or(from_lists.post_logout_redirect_uris),
         audiences: no_audience.or(from_lists.audiences),
         access_life: args.lives.access_token_life.map(Some).or(args.no_access_token_life.then_some(None)),
@@ -277,6 +307,7 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         ("client_id", view.client_id),
         ("client_name", view.client_name),
         ("token_endpoint_auth_method", client.auth_method.as_str().to_owned()),
+        ("jwks", keys_of(client)),
         ("grant_types", grants_of(client)),
         ("redirect_uris", view.redirect_uris.join(" ")),
         ("post_logout_redirect_uris", view.post_logout_redirect_uris.join(" ")),
@@ -291,6 +322,13 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         println!("{name:<26}  {value}");
     }
     Ok(())
+}
+
+/// By name; one without a name is counted.
+fn keys_of(client: &Client) -> String {
+    let Some(keys) = &client.keys else { return "none".to_owned() };
+    let kids: Vec<&str> = keys.iter().map(|key| key.kid.as_deref().unwrap_or("(unnamed)")).collect();
+    kids.join(" ")
 }
 
 fn grants_of(client: &Client) -> String {
@@ -326,6 +364,7 @@ fn usage(error: InvalidClient) -> Failure {
         "redirect_uris" => "--redirect-uri",
         "post_logout_redirect_uris" => "--post-logout-redirect-uri",
         "token_endpoint_auth_method" => "--auth-method",
+        "jwks" => "--jwks",
         "require_pkce" => "--no-pkce",
         "access_token_life" => "--access-token-life",
         "refresh_grace" => "--refresh-grace",
@@ -335,8 +374,18 @@ fn usage(error: InvalidClient) -> Failure {
     Failure::Usage(format!("{flag}: {error}"))
 }
 
+/// What an operator has written down for a client.
+fn read_keys(file: &Path) -> Result<ClientKeys, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("--jwks: {}: {error}", file.display())))?;
+    let set = serde_json::from_str(&text)
+        .map_err(|_| Failure::Usage(format!("--jwks: {}: it is no JSON", file.display())))?;
+    read_client_keys(&set).map_err(|error| Failure::Usage(format!("--jwks: {error}")))
+}
+
 fn parse_auth_method(name: &str) -> Result<ClientAuthMethod, &'static str> {
-    ClientAuthMethod::parse(name).ok_or("must be client_secret_basic, client_secret_post or none")
+    ClientAuthMethod::parse(name)
+        .ok_or("must be client_secret_basic, client_secret_post, private_key_jwt or none")
 }
 
 fn parse_grant(name: &str) -> Result<GrantType, &'static str> {

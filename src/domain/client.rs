@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use url::{Host, Url};
 use uuid::Uuid;
 
-use super::{DisplayName, OAuthCode, OAuthError, Parameters, Scopes, scope};
+use super::{ClientKeys, DisplayName, OAuthCode, OAuthError, Parameters, Scopes, scope};
 
 /// An OAuth client's identifier (RFC 6749 section 2.2).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +92,8 @@ names! {
         None "none",
         SecretBasic "client_secret_basic",
         SecretPost "client_secret_post",
+        /// By a JWT under a key of its own, of which only the public half is here (RFC 7523 section 2.2).
+        PrivateKeyJwt "private_key_jwt",
     }
 }
 
@@ -218,6 +220,8 @@ pub struct Client {
     pub id: ClientId,
     pub name: DisplayName,
     pub auth_method: ClientAuthMethod,
+    /// By which it proves who it is, if that is how it does.
+    pub keys: Option<ClientKeys>,
     pub grant_types: BTreeSet<GrantType>,
     pub redirect_uris: Vec<RedirectUri>,
     pub post_logout_redirect_uris: Vec<RedirectUri>,
@@ -238,6 +242,7 @@ pub struct Client {
 #[derive(Clone, Debug, Default)]
 pub struct ClientChange {
     pub name: Option<DisplayName>,
+    pub keys: Option<ClientKeys>,
     pub grant_types: Option<BTreeSet<GrantType>>,
     pub redirect_uris: Option<Vec<RedirectUri>>,
     pub post_logout_redirect_uris: Option<Vec<RedirectUri>>,
@@ -256,6 +261,7 @@ impl ClientChange {
     pub fn members(&self) -> Vec<&'static str> {
         let touched = [
             ("client_name", self.name.is_some()),
+            ("jwks", self.keys.is_some()),
             ("grant_types", self.grant_types.is_some()),
             ("redirect_uris", self.redirect_uris.is_some()),
             ("post_logout_redirect_uris", self.post_logout_redirect_uris.is_some()),
@@ -277,6 +283,8 @@ pub enum InvalidClient {
     NoGrant,
     #[error("authorization_code needs at least one redirect URI")]
     NoRedirectUri,
+    #[error("private_key_jwt needs a key set, and no other method has one")]
+    Keys,
     #[error("refresh_token goes with authorization_code")]
     RefreshAlone,
     #[error("client_credentials needs a client that can keep a secret")]
@@ -302,6 +310,7 @@ impl InvalidClient {
         match self {
             Self::NoGrant | Self::RefreshAlone => "grant_types",
             Self::NoRedirectUri => "redirect_uris",
+            Self::Keys => "jwks",
             Self::PublicService => "token_endpoint_auth_method",
             Self::PkceNeeded => "require_pkce",
             Self::AccessLife => "access_token_life",
@@ -322,6 +331,7 @@ impl Client {
             id,
             name,
             auth_method,
+            keys: None,
             grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
             redirect_uris: Vec::new(),
             post_logout_redirect_uris: Vec::new(),
@@ -338,6 +348,7 @@ impl Client {
     pub fn with(self, change: ClientChange) -> Self {
         Self {
             name: change.name.unwrap_or(self.name),
+            keys: change.keys.or(self.keys),
             grant_types: change.grant_types.unwrap_or(self.grant_types),
             redirect_uris: change.redirect_uris.unwrap_or(self.redirect_uris),
             post_logout_redirect_uris: change
@@ -355,6 +366,11 @@ impl Client {
 
     pub fn is_public(&self) -> bool {
         self.auth_method == ClientAuthMethod::None
+    }
+
+    /// Whether it has a secret to show.
+    pub fn has_secret(&self) -> bool {
+        matches!(self.auth_method, ClientAuthMethod::SecretBasic | ClientAuthMethod::SecretPost)
     }
 
     pub fn may(&self, grant: GrantType) -> bool {
@@ -380,6 +396,9 @@ impl Client {
         }
         if is_web && self.redirect_uris.is_empty() {
             return Err(InvalidClient::NoRedirectUri);
+        }
+        if self.keys.is_some() != (self.auth_method == ClientAuthMethod::PrivateKeyJwt) {
+            return Err(InvalidClient::Keys);
         }
         if self.may(GrantType::RefreshToken) && !is_web {
             return Err(InvalidClient::RefreshAlone);
@@ -408,6 +427,7 @@ impl Client {
             ("post_logout_redirect_uris", self.post_logout_redirect_uris.len()),
             ("audience", self.audiences.len()),
             ("scope", self.scopes.len()),
+            ("jwks", self.keys.as_ref().map_or(0, ClientKeys::len)),
         ];
         match counts.into_iter().find(|(_, count)| *count > Self::MOST) {
             Some((member, _)) => Err(InvalidClient::TooMany(member)),

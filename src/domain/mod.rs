@@ -6,6 +6,7 @@ mod audit;
 mod authorization;
 mod authorization_code;
 mod client;
+mod client_keys;
 mod consumer;
 mod email;
 mod impact;
@@ -27,6 +28,7 @@ pub use client::{
     Client, ClientAuthMethod, ClientChange, ClientId, GrantType, InvalidClient, InvalidClientId,
     InvalidRedirectUri, RedirectUri,
 };
+pub use client_keys::{ClientKey, ClientKeys};
 pub use consumer::{Consumer, KnownConsumer, Sighting};
 pub use email::{Email, InvalidEmail};
 pub use impact::{Impact, IssuedTokens};

@@ -3,23 +3,32 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::check_password::TooManyAttempts;
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, Client, ClientId, Origin};
+use crate::domain::{Actor, AuditEvent, Client, ClientAuthMethod, ClientId, Origin};
 use crate::store::source_attempts::{self, SourceCharge};
-use crate::store::{StoreError, audit, clients};
+use crate::store::{StoreError, audit, clients, used_tokens};
 use crate::throttle::Subject;
-use crate::tokens::ClientSecret;
+use crate::tokens::{ClientAssertion, ClientSecret};
 
 /// What a client shows of itself (RFC 6749 section 2.3).
 pub struct ClientCredentials {
-    pub id: String,
-    pub secret: Option<SecretString>,
+    /// May be left out beside an assertion, which says it too.
+    pub id: Option<String>,
+    pub proof: Proof,
+}
+
+/// By what it shows that it is who it says.
+pub enum Proof {
+    Nothing,
+    Secret(SecretString),
+    /// A JWT under a key of its own (RFC 7523 section 2.2).
+    Assertion(String),
 }
 
 /// Why it is not known who is asking.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateClientError {
-    /// Unknown, without its secret, with a wrong one, or with one that it does not have.
-    #[error("the client is not known, or its secret is wrong")]
+    /// Unknown, without what proves who it is, with something wrong, or by a method that is not its own.
+    #[error("the client is not known, or does not prove who it is")]
     InvalidClient,
     #[error(transparent)]
     TooManyAttempts(#[from] TooManyAttempts),
@@ -27,7 +36,7 @@ pub enum AuthenticateClientError {
     Store(#[from] StoreError),
 }
 
-/// Finds out which client is asking. A right secret costs no write.
+/// Finds out which client is asking. A right secret costs no write, a right assertion one row for the minutes it is good.
 ///
 /// Secrets have 256 random bits, so nobody guesses one; still each failure counts against the network it comes from, as
 /// failed logins do.
@@ -36,23 +45,69 @@ pub async fn authenticate_client(
     shown: &ClientCredentials,
     origin: &Origin,
 ) -> Result<Client, AuthenticateClientError> {
-    let Ok(id) = ClientId::parse(&shown.id) else { return refuse(app, None, origin).await };
-    let mut conn = app.db.read().await?;
-    let Some(client) = clients::by_id(&mut conn, &id).await? else {
-        drop(conn);
+    let Some(claimed) = claimed(shown) else { return refuse(app, None, origin).await };
+    let Some(client) = clients::by_id(&mut app.db.read().await?, &claimed.id).await? else {
         return refuse(app, None, origin).await;
     };
-    let is_right = match &shown.secret {
-        None => client.is_public(),
-        Some(_) if client.is_public() => false,
-        Some(secret) => {
-            let shown = ClientSecret::digest_of(secret.expose_secret());
-            let live = clients::live_secrets(&mut conn, &id, app.clock.now()).await?;
-            live.iter().any(|digest| verify_slices_are_equal(digest, &shown).is_ok())
+    let is_right = match (&shown.proof, client.auth_method) {
+        (Proof::Nothing, ClientAuthMethod::None) => true,
+        (Proof::Secret(secret), ClientAuthMethod::SecretBasic | ClientAuthMethod::SecretPost) => {
+            is_secret_of(app, &client, secret).await?
         }
+        (Proof::Assertion(_), ClientAuthMethod::PrivateKeyJwt) => {
+            proves(app, &client, claimed.assertion.as_ref()).await?
+        }
+        _ => false,
     };
-    drop(conn);
     if is_right { Ok(client) } else { refuse(app, Some(&client), origin).await }
+}
+
+/// Who it says it is, and what is to prove it if that must be read first.
+struct Claimed<'a> {
+    id: ClientId,
+    assertion: Option<ClientAssertion<'a>>,
+}
+
+/// `None` for what nobody can be.
+fn claimed(shown: &ClientCredentials) -> Option<Claimed<'_>> {
+    let (id, assertion) = match (&shown.proof, shown.id.as_deref()) {
+        (Proof::Assertion(text), id) => {
+            let assertion = ClientAssertion::parse(text).ok()?;
+            // RFC 7521 section 4.2: beside an assertion it must be the same client.
+            if id.is_some_and(|id| id != assertion.client()) {
+                return None;
+            }
+            (assertion.client().to_owned(), Some(assertion))
+        }
+        (_, id) => (id?.to_owned(), None),
+    };
+    Some(Claimed { id: ClientId::parse(&id).ok()?, assertion })
+}
+
+async fn is_secret_of(app: &App, client: &Client, secret: &SecretString) -> Result<bool, StoreError> {
+    let shown = ClientSecret::digest_of(secret.expose_secret());
+    let live = clients::live_secrets(&mut app.db.read().await?, &client.id, app.clock.now()).await?;
+    Ok(live.iter().any(|digest| verify_slices_are_equal(digest, &shown).is_ok()))
+}
+
+/// Whether the assertion is good, and this is its first use on any node.
+async fn proves(
+    app: &App,
+    client: &Client,
+    assertion: Option<&ClientAssertion<'_>>,
+) -> Result<bool, StoreError> {
+    let (Some(assertion), Some(keys)) = (assertion, &client.keys) else { return Ok(false) };
+    let issuer = &app.settings.server.issuer;
+    let audiences = [issuer.clone(), format!("{issuer}/oauth2/token")];
+    match assertion.verify(keys, &audiences, app.clock.now()) {
+        Ok(unused) => {
+            used_tokens::use_up(&mut app.db.write().await?, &unused.digest, unused.expires_at).await
+        }
+        Err(error) => {
+            tracing::debug!(event = "client_assertion_refused", client = client.id.as_str(), %error);
+            Ok(false)
+        }
+    }
 }
 
 async fn refuse(

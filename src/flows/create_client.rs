@@ -45,9 +45,9 @@ pub async fn create_client(
     let client = Client::new(id, name, auth_method, now).with(change);
     client.check(app.settings.tokens.access_life).map_err(CreateClientError::Invalid)?;
     may_manage(app, &authority, &client)?;
-    let secret = match client.is_public() {
-        true => None,
-        false => Some(ClientSecret::random().ok_or(CreateClientError::NoRandomness)?),
+    let secret = match client.has_secret() {
+        true => Some(ClientSecret::random().ok_or(CreateClientError::NoRandomness)?),
+        false => None,
     };
     let mut tx = app.db.begin().await?;
     if !clients::insert(&mut tx, &client).await? {

@@ -19,8 +19,8 @@ pub struct RotatedSecret {
 pub enum RotateClientSecretError {
     #[error("there is no such client")]
     NotFound,
-    #[error("a public client has no secret")]
-    Public,
+    #[error("a public client has no secret, nor has one with keys of its own")]
+    NoSecret,
     #[error("the overlap must be between 0 s and 30 d")]
     Overlap,
     #[error(transparent)]
@@ -53,8 +53,8 @@ pub async fn rotate_client_secret(
     let mut tx = app.db.begin().await?;
     let client = clients::hold(&mut tx, id).await?.ok_or(RotateClientSecretError::NotFound)?;
     may_manage(app, authority, &client)?;
-    if client.is_public() {
-        return Err(RotateClientSecretError::Public);
+    if !client.has_secret() {
+        return Err(RotateClientSecretError::NoSecret);
     }
     clients::expire_secrets(&mut tx, id, old_until).await?;
     clients::add_secret(&mut tx, id, &secret.digest(), now).await?;

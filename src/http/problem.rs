@@ -420,7 +420,7 @@ impl From<RotateClientSecretError> for Problem {
     fn from(error: RotateClientSecretError) -> Self {
         match error {
             RotateClientSecretError::NotFound => Self::new(Code::NotFound),
-            RotateClientSecretError::Public => {
+            RotateClientSecretError::NoSecret => {
                 Self::new(Code::InvalidClientMetadata).detail(format!("token_endpoint_auth_method: {error}"))
             }
             RotateClientSecretError::Overlap => Self::new(Code::InvalidParameter).detail(error),

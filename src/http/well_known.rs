@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use super::source::Source;
-use crate::domain::{ClientAuthMethod, GrantType, ResponseMode, Sighting, scope};
+use crate::domain::{ClientAuthMethod, GrantType, ResponseMode, Sighting, SigningAlgorithm, scope};
 
 /// The public keys as a JWK Set (RFC 7517).
 #[derive(ToSchema)]
@@ -101,6 +101,9 @@ pub struct Metadata {
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
+    token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     code_challenge_methods_supported: Vec<&'static str>,
     prompt_values_supported: Vec<&'static str>,
     claims_supported: Vec<&'static str>,
@@ -118,6 +121,7 @@ impl Metadata {
             let fitting = all.filter(|method| with_public || **method != ClientAuthMethod::None);
             fitting.map(|method| method.as_str()).collect()
         };
+        let signing: Vec<&str> = SigningAlgorithm::ALL.into_iter().map(SigningAlgorithm::as_str).collect();
         Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: at("/oauth2/authorize"),
@@ -136,6 +140,9 @@ impl Metadata {
             token_endpoint_auth_methods_supported: methods(true),
             introspection_endpoint_auth_methods_supported: methods(false),
             revocation_endpoint_auth_methods_supported: methods(true),
+            token_endpoint_auth_signing_alg_values_supported: signing.clone(),
+            introspection_endpoint_auth_signing_alg_values_supported: signing.clone(),
+            revocation_endpoint_auth_signing_alg_values_supported: signing,
             code_challenge_methods_supported: vec!["S256"],
             prompt_values_supported: vec!["none", "login", "consent", "select_account"],
             claims_supported: vec![

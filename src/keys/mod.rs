@@ -13,7 +13,7 @@ mod public;
 mod seal;
 mod signer;
 
-pub use import::{ImportError, ImportOptions, ImportedKey, import_key};
+pub use import::{ClientKeysError, ImportError, ImportOptions, ImportedKey, import_key, read_client_keys};
 pub use jwks::JwksDocument;
 pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 pub use last_good::{keep, recall};

@@ -70,7 +70,14 @@ impl PublicHalf {
 
     /// The JWK (RFC 7517 section 4), as published.
     pub(super) fn jwk(&self, kid: &Kid, alg: SigningAlgorithm) -> Value {
-        let said = [("use", "sig"), ("alg", alg.as_str()), ("kid", kid.as_str())];
+        self.said(Some(kid), Some(alg))
+    }
+
+    /// The same with as much of it as is known.
+    pub(super) fn said(&self, kid: Option<&Kid>, alg: Option<SigningAlgorithm>) -> Value {
+        let said =
+            [("use", Some("sig")), ("alg", alg.map(SigningAlgorithm::as_str)), ("kid", kid.map(Kid::as_str))];
+        let said = said.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let members = self.0.iter().map(|(name, value)| (*name, value.as_str())).chain(said);
         members.map(|(name, value)| (name.to_owned(), Value::from(value))).collect()
     }

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{Client, ClientAuthMethod, ClientId, DisplayName, GrantType, RedirectUri, Scopes};
+use crate::domain::{
+    Client, ClientAuthMethod, ClientId, ClientKeys, DisplayName, GrantType, RedirectUri, Scopes,
+};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
-         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at"
+         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks"
     };
 }
 
@@ -30,6 +32,7 @@ row! {
         require_pkce: bool,
         require_consent: bool,
         created_at: DateTime<Utc>,
+        jwks: Option<String>,
     }
 }
 
@@ -49,7 +52,9 @@ impl TryFrom<ClientRow> for Client {
         let uris = |list: &str| {
             list.split_ascii_whitespace().map(|uri| RedirectUri::from_row(uri.to_owned())).collect()
         };
+        let keys = row.jwks.as_deref().map(|set| ClientKeys::from_row(set).ok_or_else(|| corrupt("jwks")));
         Ok(Self {
+            keys: keys.transpose()?,
             auth_method: ClientAuthMethod::parse(&row.auth_method).ok_or_else(|| corrupt("auth_method"))?,
             grant_types: grant_types.ok_or_else(|| corrupt("grant_types"))?,
             redirect_uris: uris(&row.redirect_uris),
@@ -71,14 +76,18 @@ fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+fn keys_of(client: &Client) -> Option<String> {
+    client.keys.as_ref().map(|keys| keys.to_json().to_string())
+}
+
 /// Adds a client. `false`, and nothing done, when its id is taken.
 pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
     let inserted = execute!(
         tx,
         sqlx::query(
             "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
-                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (id) DO NOTHING",
+                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING",
         )
         .bind(client.id.as_str())
         .bind(client.name.as_str())
@@ -93,6 +102,7 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.require_pkce)
         .bind(client.require_consent)
         .bind(client.created_at)
+        .bind(keys_of(client))
     )?;
     Ok(inserted == 1)
 }
@@ -104,7 +114,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         sqlx::query(
             "UPDATE clients SET name = $2, auth_method = $3, grant_types = $4, redirect_uris = $5,
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
-                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12
+                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13
              WHERE id = $1",
         )
         .bind(client.id.as_str())
@@ -119,6 +129,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.refresh_grace.map(|grace| grace.num_seconds()))
         .bind(client.require_pkce)
         .bind(client.require_consent)
+        .bind(keys_of(client))
     )?;
     Ok(changed == 1)
 }

@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 10] = migrations![
+const MIGRATIONS: [Twin; 11] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -38,6 +38,7 @@ const MIGRATIONS: [Twin; 10] = migrations![
     "0008" "source_attempts",
     "0009" "security_events",
     "0010" "oauth",
+    "0011" "client_keys",
 ];
 
 /// Why the schema could not be brought up to date.

@@ -21,6 +21,7 @@ pub mod login_attempts;
 pub mod sessions;
 pub mod signing_keys;
 pub mod source_attempts;
+pub mod used_tokens;
 pub mod users;
 
 use dialect::POSTGRES_BEGIN;

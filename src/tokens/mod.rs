@@ -1,10 +1,11 @@
 //! Tokens: access tokens and ID tokens, issued and verified, what a service must refuse, the refresh-token codec, and what
-//! else travels: codes, client secrets, the cookie of a browser that is signed in, a sign-in on its way.
+//! else travels: codes, client secrets and what clients sign instead, the cookie of a browser that is signed in, a sign-in on its way.
 //!
 //! No SQL and no HTTP: whether a session lives or a key is revoked is read by the flows and handed in. Called by the
 //! flows, by the probe and by the benchmarks.
 
 mod access;
+mod assertion;
 mod browser;
 mod flow;
 mod forge;
@@ -18,6 +19,7 @@ mod verify;
 const TYP: &str = "at+jwt";
 
 pub use access::{AccessClaims, AccessToken, Audience, issue};
+pub use assertion::{AssertionError, ClientAssertion, UnusedAssertion};
 pub use browser::BrowserToken;
 pub use flow::Flow;
 pub use forge::{Forgery, Halves, forge};

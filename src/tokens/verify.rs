@@ -118,7 +118,7 @@ fn strict_header(token: &str, typ: &str) -> Result<StrictHeader, TokenError> {
 
 /// The library checks the signature under exactly one algorithm. Claims are checked in [`check`]: the library takes a
 /// missing `iss` or `aud` for a good one, and knows no clock but the machine's.
-fn signature_only(algorithm: SigningAlgorithm) -> Validation {
+pub(super) fn signature_only(algorithm: SigningAlgorithm) -> Validation {
     let mut validation = Validation::new(match algorithm {
         SigningAlgorithm::Rs256 => Algorithm::RS256,
         SigningAlgorithm::Ps256 => Algorithm::PS256,

@@ -407,6 +407,8 @@ async fn dump_of(url: &str) -> String {
     dump
 }
 
+const KEY_SET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/keys-fixtures/client-keys.json");
+
 #[test]
 fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
     let folder = tempdir().unwrap();
@@ -423,7 +425,7 @@ fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
         (&["--redirect-uri", "https://g.test/#x"], "--redirect-uri", "it has a fragment"),
         (&["--post-logout-redirect-uri", "x"], "--post-logout-redirect-uri", "no absolute URI"),
         (&["--id", "chancery"], "--id", "is not `chancery`"),
-        (&["--auth-method", "private_key_jwt"], "--auth-method", "client_secret_post"),
+        (&["--auth-method", "tls_client_auth"], "--auth-method", "client_secret_post"),
         (&["--public", "--auth-method", "none"], "--auth-method", "cannot be used with"),
         (&["--grant", "password"], "--grant", "client_credentials"),
         (&["--scope", "a b"], "--scope", "no scope token"),
@@ -446,6 +448,9 @@ fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
         (&[&good[..], &["--refresh-grace", "2m"]].concat(), "--refresh-grace: "),
         (&[&good[..], &["--public", "--no-pkce"]].concat(), "--no-pkce: "),
         (&[&good[..], &["--audience", "a b"]].concat(), "--audience: "),
+        (&[&good[..], &["--auth-method", "private_key_jwt"]].concat(), "--jwks: "),
+        (&[&good[..], &["--jwks", "no-such-file"]].concat(), "--jwks: "),
+        (&[&good[..], &["--jwks", KEY_SET]].concat(), "--jwks: "),
         (&[&least[..], &["--grant", "refresh_token"]].concat(), "--grant: "),
         (&[&least[..], &["--grant", "client_credentials", "--public"]].concat(), "--auth-method: "),
     ] {
@@ -453,6 +458,12 @@ fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
         assert!(code == 2 && said.contains(named), "{code} {said}");
     }
     assert_eq!(outcome(&chancery, &good, "").0, 0);
+    let signing = ["--id", "robot", "--auth-method", "private_key_jwt", "--jwks", KEY_SET];
+    let said = |arguments: &[&str]| text(&chancery.run(arguments, "").stdout);
+    let made = said(&[&good[..], &signing].concat());
+    assert!(made.contains("by its own keys and has no secret"), "{made}");
+    let changed = said(&["clients", "update", "robot", "--jwks", KEY_SET]);
+    assert!(changed.contains("private_key_jwt") && changed.contains("(unnamed)"), "{changed}");
     for arguments in [&["show", "nobody"][..], &["update", "nobody"], &["rotate-secret", "nobody"]] {
         let (code, said) = outcome(&chancery, &[&["clients"], arguments].concat(), "");
         assert!(code == 1 && said.contains("there is no such client"), "{code} {said}");

@@ -2,9 +2,9 @@
 
 use chancery::domain::{
     Actor, AuditEvent, AuditFilter, AuthorizationCode, Client, ClientAuthMethod, ClientChange, ClientId,
-    CodeChallenge, Consumer, DisplayName, Email, Grant, GrantType, IssuedTokens, Kid, Origin, PasswordHash,
-    RedirectUri, Roles, Scopes, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey,
-    SourcePolicy, ThrottlePolicy, User, UserId, UserStatus,
+    ClientKeys, CodeChallenge, Consumer, DisplayName, Email, Grant, GrantType, IssuedTokens, Kid, Origin,
+    PasswordHash, RedirectUri, Roles, Scopes, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm,
+    SigningKey, SourcePolicy, ThrottlePolicy, User, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
@@ -12,7 +12,7 @@ use chancery::store::signing_keys::SealedPrivateKey;
 use chancery::store::source_attempts::{self, SourceCharge};
 use chancery::store::{
     self, audit, authorization_codes, clients, consents, idempotency_keys, issued_tokens, jwks_consumers,
-    sessions, signing_keys, users,
+    sessions, signing_keys, used_tokens, users,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -65,6 +65,10 @@ fn client(id: &str) -> Client {
         grant_types: Some(GrantType::ALL.iter().copied().collect()),
         redirect_uris: Some(vec![uri("https://g.test/cb?x=%20"), uri("com.example.g:/cb")]),
         post_logout_redirect_uris: Some(vec![uri("https://g.test/bye")]),
+        keys: Some(
+            ClientKeys::from_row(r#"{"keys":[{"alg":"EdDSA","kid":"k","kty":"OKP"},{"kty":"RSA"}]}"#)
+                .unwrap(),
+        ),
         audiences: Some(vec!["https://api.test".to_owned(), "b".to_owned()]),
         access_life: Some(Some(TimeDelta::seconds(61))),
         refresh_grace: Some(Some(TimeDelta::zero())),
@@ -623,11 +627,11 @@ on_both! {
         let mut tx = db.begin().await.unwrap();
         clients::insert(&mut tx, &grafana).await.unwrap();
         tx.commit().await.unwrap();
-        for column in ["grant_types", "auth_method"] {
+        for column in ["grant_types", "auth_method", "jwks"] {
             app.database.execute(&format!("UPDATE clients SET {column} = 'nonsense'")).await;
             let error = clients::by_id(&mut db.read().await.unwrap(), &grafana.id).await.unwrap_err().to_string();
             assert!(error.contains("clients") && error.contains(column) && error.contains("grafana"), "{error}");
-            let right = if column == "grant_types" { "refresh_token" } else { "none" };
+            let right = match column { "grant_types" => "refresh_token", "auth_method" => "none", _ => r#"{"keys":[]}"# };
             app.database.execute(&format!("UPDATE clients SET {column} = '{right}'")).await;
         }
     }
@@ -657,6 +661,21 @@ on_both! {
         assert_eq!(clients::delete_expired_secrets(conn, at(21), 1).await.unwrap(), 1);
         assert_eq!(clients::delete_expired_secrets(conn, at(21), 1).await.unwrap(), 0);
         assert_eq!(app.database.count("SELECT count(*) FROM client_secrets").await, 1);
+    }
+
+    async fn a_token_made_elsewhere_is_good_once(app: TestApp) {
+        let db = &app.app.db;
+        let use_up = async |number: u8, expires_at| {
+            used_tokens::use_up(&mut db.write().await.unwrap(), &[number; 32], expires_at).await.unwrap()
+        };
+        let (a, b, c, d) = tokio::join!(use_up(1, at(9)), use_up(1, at(9)), use_up(1, at(9)), use_up(1, at(9)));
+        assert_eq!(u8::from(a) + u8::from(b) + u8::from(c) + u8::from(d), 1);
+        assert!(use_up(2, at(10)).await && use_up(3, at(11)).await && !use_up(2, at(99)).await);
+        let conn = &mut db.write().await.unwrap();
+        assert_eq!(used_tokens::delete_expired(conn, at(9), 10).await.unwrap(), 0);
+        assert_eq!(used_tokens::delete_expired(conn, at(11), 1).await.unwrap(), 1, "a batch at a time");
+        assert_eq!(used_tokens::delete_expired(conn, at(11), 10).await.unwrap(), 1);
+        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, 1);
     }
 
     async fn consents_are_remembered_and_withdrawn(app: TestApp) {

@@ -3,6 +3,7 @@ use std::fmt;
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::AppData;
@@ -57,6 +58,9 @@ pub struct NewClient {
     /// `client_secret_basic` when left out.
     #[schema(value_type = Option<AuthMethodView>)]
     token_endpoint_auth_method: Option<String>,
+    /// The public keys of a client that proves who it is by `private_key_jwt`: a JWK Set of RSA, P-256 and Ed25519 keys.
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<Value>,
     /// `authorization_code` and `refresh_token` when left out.
     #[schema(value_type = Option<Vec<GrantTypeView>>, min_items = 1)]
     grant_types: Option<Vec<String>>,
@@ -135,6 +139,8 @@ pub async fn show(
 #[serde(deny_unknown_fields)]
 pub struct ClientPatch {
     client_name: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<Value>,
     #[schema(value_type = Option<Vec<GrantTypeView>>, min_items = 1)]
     grant_types: Option<Vec<String>>,
     #[schema(max_items = 50)]
@@ -210,7 +216,7 @@ pub struct NewSecretRequest {
     responses(
         (status = 200, body = ClientSecretView),
         (status = 404, body = ProblemView, content_type = "application/problem+json"),
-        (status = 422, description = "`invalid_client_metadata`: a public client has no secret", body = ProblemView,
+        (status = 422, description = "`invalid_client_metadata`: the client has no secret", body = ProblemView,
             content_type = "application/problem+json"),
     ))]
 pub async fn rotate_secret(
@@ -237,6 +243,7 @@ impl NewClient {
     fn rest(self) -> ClientPatch {
         ClientPatch {
             client_name: None,
+            jwks: self.jwks,
             grant_types: self.grant_types,
             redirect_uris: self.redirect_uris,
             post_logout_redirect_uris: self.post_logout_redirect_uris,
@@ -255,9 +262,11 @@ impl ClientPatch {
         let uris = |member, uris: Option<Vec<String>>| uris.map(|uris| parse_uris(member, &uris)).transpose();
         let seconds =
             |life: Option<Option<u32>>| life.map(|life| life.map(|life| TimeDelta::seconds(life.into())));
+        let keys = self.jwks.as_ref().map(flows::read_client_keys).transpose();
         let scopes = self.scope.as_deref().map(Scopes::parse).transpose();
         Ok(ClientChange {
             name: self.client_name.as_deref().map(parse_name).transpose()?,
+            keys: keys.map_err(|error| invalid("jwks", error))?,
             grant_types: self
                 .grant_types
                 .map(|names| names.iter().map(|name| parse_grant(name)).collect())

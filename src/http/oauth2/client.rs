@@ -8,7 +8,7 @@ use super::super::body::Body;
 use super::super::source::Source;
 use super::error::OAuthProblem;
 use crate::domain::{Actor, Client, OAuthError, Parameters};
-use crate::flows::{ClientCredentials, authenticate_client};
+use crate::flows::{ClientCredentials, Proof, authenticate_client};
 
 /// A client's own request: who it is, and what it says.
 pub struct ClientRequest {
@@ -35,26 +35,53 @@ impl ClientRequest {
     }
 }
 
+/// RFC 7523 section 2.2.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
 /// What the client shows, and whether it did so by the `Authorization` header. In one way only.
 fn credentials(
     http: &HttpRequest,
     parameters: &Parameters,
 ) -> Result<(ClientCredentials, bool), OAuthProblem> {
     let mut headers = http.headers().get_all(header::AUTHORIZATION);
+    let (header, second) = (headers.next(), headers.next());
     let (id, secret) = (parameters.get("client_id"), parameters.get("client_secret"));
-    let Some(header) = headers.next() else {
-        let id = id.ok_or_else(|| OAuthProblem::invalid_client(false))?;
-        return Ok((ClientCredentials { id: id.to_owned(), secret: secret.map(Into::into) }, false));
-    };
-    if headers.next().is_some() || secret.is_some() {
+    let assertion = assertion(parameters)?;
+    let ways = [header.is_some(), second.is_some(), secret.is_some(), assertion.is_some()];
+    if ways.into_iter().filter(|way| *way).count() > 1 {
         return Err(OAuthError::invalid_request("the client shows who it is in two ways").into());
     }
+    let Some(header) = header else {
+        let proof = match (secret, assertion) {
+            (Some(secret), _) => Proof::Secret(secret.into()),
+            (None, Some(assertion)) => Proof::Assertion(assertion.to_owned()),
+            (None, None) => Proof::Nothing,
+        };
+        // Only an assertion says by itself whose it is.
+        if id.is_none() && !matches!(proof, Proof::Assertion(_)) {
+            return Err(OAuthProblem::invalid_client(false));
+        }
+        return Ok((ClientCredentials { id: id.map(str::to_owned), proof }, false));
+    };
     let refused = || OAuthProblem::invalid_client(true);
     let (user, password) = header.to_str().ok().and_then(basic).ok_or_else(refused)?;
     if id.is_some_and(|id| id != user) {
         return Err(OAuthError::invalid_request("client_id is not who the header says").into());
     }
-    Ok((ClientCredentials { id: user, secret: Some(password.into()) }, true))
+    Ok((ClientCredentials { id: Some(user), proof: Proof::Secret(password.into()) }, true))
+}
+
+/// What it has signed to prove who it is.
+fn assertion(parameters: &Parameters) -> Result<Option<&str>, OAuthProblem> {
+    match (parameters.get("client_assertion_type"), parameters.get("client_assertion")) {
+        (None, None) => Ok(None),
+        (Some(JWT_BEARER), Some(assertion)) => Ok(Some(assertion)),
+        (Some(_), Some(_)) => Err(OAuthProblem::invalid_client(false)),
+        _ => {
+            let text = "client_assertion and client_assertion_type go together";
+            Err(OAuthError::invalid_request(text).into())
+        }
+    }
 }
 
 /// User and password of HTTP Basic, each of them form-encoded first (RFC 6749 section 2.3.1).

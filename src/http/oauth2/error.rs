@@ -41,7 +41,7 @@ impl OAuthProblem {
     /// RFC 6749 section 5.2: who tried by `Authorization` is told by `WWW-Authenticate` that this is how.
     pub fn invalid_client(by_header: bool) -> Self {
         let mut problem = Self::new(StatusCode::UNAUTHORIZED, OAuthCode::InvalidClient.as_str());
-        problem.description = Some("the client is not known, or its secret is wrong".into());
+        problem.description = Some("the client is not known, or does not prove who it is".into());
         if by_header {
             problem
                 .headers

@@ -19,6 +19,8 @@ pub struct IntrospectionRequest {
     token_type_hint: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    client_assertion: Option<String>,
 }
 
 /// RFC 7662 section 2.2. Of a token that is not good there is `active` alone.

@@ -18,6 +18,8 @@ pub struct RevocationRequest {
     token_type_hint: Option<String>,
     client_id: Option<String>,
     client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    client_assertion: Option<String>,
 }
 
 /// Ends the session a token belongs to (RFC 7009). A token that is unknown, over or another client's is answered alike.

@@ -11,7 +11,8 @@ use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{Actor, GrantType};
 use crate::flows::{GrantError, Granted, grant};
 
-/// What a token request may hold. It is a form; who asks is in the `Authorization` header or in `client_id` and `client_secret`.
+/// What a token request may hold. It is a form; who asks is in the `Authorization` header, in `client_id` and
+/// `client_secret`, or in `client_assertion`.
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]
 pub struct TokenRequest {
@@ -19,6 +20,8 @@ pub struct TokenRequest {
     grant_type: String,
     client_id: Option<String>,
     client_secret: Option<String>,
+    client_assertion_type: Option<String>,
+    client_assertion: Option<String>,
     code: Option<String>,
     redirect_uri: Option<String>,
     code_verifier: Option<String>,

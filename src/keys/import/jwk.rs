@@ -17,7 +17,7 @@ const KIDS_TOLD: usize = 10;
 
 /// A JWK (RFC 7517, RFC 7518 section 6, RFC 8037 section 2) as somebody wrote it.
 #[derive(Deserialize)]
-struct WrittenJwk {
+pub(super) struct WrittenJwk {
     kty: Option<String>,
     kid: Option<String>,
     alg: Option<String>,
@@ -82,11 +82,15 @@ fn kids_of(keys: &[WrittenJwk]) -> String {
 }
 
 impl WrittenJwk {
+    pub(super) fn from_value(jwk: &serde_json::Value) -> Result<Self, ImportError> {
+        Self::deserialize(jwk).map_err(|_| ImportError::Unreadable)
+    }
+
     fn is_called(&self, kid: &Kid) -> bool {
         self.kid.as_deref() == Some(kid.as_str())
     }
 
-    fn read(self) -> Result<Found, ImportError> {
+    pub(super) fn read(self) -> Result<Found, ImportError> {
         let halves = match self.kty.as_deref() {
             Some("oct") => return Err(ImportError::Symmetric),
             _ if !self.is_for_signing() => return Err(ImportError::NotForSigning),

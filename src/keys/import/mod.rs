@@ -3,6 +3,7 @@
 //! Every form comes down to two halves that have been found to belong together. What is published is written anew from the
 //! numbers of the key, so nothing else that stood in the input gets out.
 
+mod client_keys;
 mod der;
 mod halves;
 mod jwk;
@@ -12,6 +13,7 @@ use std::fmt;
 use pem::Pem;
 use zeroize::Zeroizing;
 
+pub use self::client_keys::{ClientKeysError, read_client_keys};
 use self::halves::Halves;
 use super::public::PublicHalf;
 use super::signer::Pair;

@@ -58,7 +58,11 @@ on_both! {
             assert!(!refused, "{prompt}");
         }
         for method in listed("token_endpoint_auth_methods_supported") {
-            assert!(["none", "client_secret_basic", "client_secret_post"].contains(&method.as_str()), "{method} is listed and not tried");
+            assert!(["none", "client_secret_basic", "client_secret_post", "private_key_jwt"].contains(&method.as_str()), "{method} is listed and not tried");
+        }
+        for endpoint in ["token", "introspection", "revocation"] {
+            let signing = listed(&format!("{endpoint}_endpoint_auth_signing_alg_values_supported"));
+            assert_eq!(signing, ["RS256", "PS256", "ES256", "EdDSA"], "what client_assertion.rs tries");
         }
         let info: Value = app.get_as(&tokens.access_token(), "/oauth2/userinfo").await.expect(200).json();
         let id_token = crate::oauth2::support::claims(tokens.json()["id_token"].as_str().unwrap());

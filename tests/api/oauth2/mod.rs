@@ -1,4 +1,5 @@
 mod authorize;
+mod client_assertion;
 mod clients;
 mod code;
 mod introspect;

@@ -30,6 +30,7 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         id: ClientId::parse(id).unwrap(),
         name: DisplayName::parse("Orders & Sons").unwrap(),
         auth_method: ClientAuthMethod::None,
+        keys: None,
         grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         redirect_uris: vec![RedirectUri::parse(CALLBACK).unwrap()],
         post_logout_redirect_uris: vec![RedirectUri::parse("https://app.test/bye").unwrap()],
@@ -47,7 +48,7 @@ pub async fn register(app: &TestApp, client: &Client) -> Registered {
     client.check(app.app.settings.tokens.access_life).unwrap();
     let mut tx = app.app.db.begin().await.unwrap();
     assert!(clients::insert(&mut tx, client).await.unwrap());
-    let secret = (!client.is_public()).then(|| ClientSecret::random().unwrap());
+    let secret = client.has_secret().then(|| ClientSecret::random().unwrap());
     if let Some(secret) = &secret {
         clients::add_secret(&mut tx, &client.id, &secret.digest(), app.clock.now()).await.unwrap();
     }

@@ -1,0 +1,7 @@
+use crate::domain::ClientKeys;
+use crate::keys::{self, ClientKeysError};
+
+/// Reads the public keys that a client is to be registered with.
+pub fn read_client_keys(jwks: &serde_json::Value) -> Result<ClientKeys, ClientKeysError> {
+    keys::read_client_keys(jwks)
+}
