@@ -455,6 +455,8 @@ pub struct ClientView {
     pub require_pkce: bool,
     /// Whether users are asked before it gets anything.
     pub require_consent: bool,
+    /// Whether it must push its authorization requests (RFC 9126).
+    pub require_pushed_authorization_requests: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -475,6 +477,7 @@ impl From<&Client> for ClientView {
             refresh_grace: client.refresh_grace.map(|grace| grace.num_seconds()),
             require_pkce: client.require_pkce,
             require_consent: client.require_consent,
+            require_pushed_authorization_requests: client.require_pushed,
             created_at: client.created_at,
         }
     }

@@ -35,6 +35,7 @@ pub enum ClientsCommand {
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 pub struct CreateArgs {
     /// What it calls itself at the server; made when left out.
     #[arg(long, value_parser = ClientId::parse)]
@@ -61,6 +62,9 @@ pub struct CreateArgs {
     /// Take its requests without PKCE, too: for old software.
     #[arg(long)]
     no_pkce: bool,
+    /// Take only requests that it has pushed (RFC 9126).
+    #[arg(long)]
+    par: bool,
 }
 
 #[derive(Args)]
@@ -97,6 +101,10 @@ pub struct UpdateArgs {
     pkce: bool,
     #[arg(long)]
     no_pkce: bool,
+    #[arg(long, conflicts_with = "no_par")]
+    par: bool,
+    #[arg(long)]
+    no_par: bool,
 }
 
 #[derive(Args)]
@@ -187,6 +195,7 @@ async fn create(
         refresh_grace: args.lives.refresh_grace.map(Some),
         require_pkce: args.no_pkce.then_some(false),
         require_consent: args.no_consent.then_some(false),
+        require_pushed: args.par.then_some(true),
         ..args.lists.into_change()
     };
     let wanted = CreateClient {
@@ -264,6 +273,7 @@ async fn update(
         refresh_grace: args.lives.refresh_grace.map(Some).or(args.no_refresh_grace.then_some(None)),
         require_pkce: either(args.pkce, args.no_pkce),
         require_consent: either(args.consent, args.no_consent),
+        require_pushed: either(args.par, args.no_par),
         ..from_lists
     };
     let changed = update_client(app, &args.which.id, change, &Authority::Unlimited, origin).await;
@@ -317,9 +327,10 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         ("refresh_grace", life(view.refresh_grace)),
         ("require_pkce", view.require_pkce.to_string()),
         ("require_consent", view.require_consent.to_string()),
+        ("require_pushed_authorization_requests", view.require_pushed_authorization_requests.to_string()),
         ("created_at", rfc3339(view.created_at)),
     ] {
-        println!("{name:<26}  {value}");
+        println!("{name:<37}  {value}");
     }
     Ok(())
 }

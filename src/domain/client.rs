@@ -235,6 +235,8 @@ pub struct Client {
     pub require_pkce: bool,
     /// Whether the user is asked before it gets anything. Not for one's own applications.
     pub require_consent: bool,
+    /// Whether it asks for authorization by pushing its requests and in no other way (RFC 9126 section 6).
+    pub require_pushed: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -254,6 +256,7 @@ pub struct ClientChange {
     pub refresh_grace: Option<Option<TimeDelta>>,
     pub require_pkce: Option<bool>,
     pub require_consent: Option<bool>,
+    pub require_pushed: Option<bool>,
 }
 
 impl ClientChange {
@@ -271,6 +274,7 @@ impl ClientChange {
             ("refresh_grace", self.refresh_grace.is_some()),
             ("require_pkce", self.require_pkce.is_some()),
             ("require_consent", self.require_consent.is_some()),
+            ("require_pushed_authorization_requests", self.require_pushed.is_some()),
         ];
         touched.into_iter().filter_map(|(name, is_touched)| is_touched.then_some(name)).collect()
     }
@@ -341,6 +345,7 @@ impl Client {
             refresh_grace: None,
             require_pkce: true,
             require_consent: true,
+            require_pushed: false,
             created_at: now,
         }
     }
@@ -360,6 +365,7 @@ impl Client {
             refresh_grace: change.refresh_grace.unwrap_or(self.refresh_grace),
             require_pkce: change.require_pkce.unwrap_or(self.require_pkce),
             require_consent: change.require_consent.unwrap_or(self.require_consent),
+            require_pushed: change.require_pushed.unwrap_or(self.require_pushed),
             ..self
         }
     }

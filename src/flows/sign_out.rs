@@ -4,7 +4,7 @@ use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use crate::app::App;
 use crate::domain::{Actor, AuditEvent, Client, ClientId, NoReturn, Origin, Parameters, RedirectUri};
 use crate::store::{StoreError, audit, clients, sessions};
-use crate::tokens::{Flow, verify_hint};
+use crate::tokens::{Flow, FlowKind, verify_hint};
 
 /// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).
 pub enum SignOutStep {
@@ -46,7 +46,7 @@ pub async fn begin_sign_out(
         end(app, &present, &visitor.origin).await?;
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     }
-    let flow = Flow::begin(parameters, &visitor.device, app.clock.now());
+    let flow = Flow::begin(FlowKind::Asked, parameters, &visitor.device, app.clock.now());
     Ok(SignOutStep::Confirm {
         flow: flow.seal(&app.masters).ok_or(SignOutError::NoRandomness)?,
         user: present.user.email.to_string(),

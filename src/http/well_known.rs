@@ -88,6 +88,7 @@ pub struct Metadata {
     authorization_endpoint: String,
     token_endpoint: String,
     userinfo_endpoint: String,
+    pushed_authorization_request_endpoint: String,
     introspection_endpoint: String,
     revocation_endpoint: String,
     end_session_endpoint: String,
@@ -110,6 +111,7 @@ pub struct Metadata {
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
     request_uri_parameter_supported: bool,
+    require_pushed_authorization_requests: bool,
     authorization_response_iss_parameter_supported: bool,
 }
 
@@ -127,6 +129,7 @@ impl Metadata {
             authorization_endpoint: at("/oauth2/authorize"),
             token_endpoint: at("/oauth2/token"),
             userinfo_endpoint: at("/oauth2/userinfo"),
+            pushed_authorization_request_endpoint: at("/oauth2/par"),
             introspection_endpoint: at("/oauth2/introspect"),
             revocation_endpoint: at("/oauth2/revoke"),
             end_session_endpoint: at("/oauth2/logout"),
@@ -162,6 +165,7 @@ impl Metadata {
             claims_parameter_supported: false,
             request_parameter_supported: false,
             request_uri_parameter_supported: false,
+            require_pushed_authorization_requests: false,
             authorization_response_iss_parameter_supported: true,
         }
     }

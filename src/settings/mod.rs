@@ -151,6 +151,8 @@ pub struct OAuthSettings {
     pub browser_session_life: TimeDelta,
     /// How long a page may stand open.
     pub page_life: TimeDelta,
+    /// How long a pushed request waits to be used.
+    pub par_life: TimeDelta,
 }
 
 #[derive(Debug)]

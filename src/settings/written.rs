@@ -56,6 +56,7 @@ struct WrittenOAuth {
     code_life: Span,
     browser_session_life: Span,
     page_life: Span,
+    par_life: Span,
 }
 
 impl WrittenOAuth {
@@ -68,6 +69,7 @@ impl WrittenOAuth {
                 10 * YEAR,
             )?,
             page_life: self.page_life.delta("oauth.page_life", SECOND, DAY)?,
+            par_life: self.par_life.delta("oauth.par_life", SECOND, 10 * MINUTE)?,
         })
     }
 }

@@ -13,7 +13,7 @@ use crate::domain::{
 macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
-         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks"
+         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks, require_pushed"
     };
 }
 
@@ -33,6 +33,7 @@ row! {
         require_consent: bool,
         created_at: DateTime<Utc>,
         jwks: Option<String>,
+        require_pushed: bool,
     }
 }
 
@@ -65,6 +66,7 @@ impl TryFrom<ClientRow> for Client {
             refresh_grace: row.refresh_grace_s.map(TimeDelta::seconds),
             require_pkce: row.require_pkce,
             require_consent: row.require_consent,
+            require_pushed: row.require_pushed,
             created_at: row.created_at,
             id: ClientId::from_row(row.id),
             name: DisplayName::from_row(row.name),
@@ -86,8 +88,9 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         tx,
         sqlx::query(
             "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
-                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (id) DO NOTHING",
+                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks,
+                                  require_pushed)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (id) DO NOTHING",
         )
         .bind(client.id.as_str())
         .bind(client.name.as_str())
@@ -103,6 +106,7 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.require_consent)
         .bind(client.created_at)
         .bind(keys_of(client))
+        .bind(client.require_pushed)
     )?;
     Ok(inserted == 1)
 }
@@ -114,7 +118,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         sqlx::query(
             "UPDATE clients SET name = $2, auth_method = $3, grant_types = $4, redirect_uris = $5,
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
-                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13
+                                refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13, require_pushed = $14
              WHERE id = $1",
         )
         .bind(client.id.as_str())
@@ -130,6 +134,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.require_pkce)
         .bind(client.require_consent)
         .bind(keys_of(client))
+        .bind(client.require_pushed)
     )?;
     Ok(changed == 1)
 }

@@ -18,6 +18,7 @@ pub mod idempotency_keys;
 pub mod issued_tokens;
 pub mod jwks_consumers;
 pub mod login_attempts;
+pub mod pushed_requests;
 pub mod sessions;
 pub mod signing_keys;
 pub mod source_attempts;

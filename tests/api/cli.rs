@@ -290,7 +290,7 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
             "grant_types": ["authorization_code"], "redirect_uris": ["com.example.app:/cb", "http://127.0.0.1/cb"],
             "post_logout_redirect_uris": ["com.example.app:/bye"], "scope": "openid orders:read",
             "audience": ["https://api.test"], "access_token_life": 300, "refresh_grace": 0, "require_pkce": true,
-            "require_consent": false, "created_at": app["created_at"],
+            "require_consent": false, "require_pushed_authorization_requests": false, "created_at": app["created_at"],
         });
         assert_eq!(app, expected);
         assert_eq!(json(&words(&format!("clients show {id}"))), expected);

@@ -84,6 +84,8 @@ pub struct NewClient {
     require_pkce: Option<bool>,
     /// Whether users are asked before it gets anything; `true` when left out.
     require_consent: Option<bool>,
+    /// Whether it must push its authorization requests; `false` when left out.
+    require_pushed_authorization_requests: Option<bool>,
 }
 
 /// Registers a client. The answer holds its secret, which is told once.
@@ -159,6 +161,7 @@ pub struct ClientPatch {
     refresh_grace: Option<Option<u32>>,
     require_pkce: Option<bool>,
     require_consent: Option<bool>,
+    require_pushed_authorization_requests: Option<bool>,
 }
 
 /// Tells `null` from absent.
@@ -253,6 +256,7 @@ impl NewClient {
             refresh_grace: self.refresh_grace.map(Some),
             require_pkce: self.require_pkce,
             require_consent: self.require_consent,
+            require_pushed_authorization_requests: self.require_pushed_authorization_requests,
         }
     }
 }
@@ -280,6 +284,7 @@ impl ClientPatch {
             refresh_grace: seconds(self.refresh_grace),
             require_pkce: self.require_pkce,
             require_consent: self.require_consent,
+            require_pushed: self.require_pushed_authorization_requests,
         })
     }
 }

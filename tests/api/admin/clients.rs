@@ -84,7 +84,7 @@ on_both! {
             "grant_types": ["authorization_code", "refresh_token"], "redirect_uris": ["https://g.test/cb"],
             "post_logout_redirect_uris": [], "scope": "email offline_access openid profile", "audience": [],
             "access_token_life": null, "refresh_grace": null, "require_pkce": true, "require_consent": true,
-            "created_at": shown["created_at"],
+            "require_pushed_authorization_requests": false, "created_at": shown["created_at"],
         });
         assert_eq!(shown, expected);
         app.post_as(&admin, "/admin/clients", grafana()).await.expect_problem(409, "client_id_taken");
@@ -100,6 +100,7 @@ on_both! {
             "redirect_uris": ["https://g.test/a", "com.example.g:/b", "http://127.0.0.1/c"],
             "post_logout_redirect_uris": ["https://g.test/bye"], "scope": "openid orders:read", "audience": ["https://api.test", "b"],
             "access_token_life": 60, "refresh_grace": 0, "require_pkce": false, "require_consent": false,
+            "require_pushed_authorization_requests": true,
         });
         let changed = change(all.clone()).await.expect(200).json();
         let unordered = ["grant_types"];

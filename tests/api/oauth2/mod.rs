@@ -5,6 +5,7 @@ mod code;
 mod introspect;
 mod logout;
 mod metadata;
+mod par;
 mod refresh;
 mod support;
 mod userinfo;

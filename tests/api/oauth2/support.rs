@@ -40,6 +40,7 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         refresh_grace: None,
         require_pkce: true,
         require_consent: false,
+        require_pushed: false,
         created_at: app.clock.now(),
     }
 }
