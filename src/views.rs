@@ -464,6 +464,8 @@ pub struct ClientView {
     /// The services for which it may exchange its users' tokens.
     #[schema(max_items = 50)]
     pub exchange_audiences: Vec<String>,
+    /// Whether it must push its authorization requests (RFC 9126).
+    pub require_pushed_authorization_requests: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -491,6 +493,7 @@ impl From<&Client> for ClientView {
                 .map(str::to_owned),
             backchannel_logout_session_required: client.backchannel_logout_session_required,
             exchange_audiences: client.exchange_audiences.clone(),
+            require_pushed_authorization_requests: client.require_pushed,
             created_at: client.created_at,
         }
     }

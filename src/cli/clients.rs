@@ -35,6 +35,7 @@ pub enum ClientsCommand {
 }
 
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a bool")]
 pub struct CreateArgs {
     /// What it calls itself at the server; made when left out.
     #[arg(long, value_parser = ClientId::parse)]
@@ -63,6 +64,9 @@ pub struct CreateArgs {
     /// Take its OpenID Connect requests without PKCE, too, if they bring a nonce: for old software.
     #[arg(long)]
     no_pkce: bool,
+    /// Take only requests that it has pushed (RFC 9126).
+    #[arg(long)]
+    par: bool,
 }
 
 #[derive(Args)]
@@ -107,6 +111,10 @@ pub struct UpdateArgs {
     pkce: bool,
     #[arg(long)]
     no_pkce: bool,
+    #[arg(long, conflicts_with = "no_par")]
+    par: bool,
+    #[arg(long)]
+    no_par: bool,
 }
 
 #[derive(Args)]
@@ -213,6 +221,7 @@ async fn create(
         require_consent: args.no_consent.then_some(false),
         backchannel_logout_uri: args.logout.backchannel_logout_uri.map(Some),
         backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
+        require_pushed: args.par.then_some(true),
         ..args.lists.into_change()
     };
     let wanted = CreateClient {
@@ -298,6 +307,7 @@ async fn update(
             .map(Some)
             .or(args.no_backchannel_logout_uri.then_some(None)),
         backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
+        require_pushed: either(args.par, args.no_par),
         ..from_lists
     };
     let changed = update_client(app, &args.which.id, change, &Authority::Unlimited, origin).await;
@@ -354,9 +364,10 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         ("backchannel_logout_uri", view.backchannel_logout_uri.unwrap_or_default()),
         ("backchannel_logout_session_required", view.backchannel_logout_session_required.to_string()),
         ("exchange_audiences", view.exchange_audiences.join(" ")),
+        ("require_pushed_authorization_requests", view.require_pushed_authorization_requests.to_string()),
         ("created_at", rfc3339(view.created_at)),
     ] {
-        println!("{name:<35}  {value}");
+        println!("{name:<37}  {value}");
     }
     Ok(())
 }

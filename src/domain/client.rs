@@ -273,6 +273,8 @@ pub struct Client {
     pub backchannel_logout_session_required: bool,
     /// The services for which it may exchange tokens; the first unless it asks for another.
     pub exchange_audiences: Vec<String>,
+    /// Whether it asks for authorization by pushing its requests and in no other way (RFC 9126 section 6).
+    pub require_pushed: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -296,6 +298,7 @@ pub struct ClientChange {
     pub backchannel_logout_uri: Option<Option<LogoutUri>>,
     pub backchannel_logout_session_required: Option<bool>,
     pub exchange_audiences: Option<Vec<String>>,
+    pub require_pushed: Option<bool>,
 }
 
 impl ClientChange {
@@ -316,6 +319,7 @@ impl ClientChange {
             ("backchannel_logout_uri", self.backchannel_logout_uri.is_some()),
             ("backchannel_logout_session_required", self.backchannel_logout_session_required.is_some()),
             ("exchange_audiences", self.exchange_audiences.is_some()),
+            ("require_pushed_authorization_requests", self.require_pushed.is_some()),
         ];
         touched.into_iter().filter_map(|(name, is_touched)| is_touched.then_some(name)).collect()
     }
@@ -395,6 +399,7 @@ impl Client {
             backchannel_logout_uri: None,
             backchannel_logout_session_required: false,
             exchange_audiences: Vec::new(),
+            require_pushed: false,
             created_at: now,
         }
     }
@@ -419,6 +424,7 @@ impl Client {
                 .backchannel_logout_session_required
                 .unwrap_or(self.backchannel_logout_session_required),
             exchange_audiences: change.exchange_audiences.unwrap_or(self.exchange_audiences),
+            require_pushed: change.require_pushed.unwrap_or(self.require_pushed),
             ..self
         }
     }

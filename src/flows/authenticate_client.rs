@@ -98,7 +98,8 @@ async fn proves(
 ) -> Result<bool, StoreError> {
     let (Some(assertion), Some(keys)) = (assertion, &client.keys) else { return Ok(false) };
     let issuer = &app.settings.server.issuer;
-    let audiences = [issuer.clone(), format!("{issuer}/oauth2/token")];
+    // RFC 9126 section 2 names the last.
+    let audiences = [issuer.clone(), format!("{issuer}/oauth2/token"), format!("{issuer}/oauth2/par")];
     match assertion.verify(keys, &audiences, app.clock.now()) {
         Ok(unused) => {
             used_tokens::use_up(&mut app.db.write().await?, &unused.digest, unused.expires_at).await

@@ -12,8 +12,8 @@ use crate::domain::{
     AuditEvent, AuthorizationCode, AuthorizationRequest, Client, ClientId, Grant, NoReturn, OAuthCode,
     OAuthError, Origin, Parameters, RedirectUri, ResponseMode, ReturnAddress, SessionId, User,
 };
-use crate::store::{StoreError, audit, authorization_codes, clients, consents, sessions};
-use crate::tokens::{Code, Flow, IdClaims};
+use crate::store::{StoreError, audit, authorization_codes, clients, consents, pushed_requests, sessions};
+use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri};
 
 /// A browser session is noted to be in use this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -33,6 +33,8 @@ pub enum Step {
     SignIn(Box<Asking>),
     /// They are asked whether the client may have this.
     Consent(Box<Asking>, Box<User>),
+    /// They go on at an address of their own: the one they came by works no second time, and a page may be loaded again.
+    Continue(String),
     /// They go back, with a code or with what went wrong.
     Return(Answer),
 }
@@ -75,9 +77,36 @@ pub async fn begin_authorization(
     parameters: &Parameters,
     visitor: &Visitor,
 ) -> Result<Step, AuthorizeError> {
-    let flow = Flow::begin(parameters, &visitor.device, app.clock.now());
+    let pushed = match pushed_name(parameters) {
+        Some(name) => Some(take_pushed(app, parameters, name).await?),
+        None => None,
+    };
+    let kind = pushed.as_ref().map_or(FlowKind::Asked, |_| FlowKind::Pushed);
+    let parameters = pushed.as_ref().unwrap_or(parameters);
+    let flow = Flow::begin(kind, parameters, &visitor.device, app.clock.now());
     let present = present_of(app, visitor.session.as_deref()).await?;
-    proceed(app, Progress { flow: &flow, parameters, present, agreed: false, asked: false }, visitor).await
+    let progress = Progress { flow: &flow, parameters, present, agreed: false, asked: false };
+    Ok(match proceed(app, progress, visitor).await? {
+        Step::SignIn(asking) | Step::Consent(asking, _) if kind == FlowKind::Pushed => {
+            Step::Continue(asking.flow)
+        }
+        step => step,
+    })
+}
+
+/// The name of a request that was pushed here. Any other `request_uri` is a parameter like the rest, and is refused.
+fn pushed_name(parameters: &Parameters) -> Option<&str> {
+    parameters.get("request_uri").filter(|name| name.starts_with(RequestUri::PREFIX))
+}
+
+/// What the client has pushed under this name, which is good once and for this client. It takes the place of all that came with
+/// the name (RFC 9126 section 4).
+async fn take_pushed(app: &App, parameters: &Parameters, name: &str) -> Result<Parameters, AuthorizeError> {
+    let client = parameters.get("client_id").ok_or(NoReturn::NoClient)?;
+    let client = ClientId::parse(client).map_err(|_| NoReturn::UnknownClient)?;
+    let conn = &mut app.db.write().await?;
+    let pushed = pushed_requests::take(conn, &RequestUri::digest_of(name), &client, app.clock.now()).await?;
+    Ok(pushed.ok_or(NoReturn::NotPushed)?)
 }
 
 /// How far a request has come.
@@ -110,6 +139,9 @@ pub(super) async fn proceed(
         Ok(request) => request,
         Err(error) => return refuse(error),
     };
+    if client.require_pushed && flow.kind != FlowKind::Pushed {
+        return refuse(OAuthError::invalid_request("the client must push its requests (RFC 9126)"));
+    }
     let hinted = match hinted_user(app, &client, &request).await? {
         Ok(hinted) => hinted,
         Err(error) => return refuse(error),
@@ -183,11 +215,11 @@ pub(super) async fn return_address(
 }
 
 /// Whom the client believes to be there.
-async fn hinted_user(
+pub(super) async fn hinted_user(
     app: &App,
     client: &Client,
     request: &AuthorizationRequest,
-) -> Result<Result<Option<IdClaims>, OAuthError>, AuthorizeError> {
+) -> Result<Result<Option<IdClaims>, OAuthError>, LoadKeyringError> {
     let Some(hint) = &request.id_token_hint else { return Ok(Ok(None)) };
     Ok(match read_hint(app, hint).await? {
         Some(claims) if claims.aud == client.id.as_str() => Ok(Some(claims)),

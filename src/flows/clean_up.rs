@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::Consumer;
 use crate::store::{
     StoreError, audit, authorization_codes, clients, idempotency_keys, issued_tokens, jwks_consumers,
-    login_attempts, sessions, source_attempts, used_tokens,
+    login_attempts, pushed_requests, sessions, source_attempts, used_tokens,
 };
 
 /// How long an Idempotency-Key, a failed attempt, an authorization code and a session that was ended are remembered.
@@ -33,8 +33,8 @@ macro_rules! in_batches {
 }
 
 /// Removes what is over: sessions past their absolute end, old Idempotency-Keys, failed attempts long past, consumers not
-/// seen for long, counts of expired tokens, codes, client secrets and
-/// assertions that are over, audit events past their time. Returns how many rows that was.
+/// seen for long, counts of expired tokens, codes, pushed requests,
+/// client secrets and assertions that are over, audit events past their time. Returns how many rows that was.
 pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     let (now, db) = (app.clock.now(), &app.db);
     let (hard_stop, forgotten) = (app.settings.throttle.hard_stop, now - REMEMBER);
@@ -49,6 +49,7 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
         authorization_codes::delete_expired(&mut db.write().await?, now, forgotten, BATCH).await?
     });
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
+    removed += in_batches!(pushed_requests::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!({
         login_attempts::delete_older(&mut db.write().await?, forgotten, hard_stop, BATCH).await?

@@ -45,6 +45,7 @@ mod note_retirements;
 mod open_key;
 mod prove_password;
 mod publish_probe_key;
+mod push_request;
 mod read_audit;
 mod read_client_keys;
 mod read_hint;
@@ -107,6 +108,7 @@ pub use note_retirements::note_retirements;
 pub use open_key::OpenKeyError;
 pub use prove_password::ProvePasswordError;
 pub use publish_probe_key::publish_probe_key;
+pub use push_request::{PushRequestError, PushedRequest, push_request};
 pub use read_audit::{AuditPage, read_audit};
 pub use read_client_keys::read_client_keys;
 pub use read_propagation::{measure_propagation, read_propagation};
@@ -119,7 +121,9 @@ pub use rewrap_keys::{Progress, RewrapKeysError, rewrap_keys};
 pub use rotate_client_secret::{RotateClientSecretError, RotatedSecret, rotate_client_secret};
 pub use rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
 pub use set_password::{SetPasswordError, set_password};
-pub use sign_in::{Page, PageError, SignInError, SignedIn, decide, show_sign_in, sign_in, turn_back};
+pub use sign_in::{
+    Anew, Page, PageError, SignInError, SignedIn, decide, resume, show_sign_in, sign_in, turn_back,
+};
 pub use sign_out::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
 pub use sign_up::{SignUp, SignUpError, sign_up};
 pub use sync_clock::sync_clock;

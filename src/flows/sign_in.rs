@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::domain::{AuthorizationRequest, ClientId, OAuthCode, OAuthError, Parameters, Session};
 use crate::store::{StoreError, Tx, sessions, users};
 use crate::throttle::DeviceToken;
-use crate::tokens::{BrowserToken, Flow};
+use crate::tokens::{BrowserToken, Flow, FlowKind};
 
 /// A page that was shown, as its form brings it back.
 pub struct Page(Flow);
@@ -21,7 +21,16 @@ pub enum PageError {
     Foreign,
     /// Made here, too long ago or in another browser: the request begins anew.
     #[error("this page is out of date")]
-    OutOfDate(Parameters),
+    OutOfDate(Anew),
+}
+
+/// How a request begins anew.
+#[derive(Debug)]
+pub enum Anew {
+    /// The browser asks for it again.
+    Request(Parameters),
+    /// It is in this flow and nowhere else.
+    Flow(String),
 }
 
 impl Page {
@@ -30,9 +39,13 @@ impl Page {
         let flow = Flow::open(&app.masters, text).ok_or(PageError::Foreign)?;
         let age = app.clock.now() - flow.begun();
         let is_in_time = age <= app.settings.oauth.page_life;
-        match is_in_time && flow.is_of(&visitor.device) {
-            true => Ok(Self(flow)),
-            false => Err(PageError::OutOfDate(flow.parameters())),
+        if is_in_time && flow.is_of(&visitor.device) {
+            return Ok(Self(flow));
+        }
+        match flow.kind {
+            FlowKind::Asked => Err(PageError::OutOfDate(Anew::Request(flow.parameters()))),
+            // It was good once, in the browser that used it.
+            FlowKind::Pushed => Err(PageError::Foreign),
         }
     }
 
@@ -56,7 +69,7 @@ pub enum SignInError {
     Proof(#[from] ProvePasswordError),
     /// This page has signed somebody in before; the request begins anew.
     #[error("this page has been used")]
-    Used(Parameters),
+    Used(Anew),
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
     #[error(transparent)]
@@ -84,7 +97,7 @@ pub async fn sign_in(
         return Err(ProvePasswordError::InvalidCredentials.into());
     }
     if !sessions::insert_of_flow(&mut tx, &session, Some(flow.id)).await? {
-        return Err(SignInError::Used(flow.parameters()));
+        return Err(SignInError::Used(anew(app, flow)?));
     }
     if let Some(before) = &before {
         replace(&mut tx, before, &session).await?;
@@ -101,6 +114,16 @@ pub async fn sign_in(
     Ok(SignedIn { cookie, device_token, step })
 }
 
+fn anew(app: &App, flow: &Flow) -> Result<Anew, AuthorizeError> {
+    Ok(match flow.kind {
+        FlowKind::Asked => Anew::Request(flow.parameters()),
+        FlowKind::Pushed => {
+            let flow = flow.anew(app.clock.now()).seal(&app.masters);
+            Anew::Flow(flow.ok_or(AuthorizeError::NoRandomness)?)
+        }
+    })
+}
+
 /// The same user goes on where they were; another one does not get what was not theirs.
 async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(), StoreError> {
     if before.session.user_id == session.user_id {
@@ -114,20 +137,23 @@ async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(),
 
 /// The page to sign in, once more: after wrong credentials, or for another account. `anew` lets it sign somebody in although it
 /// has done so before.
-pub async fn show_sign_in(
-    app: &App,
-    page: &Page,
-    visitor: &Visitor,
-    anew: bool,
-) -> Result<Asking, AuthorizeError> {
+pub async fn show_sign_in(app: &App, page: &Page, anew: bool) -> Result<Asking, AuthorizeError> {
     let parameters = page.parameters();
     let (client, back) = return_address(app, &parameters).await?;
-    let fresh = Flow::begin(&parameters, &visitor.device, app.clock.now());
+    let fresh = page.0.anew(app.clock.now());
     let flow = if anew { &fresh } else { &page.0 };
     // It was good when the page was made; where it is not any more, the next step says so.
     let request = AuthorizationRequest::read(&client, &parameters, back, &app.settings.tokens.audience)
         .map_err(|_| AuthorizeError::Answered)?;
     asking(app, flow, client, request)
+}
+
+/// Shows a page that has an address of its own, as often as it is loaded.
+pub async fn resume(app: &App, page: &Page, visitor: &Visitor) -> Result<Step, AuthorizeError> {
+    let parameters = page.parameters();
+    let present = present_of(app, visitor.session.as_deref()).await?;
+    let progress = Progress { flow: &page.0, parameters: &parameters, present, agreed: false, asked: true };
+    proceed(app, progress, visitor).await
 }
 
 /// The user agrees, or does not.

@@ -7,7 +7,7 @@ use crate::domain::{
     Actor, AuditEvent, Client, ClientId, NoReturn, Origin, Parameters, RedirectUri, Session, SessionId,
 };
 use crate::store::{StoreError, audit, clients, sessions, users};
-use crate::tokens::{Flow, IdClaims};
+use crate::tokens::{Flow, FlowKind, IdClaims};
 
 /// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).
 pub enum SignOutStep {
@@ -52,7 +52,7 @@ pub async fn begin_sign_out(
         end(app, &present, &visitor.origin).await?;
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     }
-    let flow = Flow::begin(parameters, &visitor.device, app.clock.now());
+    let flow = Flow::begin(FlowKind::Asked, parameters, &visitor.device, app.clock.now());
     Ok(SignOutStep::Confirm {
         flow: flow.seal(&app.masters).ok_or(SignOutError::NoRandomness)?,
         user: present.user.email.to_string(),

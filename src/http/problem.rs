@@ -180,7 +180,7 @@ impl Problem {
     }
 
     /// What the log should know and the client should not.
-    fn cause(mut self, cause: impl fmt::Display) -> Self {
+    pub fn cause(mut self, cause: impl fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }

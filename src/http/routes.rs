@@ -31,6 +31,7 @@ pub fn url_table() -> Vec<Endpoint> {
         at("/auth/consents/{client_id}").delete(auth::consents::withdraw),
         // OAuth and OpenID Connect clients.
         at("/oauth2/token").post(oauth2::token::token),
+        at("/oauth2/par").post(oauth2::par::push),
         at("/oauth2/introspect").post(oauth2::introspect::introspect),
         at("/oauth2/revoke").post(oauth2::revoke::revoke),
         at("/oauth2/userinfo").get(oauth2::userinfo::userinfo).post(oauth2::userinfo::userinfo_by_post),
@@ -65,7 +66,7 @@ pub fn page_table() -> Vec<Endpoint> {
     vec![
         at("/oauth2/authorize").get(oauth2::authorize::begin).post(oauth2::authorize::begin_by_post),
         at("/oauth2/logout").get(oauth2::logout::begin).post(oauth2::logout::by_post),
-        at("/sign-in").get(oauth2::sign_in::lost).post(oauth2::sign_in::sign_in),
+        at("/sign-in").get(oauth2::sign_in::resume).post(oauth2::sign_in::sign_in),
         at("/sign-up").get(oauth2::sign_in::lost).post(oauth2::sign_in::sign_up),
         at("/consent").get(oauth2::sign_in::lost).post(oauth2::sign_in::consent),
         at("/pages/style.css").get(pages::style),
@@ -171,7 +172,7 @@ pub fn configure(config: &mut ServiceConfig, door: Door, origins: &[String]) {
 }
 
 /// What an application that runs in a browser calls from its own origin. No cookie is looked at here, so any origin may.
-const OPEN_TO_APPS: [&str; 3] = ["/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"];
+const OPEN_TO_APPS: [&str; 4] = ["/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/userinfo"];
 
 fn open_cors(methods: Vec<Method>) -> Cors {
     Cors::default()

@@ -153,6 +153,8 @@ pub struct OAuthSettings {
     pub page_life: TimeDelta,
     /// Whether clients may be told at addresses that are not public.
     pub backchannel_private_networks: bool,
+    /// How long a pushed request waits to be used.
+    pub par_life: TimeDelta,
 }
 
 #[derive(Debug)]

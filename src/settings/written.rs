@@ -56,6 +56,7 @@ struct WrittenOAuth {
     browser_session_life: Span,
     page_life: Span,
     backchannel_private_networks: bool,
+    par_life: Span,
 }
 
 impl WrittenOAuth {
@@ -69,6 +70,7 @@ impl WrittenOAuth {
             )?,
             page_life: self.page_life.delta("oauth.page_life", SECOND, DAY)?,
             backchannel_private_networks: self.backchannel_private_networks,
+            par_life: self.par_life.delta("oauth.par_life", SECOND, 10 * MINUTE)?,
         })
     }
 }

@@ -14,7 +14,7 @@ macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
          access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks, backchannel_logout_uri, \
-         backchannel_logout_session_required, exchange_audiences"
+         backchannel_logout_session_required, exchange_audiences, require_pushed"
     };
 }
 
@@ -37,6 +37,7 @@ row! {
         backchannel_logout_uri: Option<String>,
         backchannel_logout_session_required: bool,
         exchange_audiences: String,
+        require_pushed: bool,
     }
 }
 
@@ -72,6 +73,7 @@ impl TryFrom<ClientRow> for Client {
             backchannel_logout_uri: row.backchannel_logout_uri.map(LogoutUri::from_row),
             backchannel_logout_session_required: row.backchannel_logout_session_required,
             exchange_audiences: row.exchange_audiences.split_ascii_whitespace().map(str::to_owned).collect(),
+            require_pushed: row.require_pushed,
             created_at: row.created_at,
             id: ClientId::from_row(row.id),
             name: DisplayName::from_row(row.name),
@@ -94,8 +96,10 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         sqlx::query(
             "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
                                   audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks,
-                                  backchannel_logout_uri, backchannel_logout_session_required, exchange_audiences)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO NOTHING",
+                                  backchannel_logout_uri, backchannel_logout_session_required, exchange_audiences,
+                                  require_pushed)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+             ON CONFLICT (id) DO NOTHING",
         )
         .bind(client.id.as_str())
         .bind(client.name.as_str())
@@ -114,6 +118,7 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
         .bind(client.backchannel_logout_session_required)
         .bind(client.exchange_audiences.join(" "))
+        .bind(client.require_pushed)
     )?;
     Ok(inserted == 1)
 }
@@ -127,7 +132,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
                                 refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13,
                                 backchannel_logout_uri = $14, backchannel_logout_session_required = $15,
-                                exchange_audiences = $16
+                                exchange_audiences = $16, require_pushed = $17
              WHERE id = $1",
         )
         .bind(client.id.as_str())
@@ -146,6 +151,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
         .bind(client.backchannel_logout_session_required)
         .bind(client.exchange_audiences.join(" "))
+        .bind(client.require_pushed)
     )?;
     Ok(changed == 1)
 }

@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 13] = migrations![
+const MIGRATIONS: [Twin; 14] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -39,6 +39,7 @@ const MIGRATIONS: [Twin; 13] = migrations![
     "0009" "security_events",
     "0010" "oauth",
     "0011" "client_keys",
+    "0012" "pushed_requests",
     "0013" "backchannel_logout",
     "0014" "token_exchange",
 ];

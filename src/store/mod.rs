@@ -19,6 +19,7 @@ pub mod issued_tokens;
 pub mod jwks_consumers;
 pub mod login_attempts;
 pub mod logout_notices;
+pub mod pushed_requests;
 pub mod sessions;
 pub mod signing_keys;
 pub mod source_attempts;

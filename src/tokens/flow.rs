@@ -15,10 +15,22 @@ use uuid::Uuid;
 use crate::domain::Parameters;
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
+/// How a request has come here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FlowKind {
+    /// The browser brought it, and can bring it again.
+    #[default]
+    Asked,
+    /// Its client pushed it (RFC 9126): it is nowhere but in this flow.
+    Pushed,
+}
+
 /// What is sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
     pub id: Uuid,
+    #[serde(default)]
+    pub kind: FlowKind,
     /// When the request first came, in microseconds since 1970.
     begun_us: i64,
     /// SHA-256 of what the browser's cookie holds.
@@ -28,13 +40,19 @@ pub struct Flow {
 }
 
 impl Flow {
-    pub fn begin(parameters: &Parameters, browser: &str, now: DateTime<Utc>) -> Self {
+    pub fn begin(kind: FlowKind, parameters: &Parameters, browser: &str, now: DateTime<Utc>) -> Self {
         Self {
             id: Uuid::new_v4(),
+            kind,
             begun_us: now.timestamp_micros(),
             browser: digest_of(browser),
             parameters: parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         }
+    }
+
+    /// The same request from its beginning: it may sign somebody in although it has done so before.
+    pub fn anew(&self, now: DateTime<Utc>) -> Self {
+        Self { id: Uuid::new_v4(), begun_us: now.timestamp_micros(), ..self.clone() }
     }
 
     pub fn parameters(&self) -> Parameters {
@@ -94,9 +112,16 @@ mod tests {
     fn a_flow_comes_back_as_it_was_and_belongs_to_its_browser() {
         let parameters = Parameters::from_iter([("state".to_owned(), "\u{e9} &=".to_owned())]);
         let now = DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap();
-        let flow = Flow::begin(&parameters, "cookie", now);
+        let flow = Flow::begin(FlowKind::Pushed, &parameters, "cookie", now);
         let back = Flow::open(&masters(), &flow.seal(&masters()).unwrap()).unwrap();
-        assert_eq!((back.parameters(), back.begun(), back.id), (parameters, now, flow.id));
+        assert_eq!(back, flow);
+        assert_eq!((back.parameters(), back.begun()), (parameters, now));
+        let again = back.anew(DateTime::UNIX_EPOCH);
+        assert_eq!(
+            (again.begun(), again.kind, again.parameters()),
+            (DateTime::UNIX_EPOCH, flow.kind, flow.parameters())
+        );
+        assert!(again.id != flow.id && again.is_of("cookie"));
         assert!(back.is_of("cookie") && !back.is_of("other") && !back.is_of(""));
         let other = MasterKeys::parse(["two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]).unwrap();
         assert_eq!(Flow::open(&other, &flow.seal(&masters()).unwrap()), None);
@@ -105,7 +130,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_not_sealed_here_is_no_flow(at in 0usize..200, to in "[A-Za-z0-9_-]", text in "\\PC{0,80}") {
-            let flow = Flow::begin(&Parameters::default(), "cookie", DateTime::UNIX_EPOCH);
+            let flow = Flow::begin(FlowKind::Asked, &Parameters::default(), "cookie", DateTime::UNIX_EPOCH);
             let good = flow.seal(&masters()).unwrap();
             let (mut altered, at) = (good.clone(), at % good.len());
             altered.replace_range(at..=at, &to);

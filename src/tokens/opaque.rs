@@ -1,4 +1,5 @@
-//! Random texts that are remembered by their digest only: codes and client secrets. 256 bits each, so SHA-256 without salt or
+//! Random texts that are remembered by their digest only: codes, client secrets, names of
+//! pushed requests. 256 bits each, so SHA-256 without salt or
 //! cost is as good as they are.
 
 use std::fmt;
@@ -16,6 +17,8 @@ macro_rules! opaque {
         pub struct $name(String);
 
         impl $name {
+            pub const PREFIX: &str = $prefix;
+
             /// `None` when the operating system gives no randomness.
             pub fn random() -> Option<Self> {
                 let mut bytes = [0; 32];
@@ -52,6 +55,11 @@ opaque! {
 opaque! {
     /// A client's secret (RFC 6749 section 2.3.1). Cannot be printed.
     ClientSecret "ccs_"
+}
+
+opaque! {
+    /// What a pushed authorization request is called (RFC 9126 section 2.2). Whoever knows it may use it, once. Cannot be printed.
+    RequestUri "urn:ietf:params:oauth:request_uri:"
 }
 
 /// The S256 transformation of a code verifier (RFC 7636 section 4.6).

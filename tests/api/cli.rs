@@ -292,7 +292,8 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
             "post_logout_redirect_uris": ["com.example.app:/bye"], "scope": "openid orders:read",
             "audience": ["https://api.test"], "access_token_life": 300, "refresh_grace": 0, "require_pkce": true,
             "require_consent": false, "backchannel_logout_uri": "https://app.test/out",
-            "backchannel_logout_session_required": true, "exchange_audiences": ["stock", "pay"], "created_at": app["created_at"],
+            "backchannel_logout_session_required": true, "exchange_audiences": ["stock", "pay"],
+            "require_pushed_authorization_requests": false, "created_at": app["created_at"],
         });
         assert_eq!(app, expected);
         assert_eq!(json(&words(&format!("clients show {id}"))), expected);

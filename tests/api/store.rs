@@ -3,9 +3,9 @@
 use chancery::domain::{
     Actor, AuditEvent, AuditFilter, AuthorizationCode, Client, ClientAuthMethod, ClientChange, ClientId,
     ClientKeys, CodeChallenge, Consumer, DisplayName, Email, Grant, GrantType, IssuedTokens, Kid,
-    LogoutNotice, LogoutUri, Origin, PasswordHash, RedirectUri, Roles, Scopes, Session, SessionId,
-    SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy, User, UserId,
-    UserStatus,
+    LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri, Roles, Scopes, Session,
+    SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy, User,
+    UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
@@ -13,7 +13,7 @@ use chancery::store::signing_keys::SealedPrivateKey;
 use chancery::store::source_attempts::{self, SourceCharge};
 use chancery::store::{
     self, audit, authorization_codes, clients, consents, idempotency_keys, issued_tokens, jwks_consumers,
-    logout_notices, sessions, signing_keys, used_tokens, users,
+    logout_notices, pushed_requests, sessions, signing_keys, used_tokens, users,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -77,6 +77,7 @@ fn client(id: &str) -> Client {
         backchannel_logout_uri: Some(Some(LogoutUri::parse("https://g.test/out?x=%20").unwrap())),
         backchannel_logout_session_required: Some(true),
         exchange_audiences: Some(vec!["https://stock.test".to_owned(), "c".to_owned()]),
+        require_pushed: Some(true),
         ..ClientChange::default()
     };
     let (id, name) = (ClientId::parse(id).unwrap(), DisplayName::parse("Gr\u{e4}f \u{1f510}").unwrap());
@@ -680,6 +681,36 @@ on_both! {
         assert_eq!(used_tokens::delete_expired(conn, at(11), 1).await.unwrap(), 1, "a batch at a time");
         assert_eq!(used_tokens::delete_expired(conn, at(11), 10).await.unwrap(), 1);
         assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, 1);
+    }
+
+    async fn a_pushed_request_is_used_once_by_its_client_in_time(app: TestApp) {
+        let db = &app.app.db;
+        let (grafana, other) = (client("grafana"), client("other"));
+        let mut tx = db.begin().await.unwrap();
+        for client in [&grafana, &other] {
+            clients::insert(&mut tx, client).await.unwrap();
+        }
+        let said: Parameters = [("state", "\u{e4} \"&="), ("scope", "openid")].map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().collect();
+        for number in 1..4 {
+            pushed_requests::insert(&mut tx, &[number; 32], &grafana.id, &said, at(60)).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let take = async |number: u8, client: &ClientId, now| {
+            pushed_requests::take(&mut db.write().await.unwrap(), &[number; 32], client, now).await.unwrap()
+        };
+        assert_eq!(take(1, &other.id, at(1)).await, None);
+        assert_eq!(take(1, &grafana.id, at(60)).await, None);
+        assert_eq!(take(9, &grafana.id, at(1)).await, None);
+        let (a, b, c, d) = tokio::join!(take(1, &grafana.id, at(59)), take(1, &grafana.id, at(59)), take(1, &grafana.id, at(59)), take(1, &grafana.id, at(59)));
+        let taken: Vec<Parameters> = [a, b, c, d].into_iter().flatten().collect();
+        assert_eq!(taken, [said]);
+        app.database.execute("UPDATE pushed_requests SET parameters = '{}' WHERE used_at IS NULL").await;
+        let error = pushed_requests::take(&mut db.write().await.unwrap(), &[2; 32], &grafana.id, at(1)).await.unwrap_err().to_string();
+        assert!(error.contains("pushed_requests") && error.contains("parameters"), "{error}");
+        let conn = &mut db.write().await.unwrap();
+        assert_eq!(pushed_requests::delete_expired(conn, at(60), 10).await.unwrap(), 0);
+        assert_eq!(pushed_requests::delete_expired(conn, at(61), 2).await.unwrap(), 2, "a batch at a time");
+        assert_eq!(pushed_requests::delete_expired(conn, at(61), 2).await.unwrap(), 1);
     }
 
     async fn consents_are_remembered_and_withdrawn(app: TestApp) {

@@ -87,6 +87,8 @@ pub enum NoReturn {
     NoRedirectUri,
     #[error("redirect_uri is not one of the client's")]
     WrongRedirectUri,
+    #[error("the client has pushed no such request, or it is over or was used before")]
+    NotPushed,
     #[error("the client may not send anybody here")]
     NotAllowed,
 }

@@ -93,6 +93,8 @@ pub struct NewClient {
     /// The services for which it may exchange its users' tokens (RFC 8693); none when left out.
     #[schema(max_items = 50)]
     exchange_audiences: Option<Vec<String>>,
+    /// Whether it must push its authorization requests; `false` when left out.
+    require_pushed_authorization_requests: Option<bool>,
 }
 
 /// Registers a client. The answer holds its secret, which is told once.
@@ -174,6 +176,7 @@ pub struct ClientPatch {
     backchannel_logout_session_required: Option<bool>,
     #[schema(max_items = 50)]
     exchange_audiences: Option<Vec<String>>,
+    require_pushed_authorization_requests: Option<bool>,
 }
 
 /// Tells `null` from absent.
@@ -273,6 +276,7 @@ impl NewClient {
             backchannel_logout_uri: self.backchannel_logout_uri.map(Some),
             backchannel_logout_session_required: self.backchannel_logout_session_required,
             exchange_audiences: self.exchange_audiences,
+            require_pushed_authorization_requests: self.require_pushed_authorization_requests,
         }
     }
 }
@@ -306,6 +310,7 @@ impl ClientPatch {
                 .transpose()?,
             backchannel_logout_session_required: self.backchannel_logout_session_required,
             exchange_audiences: self.exchange_audiences,
+            require_pushed: self.require_pushed_authorization_requests,
         })
     }
 }

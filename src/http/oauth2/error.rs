@@ -9,7 +9,9 @@ use utoipa::ToSchema;
 
 use super::super::problem::{Code, Problem};
 use crate::domain::{OAuthCode, OAuthError};
-use crate::flows::{AuthenticateClientError, AuthenticateError, GrantError, IntrospectError};
+use crate::flows::{
+    AuthenticateClientError, AuthenticateError, GrantError, IntrospectError, PushRequestError,
+};
 use crate::store::StoreError;
 
 /// An error under `/oauth2` (RFC 6749 section 5.2).
@@ -146,6 +148,17 @@ impl From<IntrospectError> for OAuthProblem {
         match error {
             IntrospectError::Keys(error) => Problem::from(error).into(),
             IntrospectError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<PushRequestError> for OAuthProblem {
+    fn from(error: PushRequestError) -> Self {
+        match error {
+            PushRequestError::OAuth(error) => error.into(),
+            PushRequestError::NoRandomness => Problem::new(Code::Internal).cause(error).into(),
+            PushRequestError::Keys(error) => Problem::from(error).into(),
+            PushRequestError::Store(error) => error.into(),
         }
     }
 }

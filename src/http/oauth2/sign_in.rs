@@ -4,7 +4,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::super::body::Body;
+use super::super::body::{Body, parse_form};
 use super::super::source::Source;
 use super::super::{AppData, cookie, pages};
 use super::visit::{
@@ -54,7 +54,7 @@ pub async fn sign_in(app: AppData, http: HttpRequest, source: Source, body: Body
     }
     let is_another = posted.form.get("switch").is_some();
     if is_another || posted.form.get("show").is_some() {
-        return match show_sign_in(&app, page, &visit.visitor, is_another).await {
+        return match show_sign_in(&app, page, is_another).await {
             Ok(asking) => sign_in_page(&app, &asking, None, StatusCode::OK),
             Err(error) => fault(&app, error),
         };
@@ -117,6 +117,19 @@ pub async fn consent(app: AppData, http: HttpRequest, source: Source, body: Body
     visit.show(&app, flows::decide(&app, page, &visit.visitor, agrees).await)
 }
 
+/// A request goes on at an address of its own, or is loaded again there.
+pub async fn resume(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {
+    let form: Parameters = match parse_form(http.query_string().as_bytes()) {
+        Ok(pairs) => pairs.into_iter().collect(),
+        Err(problem) => return unreadable(&app, &problem),
+    };
+    let visit = Visit::of(&http, &source);
+    match visit.page(&app, &form) {
+        Ok(page) => visit.show(&app, flows::resume(&app, &page, &visit.visitor).await),
+        Err(response) => *response,
+    }
+}
+
 /// Somebody typed a page's address, or reloads it.
 pub async fn lost(app: AppData) -> HttpResponse {
     foreign(&app)
@@ -146,7 +159,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
             add(&mut response, cookie::set_device(&signed_in.device_token));
             return response;
         }
-        Err(SignInError::Used(parameters)) => return begin_anew(app, &parameters),
+        Err(SignInError::Used(anew)) => return begin_anew(app, &anew),
         Err(SignInError::Authorize(error)) => return fault(app, error),
         Err(SignInError::Store(error) | SignInError::Proof(ProvePasswordError::Store(error))) => {
             return unavailable(app, &error);
@@ -162,7 +175,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
             (StatusCode::SERVICE_UNAVAILABLE, pages::Message::Busy)
         }
     };
-    match show_sign_in(app, page, &visit.visitor, false).await {
+    match show_sign_in(app, page, false).await {
         Ok(asking) => sign_in_page(app, &asking, Some((posted.says("email"), message)), status),
         Err(error) => fault(app, error),
     }
@@ -178,7 +191,7 @@ async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<(StatusCod
     if !app.settings.registration {
         return foreign(app);
     }
-    match show_sign_in(app, &posted.page, &posted.visit.visitor, false).await {
+    match show_sign_in(app, &posted.page, false).await {
         Ok(asking) => pages::SignUp {
             flow: &asking.flow,
             client: asking.client.name.as_str(),

@@ -10,7 +10,7 @@ use super::super::source::Source;
 use super::super::{AppData, cookie, pages};
 use crate::app::App;
 use crate::domain::{Actor, Parameters, ResponseMode, Scopes, scope};
-use crate::flows::{Answer, Asking, AuthorizeError, Page, PageError, Step, Visitor};
+use crate::flows::{Anew, Answer, Asking, AuthorizeError, Page, PageError, Step, Visitor};
 use crate::tokens::BrowserToken;
 
 /// Somebody's browser, and what becomes of its cookies.
@@ -46,10 +46,20 @@ impl Visit {
                 return_origin: &asking.request.redirect_uri.origin(),
             }
             .render(app),
+            Ok(Step::Continue(flow)) => return self.go_on(app, &flow),
             Ok(Step::Return(answer)) => go_back(app, &answer),
             Err(error) => fault(app, error),
         };
         self.introduce(&mut response);
+        response
+    }
+
+    /// To where the page can be loaded again.
+    fn go_on(&self, app: &App, flow: &str) -> HttpResponse {
+        let mut response = continue_at(app, flow);
+        if self.is_new {
+            add(&mut response, cookie::set_flow(&self.visitor.device));
+        }
         response
     }
 
@@ -64,7 +74,7 @@ impl Visit {
     pub fn page(&self, app: &AppData, form: &Parameters) -> Result<Page, Box<HttpResponse>> {
         let flow = form.get("flow").unwrap_or_default();
         Page::read(app, flow, &self.visitor).map_err(|error| match error {
-            PageError::OutOfDate(parameters) => begin_anew(app, &parameters).into(),
+            PageError::OutOfDate(anew) => begin_anew(app, &anew).into(),
             PageError::Foreign => foreign(app).into(),
         })
     }
@@ -119,9 +129,19 @@ pub fn base(app: &App) -> &str {
 }
 
 /// Sends the browser to the beginning of the same request. 303, so that no form is sent on (RFC 9700 section 4.12).
-pub fn begin_anew(app: &App, parameters: &Parameters) -> HttpResponse {
-    let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
-    see_other(&format!("{}/oauth2/authorize?{query}", base(app)))
+pub fn begin_anew(app: &App, anew: &Anew) -> HttpResponse {
+    match anew {
+        Anew::Request(parameters) => {
+            let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
+            see_other(&format!("{}/oauth2/authorize?{query}", base(app)))
+        }
+        Anew::Flow(flow) => continue_at(app, flow),
+    }
+}
+
+/// A sealed flow is base64url.
+fn continue_at(app: &App, flow: &str) -> HttpResponse {
+    see_other(&format!("{}/sign-in?flow={flow}", base(app)))
 }
 
 pub fn see_other(address: &str) -> HttpResponse {

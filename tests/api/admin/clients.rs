@@ -85,7 +85,7 @@ on_both! {
             "post_logout_redirect_uris": [], "scope": "email offline_access openid profile", "audience": [],
             "access_token_life": null, "refresh_grace": null, "require_pkce": true, "require_consent": true,
             "backchannel_logout_uri": null, "backchannel_logout_session_required": false, "exchange_audiences": [],
-            "created_at": shown["created_at"],
+            "require_pushed_authorization_requests": false, "created_at": shown["created_at"],
         });
         assert_eq!(shown, expected);
         app.post_as(&admin, "/admin/clients", grafana()).await.expect_problem(409, "client_id_taken");
@@ -103,6 +103,7 @@ on_both! {
             "access_token_life": 60, "refresh_grace": 0, "require_pkce": false, "require_consent": false,
             "backchannel_logout_uri": "https://g.test/out?x", "backchannel_logout_session_required": true,
             "exchange_audiences": ["https://stock.test", "c"],
+            "require_pushed_authorization_requests": true,
         });
         let changed = change(all.clone()).await.expect(200).json();
         let unordered = ["grant_types"];

@@ -120,7 +120,7 @@ on_both! {
     }
 
     async fn an_application_in_a_browser_may_ask_from_its_own_origin(app: TestApp) {
-        for path in ["/oauth2/token", "/oauth2/revoke", "/oauth2/userinfo"] {
+        for path in ["/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/userinfo"] {
             let asked = [("origin", "https://app.test"), ("access-control-request-method", "POST"), ("access-control-request-headers", "authorization")];
             let allowed = app.send(Method::OPTIONS, path, &asked, None).await.expect(200);
             assert_eq!(allowed.header("access-control-allow-origin"), "*", "{path}");

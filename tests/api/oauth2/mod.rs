@@ -7,6 +7,7 @@ mod exchange;
 mod introspect;
 mod logout;
 mod metadata;
+mod par;
 mod refresh;
 pub mod support;
 mod userinfo;

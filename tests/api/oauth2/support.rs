@@ -43,6 +43,7 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         backchannel_logout_uri: None,
         backchannel_logout_session_required: false,
         exchange_audiences: vec![],
+        require_pushed: false,
         created_at: app.clock.now(),
     }
 }

@@ -1,0 +1,13 @@
+-- Authorization requests that clients have pushed (RFC 9126), by a digest of the name they were given. Each is used once.
+CREATE TABLE pushed_requests (
+    digest     BYTEA NOT NULL PRIMARY KEY,
+    client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,
+    parameters TEXT NOT NULL,
+    expires_at TIMESTAMPTZ NOT NULL,
+    used_at    TIMESTAMPTZ
+);
+CREATE INDEX pushed_requests_by_client ON pushed_requests (client_id);
+CREATE INDEX pushed_requests_by_expiry ON pushed_requests (expires_at);
+
+-- Whether a client may ask in no other way.
+ALTER TABLE clients ADD COLUMN require_pushed BOOLEAN NOT NULL DEFAULT FALSE;

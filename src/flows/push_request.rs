@@ -1,0 +1,70 @@
+use super::authorize::hinted_user;
+use super::load_keyring::LoadKeyringError;
+use crate::app::App;
+use crate::domain::{
+    AuthorizationRequest, Client, NoReturn, OAuthCode, OAuthError, Parameters, ReturnAddress,
+};
+use crate::store::{StoreError, pushed_requests};
+use crate::tokens::RequestUri;
+
+/// What shows that a client is who it says belongs to this request alone, and is not kept.
+const CREDENTIALS: [&str; 4] = ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
+/// The most that is kept of one request, in bytes: it travels in an address when its user signs in.
+const LONGEST: usize = 16 * 1024;
+
+/// A request that was pushed, by the name under which it waits.
+pub struct PushedRequest {
+    pub request_uri: RequestUri,
+    /// In seconds.
+    pub expires_in: i64,
+}
+
+/// Why a request was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PushRequestError {
+    #[error(transparent)]
+    OAuth(#[from] OAuthError),
+    #[error("the operating system gives no randomness")]
+    NoRandomness,
+    #[error(transparent)]
+    Keys(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<NoReturn> for OAuthError {
+    fn from(error: NoReturn) -> Self {
+        let code = match error {
+            NoReturn::NotAllowed => OAuthCode::UnauthorizedClient,
+            _ => OAuthCode::InvalidRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// Takes an authorization request from its client itself, and gives it a name (RFC 9126). Whatever could be wrong with it is
+/// looked at now, and again when it is used.
+pub async fn push_request(
+    app: &App,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<PushedRequest, PushRequestError> {
+    if parameters.get("request_uri").is_some() {
+        return Err(OAuthError::invalid_request("a request_uri cannot be pushed").into());
+    }
+    let own = parameters.iter().filter(|(name, _)| !CREDENTIALS.contains(name));
+    let kept = own.chain([("client_id", client.id.as_str())]);
+    let kept: Parameters = kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    if kept.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LONGEST {
+        return Err(OAuthError::invalid_request("the request is too long").into());
+    }
+    let back = ReturnAddress::find(client, &kept).map_err(OAuthError::from)?;
+    let request = AuthorizationRequest::read(client, &kept, back, &app.settings.tokens.audience)?;
+    hinted_user(app, client, &request).await??;
+    let request_uri = RequestUri::random().ok_or(PushRequestError::NoRandomness)?;
+    let life = app.settings.oauth.par_life;
+    let expires_at = app.clock.now() + life;
+    let conn = &mut app.db.write().await?;
+    pushed_requests::insert(conn, &request_uri.digest(), &client.id, &kept, expires_at).await?;
+    Ok(PushedRequest { request_uri, expires_in: life.num_seconds() })
+}
