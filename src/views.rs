@@ -427,6 +427,7 @@ impl From<GrantType> for GrantTypeView {
 
 /// An OAuth client, without its secrets. Members are named as in RFC 7591 where it has them.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "independent settings, as RFC 7591 and others name them")]
 pub struct ClientView {
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._~-]{0,63}$", example = "grafana")]
     pub client_id: String,

@@ -249,6 +249,7 @@ fn without_port(rest: &str) -> Option<&str> {
 
 /// Who asks for tokens: an application or a service, as it is registered.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent settings, as RFC 7591 and others name them")]
 pub struct Client {
     pub id: ClientId,
     pub name: DisplayName,

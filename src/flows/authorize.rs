@@ -13,7 +13,7 @@ use crate::domain::{
     OAuthError, Origin, Parameters, RedirectUri, ResponseMode, ReturnAddress, SessionId, User,
 };
 use crate::store::{StoreError, audit, authorization_codes, clients, consents, pushed_requests, sessions};
-use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri};
+use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri, Shown};
 
 /// A browser session is noted to be in use this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -168,17 +168,21 @@ pub(super) async fn proceed(
     let mut conn = app.db.read().await?;
     let known = consents::of(&mut conn, present.user.id, &client.id).await?;
     drop(conn);
-    if request.needs_consent(&client, known.as_ref()) && !progress.agreed {
+    let shown = Shown { user: present.user.id.0, scope: request.scopes.to_string() };
+    // Somebody else may have signed in meanwhile in another tab, or the client have changed: what was not shown is not agreed to.
+    let agreed = progress.agreed && flow.has_shown(&shown);
+    if request.needs_consent(&client, known.as_ref()) && !agreed {
         if request.prompt.none {
             return refuse(OAuthError::new(OAuthCode::ConsentRequired, "the user has not agreed to this"));
         }
         let user = present.user.clone();
-        return Ok(Step::Consent(Box::new(asking(app, flow, client, request)?), Box::new(user)));
+        let asking = asking(app, &flow.showing(shown), client, request)?;
+        return Ok(Step::Consent(Box::new(asking), Box::new(user)));
     }
     let code = Code::random().ok_or(AuthorizeError::NoRandomness)?;
     let remembered = new_code(app, &request, &client, present, &code, progress.asked.then_some(flow.id), now);
     let mut tx = app.db.begin().await?;
-    if progress.agreed {
+    if agreed {
         consents::remember(
             &mut tx,
             present.user.id,

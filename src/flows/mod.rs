@@ -122,7 +122,8 @@ pub use rotate_client_secret::{RotateClientSecretError, RotatedSecret, rotate_cl
 pub use rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
 pub use set_password::{SetPasswordError, set_password};
 pub use sign_in::{
-    Anew, Page, PageError, SignInError, SignedIn, decide, resume, show_sign_in, sign_in, turn_back,
+    Anew, Page, PageError, SignInError, SignedIn, begin_anew, decide, resume, show_sign_in, sign_in,
+    turn_back,
 };
 pub use sign_out::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
 pub use sign_up::{SignUp, SignUpError, sign_up};

@@ -37,16 +37,18 @@ impl Page {
     /// Reads the form's `flow`. It belongs to one browser, and for some time.
     pub fn read(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
         let flow = Flow::open(&app.masters, text).ok_or(PageError::Foreign)?;
-        let age = app.clock.now() - flow.begun();
-        let is_in_time = age <= app.settings.oauth.page_life;
-        if is_in_time && flow.is_of(&visitor.device) {
-            return Ok(Self(flow));
+        match (flow.kind, is_good(app, &flow, visitor)) {
+            (FlowKind::Asked | FlowKind::Pushed, true) => Ok(Self(flow)),
+            (FlowKind::Asked, false) => Err(PageError::OutOfDate(Anew::Request(flow.parameters()))),
+            // What was pushed was good once, in the browser that used it.
+            (FlowKind::Pushed | FlowKind::SignOut, _) => Err(PageError::Foreign),
         }
-        match flow.kind {
-            FlowKind::Asked => Err(PageError::OutOfDate(Anew::Request(flow.parameters()))),
-            // It was good once, in the browser that used it.
-            FlowKind::Pushed => Err(PageError::Foreign),
-        }
+    }
+
+    /// The same of the page that asks before it signs out.
+    pub fn read_sign_out(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
+        let flow = Flow::open(&app.masters, text).filter(|flow| flow.kind == FlowKind::SignOut);
+        flow.filter(|flow| is_good(app, flow, visitor)).map(Self).ok_or(PageError::Foreign)
     }
 
     /// What the client asked for.
@@ -55,11 +57,16 @@ impl Page {
     }
 }
 
-/// Somebody who has signed in at the hosted pages.
+fn is_good(app: &App, flow: &Flow, visitor: &Visitor) -> bool {
+    let age = app.clock.now() - flow.begun();
+    age <= app.settings.oauth.page_life && flow.is_of(&visitor.device)
+}
+
+/// Somebody who has signed in at the hosted pages. They have, whatever becomes of what the client asked for.
 pub struct SignedIn {
     pub cookie: BrowserToken,
     pub device_token: DeviceToken,
-    pub step: Step,
+    pub step: Result<Step, AuthorizeError>,
 }
 
 /// Why nobody has signed in.
@@ -110,13 +117,18 @@ pub async fn sign_in(
     let present = Some(Present { session, user });
     let parameters = flow.parameters();
     let progress = Progress { flow, parameters: &parameters, present, agreed: false, asked: true };
-    let step = proceed(app, progress, visitor).await?;
+    let step = proceed(app, progress, visitor).await;
     Ok(SignedIn { cookie, device_token, step })
+}
+
+/// How a page that has done its work begins anew.
+pub fn begin_anew(app: &App, page: &Page) -> Result<Anew, AuthorizeError> {
+    anew(app, &page.0)
 }
 
 fn anew(app: &App, flow: &Flow) -> Result<Anew, AuthorizeError> {
     Ok(match flow.kind {
-        FlowKind::Asked => Anew::Request(flow.parameters()),
+        FlowKind::Asked | FlowKind::SignOut => Anew::Request(flow.parameters()),
         FlowKind::Pushed => {
             let flow = flow.anew(app.clock.now()).seal(&app.masters);
             Anew::Flow(flow.ok_or(AuthorizeError::NoRandomness)?)
@@ -126,12 +138,13 @@ fn anew(app: &App, flow: &Flow) -> Result<Anew, AuthorizeError> {
 
 /// The same user goes on where they were; another one does not get what was not theirs.
 async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(), StoreError> {
+    // The browser's first, as wherever sessions end.
+    sessions::revoke(tx, before.session.id, session.created_at).await?;
     if before.session.user_id == session.user_id {
         sessions::adopt_children(tx, before.session.id, session.id).await?;
     } else {
         sessions::revoke_children(tx, before.session.id, session.created_at).await?;
     }
-    sessions::revoke(tx, before.session.id, session.created_at).await?;
     Ok(())
 }
 

@@ -52,7 +52,7 @@ pub async fn begin_sign_out(
         end(app, &present, &visitor.origin).await?;
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     }
-    let flow = Flow::begin(FlowKind::Asked, parameters, &visitor.device, app.clock.now());
+    let flow = Flow::begin(FlowKind::SignOut, parameters, &visitor.device, app.clock.now());
     Ok(SignOutStep::Confirm {
         flow: flow.seal(&app.masters).ok_or(SignOutError::NoRandomness)?,
         user: present.user.email.to_string(),

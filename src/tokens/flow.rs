@@ -1,7 +1,8 @@
 //! A flow: an authorization request on its way through the hosted pages. It travels in the pages' forms, sealed, so that an
 //! anonymous visitor costs no row.
 //!
-//! AES-256-GCM under a key derived from the master key. It is bound to one browser by the digest of a random value in that
+//! AES-256-GCM, each under a key of its own that is derived from the master key and a random salt: anybody may ask for as many
+//! pages as they like, and no key seals more than one. It is bound to one browser by the digest of a random value in that
 //! browser's cookie: a form that another site posts, or that somebody made in their own browser, does not fit (login CSRF).
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -15,6 +16,8 @@ use uuid::Uuid;
 use crate::domain::Parameters;
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
+const SALT_LEN: usize = 16;
+
 /// How a request has come here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FlowKind {
@@ -23,6 +26,15 @@ pub enum FlowKind {
     Asked,
     /// Its client pushed it (RFC 9126): it is nowhere but in this flow.
     Pushed,
+    /// It is about signing out, and signs nobody in.
+    SignOut,
+}
+
+/// What a page has shown to somebody, and is agreed to by its form and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    pub user: Uuid,
+    pub scope: String,
 }
 
 /// What is sealed.
@@ -35,6 +47,8 @@ pub struct Flow {
     begun_us: i64,
     /// SHA-256 of what the browser's cookie holds.
     browser: [u8; 32],
+    #[serde(default)]
+    shown: Option<Shown>,
     /// The request as it was sent; it is read anew at every step.
     parameters: Vec<(String, String)>,
 }
@@ -46,6 +60,7 @@ impl Flow {
             kind,
             begun_us: now.timestamp_micros(),
             browser: digest_of(browser),
+            shown: None,
             parameters: parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
         }
     }
@@ -53,6 +68,15 @@ impl Flow {
     /// The same request from its beginning: it may sign somebody in although it has done so before.
     pub fn anew(&self, now: DateTime<Utc>) -> Self {
         Self { id: Uuid::new_v4(), begun_us: now.timestamp_micros(), ..self.clone() }
+    }
+
+    /// The same, for a page that shows this.
+    pub fn showing(&self, shown: Shown) -> Self {
+        Self { shown: Some(shown), ..self.clone() }
+    }
+
+    pub fn has_shown(&self, shown: &Shown) -> bool {
+        self.shown.as_ref() == Some(shown)
     }
 
     pub fn parameters(&self) -> Parameters {
@@ -70,20 +94,24 @@ impl Flow {
     }
 
     pub fn seal(&self, masters: &MasterKeys) -> Option<String> {
+        let mut salt = [0; SALT_LEN];
+        aws_lc_rs::rand::fill(&mut salt).ok()?;
         let mut sealed = serde_json::to_vec(self).ok()?;
-        let nonce = key(masters.first()).ok()?.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
-        sealed.splice(0..0, *nonce.as_ref());
+        let nonce =
+            key(masters.first(), &salt).ok()?.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
+        sealed.splice(0..0, salt.into_iter().chain(*nonce.as_ref()));
         Some(URL_SAFE_NO_PAD.encode(sealed))
     }
 
     /// `None` for anything that was not sealed here.
     pub fn open(masters: &MasterKeys, text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
+        let (salt, rest) = bytes.split_at_checked(SALT_LEN)?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
         masters.iter().find_map(|master| {
             let mut buffer = sealed.to_vec();
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-            let opened = key(master).ok()?.open_in_place(nonce, Aad::empty(), &mut buffer).ok()?;
+            let opened = key(master, salt).ok()?.open_in_place(nonce, Aad::empty(), &mut buffer).ok()?;
             serde_json::from_slice(opened).ok()
         })
     }
@@ -95,8 +123,8 @@ fn digest_of(text: &str) -> [u8; 32] {
     whole
 }
 
-fn key(master: &MasterKey) -> Result<RandomizedNonceKey, aws_lc_rs::error::Unspecified> {
-    RandomizedNonceKey::new(&AES_256_GCM, &*master.derive(Purpose::Flows, b""))
+fn key(master: &MasterKey, salt: &[u8]) -> Result<RandomizedNonceKey, aws_lc_rs::error::Unspecified> {
+    RandomizedNonceKey::new(&AES_256_GCM, &*master.derive(Purpose::Flows, salt))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ const TYP: &str = "at+jwt";
 pub use access::{AccessClaims, AccessToken, Act, Audience, issue};
 pub use assertion::{AssertionError, ClientAssertion, UnusedAssertion};
 pub use browser::BrowserToken;
-pub use flow::{Flow, FlowKind};
+pub use flow::{Flow, FlowKind, Shown};
 pub use forge::{Forgery, Halves, forge};
 pub use id_token::{IdClaims, IdToken, at_hash, issue_id_token};
 pub use logout_token::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_token};

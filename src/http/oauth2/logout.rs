@@ -9,7 +9,7 @@ use super::super::{AppData, cookie, pages};
 use super::visit::{Visit, add, base, foreign, see_other, unavailable, unreadable, with_parameters};
 use crate::app::App;
 use crate::domain::{Parameters, RedirectUri};
-use crate::flows::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
+use crate::flows::{Page, SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
 
 /// A client sends a user here to sign out (OpenID Connect RP-Initiated Logout section 2).
 pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {
@@ -32,7 +32,8 @@ pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body
     }
     let form: Parameters = pairs.into_iter().collect();
     let visit = Visit::of(&http, &source);
-    let Ok(page) = visit.page(&app, &form) else { return foreign(&app) };
+    let flow = form.get("flow").unwrap_or_default();
+    let Ok(page) = Page::read_sign_out(&app, flow, &visit.visitor) else { return foreign(&app) };
     match form.get("decision").unwrap_or_default() {
         "sign_out" => {
             let outcome = confirm_sign_out(&app, &page.parameters(), &visit.visitor).await;

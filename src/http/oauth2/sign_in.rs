@@ -12,7 +12,8 @@ use super::visit::{
 };
 use crate::domain::{Actor, CandidatePassword, DisplayName, Email, Parameters};
 use crate::flows::{
-    self, LogIn, NewPasswordError, Page, ProvePasswordError, SignInError, SignUp, SignUpError, show_sign_in,
+    self, AuthorizeError, LogIn, NewPasswordError, Page, ProvePasswordError, SignInError, SignUp,
+    SignUpError, show_sign_in,
 };
 use crate::passwords::Busy;
 
@@ -114,7 +115,14 @@ pub async fn consent(app: AppData, http: HttpRequest, source: Source, body: Body
         _ => return foreign(&app),
     };
     let Posted { visit, page, .. } = &posted;
-    visit.show(&app, flows::decide(&app, page, &visit.visitor, agrees).await)
+    match flows::decide(&app, page, &visit.visitor, agrees).await {
+        // A second click: the first has the code, and its answer is lost.
+        Err(AuthorizeError::Answered) => match flows::begin_anew(&app, page) {
+            Ok(anew) => begin_anew(&app, &anew),
+            Err(error) => fault(&app, error),
+        },
+        outcome => visit.show(&app, outcome),
+    }
 }
 
 /// A request goes on at an address of its own, or is loaded again there.
@@ -154,7 +162,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
     metrics::counter!("chancery_logins_total", "outcome" => name).increment(1);
     let (status, message) = match outcome {
         Ok(signed_in) => {
-            let mut response = visit.show(app, Ok(signed_in.step));
+            let mut response = visit.show(app, signed_in.step);
             keep_signed_in(app, &mut response, &signed_in.cookie);
             add(&mut response, cookie::set_device(&signed_in.device_token));
             return response;

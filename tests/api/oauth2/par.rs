@@ -195,7 +195,7 @@ on_both! {
         let form = [("content-type", "application/x-www-form-urlencoded")];
         app.send(reqwest::Method::POST, "/oauth2/par", &form, Some(body)).await.expect_oauth(413, "invalid_request");
         app.post("/oauth2/par", json!({ "client_id": "spa" })).await.expect_oauth(415, "invalid_request");
-        let refused = app.get("/oauth2/par").await.expect_problem(405, "method_not_allowed");
+        let refused = app.get("/oauth2/par").await.expect_oauth(405, "invalid_request");
         assert_eq!(refused.header("allow"), "POST");
         assert_eq!(app.database.count("SELECT count(*) FROM pushed_requests").await, 0);
         // With one address of its own it need not name it.
