@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 12] = migrations![
+const MIGRATIONS: [Twin; 13] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -40,6 +40,7 @@ const MIGRATIONS: [Twin; 12] = migrations![
     "0010" "oauth",
     "0013" "backchannel_logout",
     "0014" "token_exchange",
+    "0015" "client_registrations",
 ];
 
 /// Why the schema could not be brought up to date.

@@ -1,5 +1,5 @@
-//! Random texts that are remembered by their digest only: codes and client secrets. 256 bits each, so SHA-256 without salt or
-//! cost is as good as they are.
+//! Random texts that are remembered by their digest only: codes, client secrets and tokens of registrations. 256 bits each, so
+//! SHA-256 without salt or cost is as good as they are.
 
 use std::fmt;
 
@@ -52,6 +52,11 @@ opaque! {
 opaque! {
     /// A client's secret (RFC 6749 section 2.3.1). Cannot be printed.
     ClientSecret "ccs_"
+}
+
+opaque! {
+    /// What an application shows to manage its registration (RFC 7592 section 3). Cannot be printed.
+    RegistrationToken "crg_"
 }
 
 /// The S256 transformation of a code verifier (RFC 7636 section 4.6).

@@ -6,6 +6,7 @@ pub mod client;
 pub mod error;
 pub mod introspect;
 pub mod logout;
+pub mod register;
 pub mod revoke;
 pub mod sign_in;
 pub mod token;

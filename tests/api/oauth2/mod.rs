@@ -7,5 +7,6 @@ mod introspect;
 mod logout;
 mod metadata;
 mod refresh;
+mod register;
 mod support;
 mod userinfo;
