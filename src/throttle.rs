@@ -69,6 +69,11 @@ impl Subject {
         Self::source(masters, ip, b"registration source")
     }
 
+    /// Everyone at one source who registers applications.
+    pub fn client_registration_source(masters: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(masters, ip, b"client registration source")
+    }
+
     /// Everyone at one source who shows client secrets.
     pub fn client_source(masters: &MasterKeys, ip: IpAddr) -> Self {
         Self::source(masters, ip, b"client source")

@@ -125,6 +125,10 @@ events! {
     ClientUpdated "client_updated",
     ClientDeleted "client_deleted",
     ClientSecretRotated "client_secret_rotated",
+    /// An application registered itself, or changed its registration.
+    ClientRegistered "client_registered",
+    /// One that had registered itself took that back, or nobody used it.
+    ClientWithdrawn "client_withdrawn",
     PasswordChanged "password_changed",
     SessionsEnded "sessions_ended",
     /// A refresh token older than the grace came back: the session was revoked.
@@ -179,6 +183,8 @@ impl AuditEvent {
         matches!(
             self,
             Self::SignUpRepeated
+                | Self::ClientRegistered
+                | Self::ClientWithdrawn
                 | Self::LoginFailed
                 | Self::PasswordProofFailed
                 | Self::AccessDenied

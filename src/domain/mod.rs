@@ -15,6 +15,7 @@ mod logout_notice;
 mod oauth_error;
 mod parameters;
 mod password;
+mod registration;
 mod roles;
 mod session;
 mod signing_key;
@@ -39,6 +40,7 @@ pub use logout_notice::LogoutNotice;
 pub use oauth_error::{OAuthCode, OAuthError};
 pub use parameters::Parameters;
 pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
+pub use registration::{ClientMetadata, RegistrationLimits};
 pub use roles::{
     Authority, BeyondAuthority, InvalidRole, InvalidScope, Role, RolePolicy, Roles, Scope, Scopes, scope,
 };

@@ -3,14 +3,16 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::domain::Consumer;
+use crate::domain::{AuditEvent, Consumer, Origin};
 use crate::store::{
-    StoreError, audit, authorization_codes, clients, idempotency_keys, issued_tokens, jwks_consumers,
-    login_attempts, pushed_requests, sessions, source_attempts, used_tokens,
+    StoreError, audit, authorization_codes, client_registrations, clients, idempotency_keys, issued_tokens,
+    jwks_consumers, login_attempts, pushed_requests, sessions, source_attempts, used_tokens,
 };
 
 /// How long an Idempotency-Key, a failed attempt, an authorization code and a session that was ended are remembered.
 const REMEMBER: TimeDelta = TimeDelta::hours(24);
+/// How long an application that has registered itself waits for its first user.
+const UNUSED_FOR: TimeDelta = TimeDelta::days(30);
 /// Rows removed by one statement: short enough that nobody waits for it.
 const BATCH: i64 = 1000;
 
@@ -33,8 +35,8 @@ macro_rules! in_batches {
 }
 
 /// Removes what is over: sessions past their absolute end, old Idempotency-Keys, failed attempts long past, consumers not
-/// seen for long, counts of expired tokens, codes, pushed requests,
-/// client secrets and assertions that are over, audit events past their time. Returns how many rows that was.
+/// seen for long, counts of expired tokens, codes, pushed requests, client secrets and assertions that are over, applications
+/// that registered themselves and nobody uses, audit events past their time. Returns how many rows that was.
 pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     let (now, db) = (app.clock.now(), &app.db);
     let (hard_stop, forgotten) = (app.settings.throttle.hard_stop, now - REMEMBER);
@@ -51,6 +53,7 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(pushed_requests::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);
+    removed += in_batches!(remove_unused_clients(app).await?);
     removed += in_batches!({
         login_attempts::delete_older(&mut db.write().await?, forgotten, hard_stop, BATCH).await?
     });
@@ -59,4 +62,16 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     let kept = app.settings.audit_keep_abundant;
     removed += in_batches!(audit::delete_abundant(&mut db.write().await?, kept, BATCH).await?);
     Ok(removed)
+}
+
+async fn remove_unused_clients(app: &App) -> Result<u64, StoreError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    let removed = client_registrations::delete_unused(&mut tx, now - UNUSED_FOR, now, BATCH).await?;
+    for id in &removed {
+        let (event, origin) = (AuditEvent::ClientWithdrawn, Origin::schedule());
+        audit::append(&mut tx, event, &origin, id.as_str(), None, now).await?;
+    }
+    tx.commit().await?;
+    Ok(u64::try_from(removed.len()).unwrap_or(BATCH.unsigned_abs()))
 }

@@ -1,8 +1,10 @@
+use chrono::{DateTime, Utc};
+
 use super::client_authority::may_manage;
 use super::find_client::ClientError;
 use crate::app::App;
 use crate::domain::{AuditEvent, Authority, ClientId, Origin};
-use crate::store::{audit, clients, logout_notices, sessions};
+use crate::store::{StoreError, Tx, audit, clients, logout_notices, sessions};
 
 /// Removes a client, and ends its sessions.
 pub async fn delete_client(
@@ -15,12 +17,18 @@ pub async fn delete_client(
     let mut tx = app.db.begin().await?;
     let client = clients::hold(&mut tx, id).await?.ok_or(ClientError::NotFound)?;
     may_manage(app, authority, &client)?;
-    // Its codes go with the row, so this waits for whoever is making a session of one; the statement after it sees that session.
-    clients::delete(&mut tx, id).await?;
-    let ended = sessions::revoke_of_client(&mut tx, id, None, now).await?;
-    logout_notices::forget_client(&mut tx, id).await?;
+    let ended = remove(&mut tx, id, now).await?;
     let detail = serde_json::json!({ "sessions": ended }).to_string();
     audit::append(&mut tx, AuditEvent::ClientDeleted, origin, id.as_str(), Some(&detail), now).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Removes a client and all that is its own. Returns how many of its sessions ended.
+pub(super) async fn remove(tx: &mut Tx, id: &ClientId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    // Its codes go with the row, so this waits for whoever is making a session of one; the statement after it sees that session.
+    clients::delete(tx, id).await?;
+    let ended = sessions::revoke_of_client(tx, id, None, now).await?;
+    logout_notices::forget_client(tx, id).await?;
+    Ok(ended)
 }

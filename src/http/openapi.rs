@@ -35,6 +35,10 @@ use super::{admin, auth, oauth2, ops, well_known};
         oauth2::revoke::revoke,
         oauth2::userinfo::userinfo,
         oauth2::userinfo::userinfo_by_post,
+        oauth2::register::register,
+        oauth2::register::show,
+        oauth2::register::change,
+        oauth2::register::withdraw,
         admin::keys::list,
         admin::keys::rotate,
         admin::keys::propagation,
@@ -75,6 +79,11 @@ impl Modify for BearerScheme {
             HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT (RFC 9068)").build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let registration = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("`oauth.registration_token`, or the registration_access_token of RFC 7592"))
+            .build();
+        components.add_security_scheme("registration", SecurityScheme::Http(registration));
     }
 }
 

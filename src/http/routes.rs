@@ -35,6 +35,11 @@ pub fn url_table() -> Vec<Endpoint> {
         at("/oauth2/introspect").post(oauth2::introspect::introspect),
         at("/oauth2/revoke").post(oauth2::revoke::revoke),
         at("/oauth2/userinfo").get(oauth2::userinfo::userinfo).post(oauth2::userinfo::userinfo_by_post),
+        at("/oauth2/register").post(oauth2::register::register),
+        at("/oauth2/register/{client_id}")
+            .get(oauth2::register::show)
+            .put(oauth2::register::change)
+            .delete(oauth2::register::withdraw),
         // Operators.
         at("/admin/keys").get(admin::keys::list),
         at("/admin/keys/rotate").post(admin::keys::rotate),
@@ -99,7 +104,7 @@ macro_rules! methods {
 }
 
 impl Endpoint {
-    methods!(get GET, post POST, patch PATCH, delete DELETE, options OPTIONS);
+    methods!(get GET, post POST, put PUT, patch PATCH, delete DELETE, options OPTIONS);
 
     fn on<F, Args>(mut self, method: Method, handler: F) -> Self
     where
@@ -172,7 +177,8 @@ pub fn configure(config: &mut ServiceConfig, door: Door, origins: &[String]) {
 }
 
 /// What an application that runs in a browser calls from its own origin. No cookie is looked at here, so any origin may.
-const OPEN_TO_APPS: [&str; 4] = ["/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/userinfo"];
+const OPEN_TO_APPS: [&str; 5] =
+    ["/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/userinfo", "/oauth2/register"];
 
 fn open_cors(methods: Vec<Method>) -> Cors {
     Cors::default()

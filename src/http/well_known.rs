@@ -11,6 +11,7 @@ use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use super::source::Source;
 use crate::domain::{ClientAuthMethod, GrantType, ResponseMode, Sighting, SigningAlgorithm, scope};
+use crate::settings::Registration;
 
 /// The public keys as a JWK Set (RFC 7517).
 #[derive(ToSchema)]
@@ -93,6 +94,10 @@ pub struct Metadata {
     revocation_endpoint: String,
     end_session_endpoint: String,
     jwks_uri: String,
+    /// There where applications may register themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    registration_endpoint: Option<String>,
     scopes_supported: Vec<&'static str>,
     response_types_supported: Vec<&'static str>,
     response_modes_supported: Vec<&'static str>,
@@ -118,7 +123,7 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    fn of(issuer: &str, algorithms: Vec<String>) -> Self {
+    fn of(issuer: &str, algorithms: Vec<String>, registration: &Registration) -> Self {
         let at = |path: &str| format!("{issuer}{path}");
         let methods = |with_public: bool| {
             let all = ClientAuthMethod::ALL.iter();
@@ -136,6 +141,8 @@ impl Metadata {
             revocation_endpoint: at("/oauth2/revoke"),
             end_session_endpoint: at("/oauth2/logout"),
             jwks_uri: at("/.well-known/jwks.json"),
+            registration_endpoint: (!matches!(registration, Registration::Off))
+                .then(|| at("/oauth2/register")),
             scopes_supported: scope::OF_USERS.to_vec(),
             response_types_supported: vec!["code"],
             response_modes_supported: ResponseMode::ALL.iter().map(|mode| mode.as_str()).collect(),
@@ -185,7 +192,8 @@ pub async fn metadata(app: AppData) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(300)]));
     open_to_all(&mut response);
-    response.json(Metadata::of(&app.settings.server.issuer, algorithms))
+    let (issuer, registration) = (&app.settings.server.issuer, &app.settings.oauth.registration);
+    response.json(Metadata::of(issuer, algorithms, registration))
 }
 
 /// The same document at its RFC 8414 address.

@@ -155,6 +155,16 @@ pub struct OAuthSettings {
     pub backchannel_private_networks: bool,
     /// How long a pushed request waits to be used.
     pub par_life: TimeDelta,
+    pub registration: Registration,
+}
+
+/// Who may register an application by themselves.
+#[derive(Debug)]
+pub enum Registration {
+    Off,
+    /// Whoever shows this.
+    Token(SecretString),
+    Open,
 }
 
 #[derive(Debug)]
@@ -200,9 +210,10 @@ pub fn show(file: Option<&Path>, environment: Variables) -> Result<String, Setti
     let raw = Raw::load(file, environment)?;
     let mut shown: serde_json::Value = raw.merged.clone();
     raw.check()?;
-    for (section, key) in [("database", "url"), ("keys", "master_keys")] {
+    for (section, key) in [("database", "url"), ("keys", "master_keys"), ("oauth", "registration_token")] {
         let secret = &mut shown[section][key];
-        let is_plain = secret.as_str().is_some_and(|url| url.is_empty() || url.starts_with("sqlite:"));
+        let is_embedded = |url: &str| section == "database" && url.starts_with("sqlite:");
+        let is_plain = secret.as_str().is_some_and(|text| text.is_empty() || is_embedded(text));
         if !is_plain && secret.as_array().is_none_or(|list| !list.is_empty()) {
             *secret = "(secret)".into();
         }
@@ -338,6 +349,10 @@ mod tests {
             ("CHANCERY_PAGES__LOGO", "data:text/html,x", "pages.logo"),
             ("CHANCERY_PAGES__LOGO", &format!("data:image/png,{}", "x".repeat(48 * 1024)), "pages.logo"),
             ("CHANCERY_PAGES__LOGO", "javascript:alert(1)", "pages.logo"),
+            ("CHANCERY_OAUTH__REGISTRATION", "yes", "oauth.registration: must be"),
+            ("CHANCERY_OAUTH__REGISTRATION", "token", "oauth.registration_token"),
+            ("CHANCERY_OAUTH__REGISTRATION_TOKEN", "short", "oauth.registration_token"),
+            ("CHANCERY_OAUTH__REGISTRATION_TOKEN_FILE", "/nonexistent", "oauth.registration_token_file"),
             ("CHANCERY_LOG__FORMAT", "xml", "log.format"),
             ("CHANCERY_AUDIT__KEEP", "1h", "audit.keep"),
             ("CHANCERY_ROLES__CLERK", "not a scope", "roles"),
@@ -372,6 +387,21 @@ mod tests {
         ]);
         let shown = show(None, environment).unwrap();
         assert!(!shown.contains("s3cr3t") && shown.contains("(secret)"), "{shown}");
+
+        std::fs::write(&file, "s3cr3t-s3cr3t-s3cr3t\n").unwrap();
+        let (by_file, mode) = (
+            ("CHANCERY_OAUTH__REGISTRATION_TOKEN_FILE", file.to_str().unwrap()),
+            ("CHANCERY_OAUTH__REGISTRATION", "token"),
+        );
+        let by_value = ("CHANCERY_OAUTH__REGISTRATION_TOKEN", "sqlite:s3cr3t-s3cr3t");
+        for given in [by_file, by_value] {
+            let settings = load(&[mode, given]).unwrap();
+            assert!(matches!(settings.oauth.registration, Registration::Token(_)));
+            assert!(!format!("{settings:?}").contains("s3cr3t"));
+            let environment = [mode, given].map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert!(!show(None, environment.into()).unwrap().contains("s3cr3t"));
+        }
+        assert!(load(&[mode, by_file, by_value]).is_err());
     }
 
     #[test]

@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 14] = migrations![
+const MIGRATIONS: [Twin; 15] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -42,6 +42,7 @@ const MIGRATIONS: [Twin; 14] = migrations![
     "0012" "pushed_requests",
     "0013" "backchannel_logout",
     "0014" "token_exchange",
+    "0015" "client_registrations",
 ];
 
 /// Why the schema could not be brought up to date.

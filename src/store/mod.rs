@@ -12,6 +12,7 @@ mod row;
 
 pub mod audit;
 pub mod authorization_codes;
+pub mod client_registrations;
 pub mod clients;
 pub mod consents;
 pub mod idempotency_keys;

@@ -27,6 +27,6 @@ pub use flow::{Flow, FlowKind, Shown};
 pub use forge::{Forgery, Halves, forge};
 pub use id_token::{IdClaims, IdToken, at_hash, issue_id_token};
 pub use logout_token::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_token};
-pub use opaque::{ClientSecret, Code, RequestUri, challenge_of};
+pub use opaque::{ClientSecret, Code, RegistrationToken, RequestUri, challenge_of};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};
 pub use verify::{Expected, TokenError, verify, verify_hint};

@@ -1,6 +1,5 @@
-//! Random texts that are remembered by their digest only: codes, client secrets, names of
-//! pushed requests. 256 bits each, so SHA-256 without salt or
-//! cost is as good as they are.
+//! Random texts that are remembered by their digest only: codes, client secrets, names of pushed requests and tokens of
+//! registrations. 256 bits each, so SHA-256 without salt or cost is as good as they are.
 
 use std::fmt;
 
@@ -60,6 +59,11 @@ opaque! {
 opaque! {
     /// What a pushed authorization request is called (RFC 9126 section 2.2). Whoever knows it may use it, once. Cannot be printed.
     RequestUri "urn:ietf:params:oauth:request_uri:"
+}
+
+opaque! {
+    /// What an application shows to manage its registration (RFC 7592 section 3). Cannot be printed.
+    RegistrationToken "crg_"
 }
 
 /// The S256 transformation of a code verifier (RFC 7636 section 4.6).

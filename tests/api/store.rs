@@ -12,8 +12,9 @@ use chancery::store::sessions::Advance;
 use chancery::store::signing_keys::SealedPrivateKey;
 use chancery::store::source_attempts::{self, SourceCharge};
 use chancery::store::{
-    self, audit, authorization_codes, clients, consents, idempotency_keys, issued_tokens, jwks_consumers,
-    logout_notices, pushed_requests, sessions, signing_keys, used_tokens, users,
+    self, audit, authorization_codes, client_registrations, clients, consents, idempotency_keys,
+    issued_tokens, jwks_consumers, logout_notices, pushed_requests, sessions, signing_keys, used_tokens,
+    users,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -954,6 +955,38 @@ on_both! {
         assert!(!logout_notices::settle(conn, &rest[0]).await.unwrap());
         assert!(!logout_notices::put_off(conn, &rest[0], at(90)).await.unwrap());
         assert_eq!(logout_notices::claim(conn, at(40), at(60), 9).await.unwrap()[0].session, ended[1].id);
+    }
+
+    async fn who_registered_itself_and_is_not_used_is_removed(app: TestApp) {
+        let db = &app.app.db;
+        let ada = user("ada@x.test", at(0));
+        let names = ["unused", "agreed", "signed-in", "over", "young", "operators"];
+        let [unused, agreed, signed_in, over, young, operators] = names.map(client);
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        for (number, one) in (0..).zip([&unused, &agreed, &signed_in, &over, &young, &operators]) {
+            clients::insert(&mut tx, one).await.unwrap();
+            if one.id != operators.id {
+                client_registrations::insert(&mut tx, &one.id, &[number; 32], at(i64::from(number))).await.unwrap();
+            }
+        }
+        consents::remember(&mut tx, ada.id, &agreed.id, &Scopes::from_claim("openid"), at(0)).await.unwrap();
+        sessions::insert(&mut tx, &granted(ada.id, &signed_in.id, "openid", at(0))).await.unwrap();
+        let ended = granted(ada.id, &over.id, "openid", at(0));
+        sessions::insert(&mut tx, &ended).await.unwrap();
+        sessions::revoke(&mut tx, ended.id, at(1)).await.unwrap();
+        client_registrations::touch(&mut tx, &young.id, at(20)).await.unwrap();
+        assert_eq!(client_registrations::token_digest(&mut tx, &agreed.id).await.unwrap(), Some(vec![1; 32]));
+        assert_eq!(client_registrations::token_digest(&mut tx, &operators.id).await.unwrap(), None);
+        assert_eq!(client_registrations::delete_unused(&mut tx, at(10), at(30), 1).await.unwrap(), std::slice::from_ref(&unused.id));
+        assert_eq!(client_registrations::delete_unused(&mut tx, at(10), at(30), 9).await.unwrap(), std::slice::from_ref(&over.id));
+        assert!(client_registrations::delete_unused(&mut tx, at(20), at(30), 9).await.unwrap().is_empty());
+        assert_eq!(client_registrations::delete_unused(&mut tx, at(21), at(30), 9).await.unwrap(), std::slice::from_ref(&young.id));
+        let long_after = at(0) + TimeDelta::days(31);
+        assert_eq!(client_registrations::delete_unused(&mut tx, at(21), long_after, 9).await.unwrap(), std::slice::from_ref(&signed_in.id));
+        assert_eq!(client_registrations::token_digest(&mut tx, &unused.id).await.unwrap(), None);
+        assert!(clients::by_id(&mut tx, &agreed.id).await.unwrap().is_some() && clients::by_id(&mut tx, &operators.id).await.unwrap().is_some());
+        tx.commit().await.unwrap();
     }
 
     async fn a_clients_sessions_end_for_one_user_or_for_all(app: TestApp) {

@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use super::super::problem::{Code, Problem};
 use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::{
-    AuthenticateClientError, AuthenticateError, GrantError, IntrospectError, PushRequestError,
+    AuthenticateClientError, AuthenticateError, FindRegistrationError, GrantError, IntrospectError,
+    PushRequestError, RegisterClientError,
 };
 use crate::store::StoreError;
 
@@ -164,6 +165,55 @@ impl From<PushRequestError> for OAuthProblem {
 }
 
 impl OAuthProblem {
+    /// Of a body that is no client's metadata at all (RFC 7591 section 3.2.2).
+    pub fn of_metadata(problem: Problem) -> Self {
+        let description = match problem.code() {
+            Code::InvalidJson => Code::InvalidJson.title(),
+            Code::UnsupportedMediaType => Code::UnsupportedMediaType.title(),
+            _ => return problem.into(),
+        };
+        let mut answer = Self::new(problem.status_code(), OAuthCode::InvalidClientMetadata.as_str());
+        answer.description = Some(description.into());
+        answer
+    }
+
+    /// Of an application that is not registered, or whose registration stays as it is.
+    pub fn of_registration(error: RegisterClientError, has_token: bool) -> Self {
+        match error {
+            RegisterClientError::Off => Self::not_found(),
+            RegisterClientError::NotAllowed => Self::invalid_registration_token(has_token),
+            RegisterClientError::Metadata(error) => error.into(),
+            RegisterClientError::TooManyAttempts(error) => {
+                let seconds = error.retry_after.num_seconds() + 1;
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
+                    .header("Retry-After", seconds)
+            }
+            RegisterClientError::NoRandomness => Problem::new(Code::Internal).into(),
+            RegisterClientError::Store(error) => error.into(),
+        }
+    }
+
+    /// Of an application that does not show its registration's token.
+    pub fn of_registrations_token(error: FindRegistrationError, has_token: bool) -> Self {
+        match error {
+            FindRegistrationError::Off => Self::not_found(),
+            FindRegistrationError::NotTheirs => Self::invalid_registration_token(has_token),
+            FindRegistrationError::Store(error) => error.into(),
+        }
+    }
+
+    /// RFC 6750 section 3.1: who brings nothing is told nothing of what is wrong with it.
+    pub fn invalid_registration_token(has_token: bool) -> Self {
+        let challenge = if has_token { r#"Bearer error="invalid_token""# } else { "Bearer" };
+        Self::bearer(StatusCode::UNAUTHORIZED, "invalid_token", challenge)
+    }
+
+    fn not_found() -> Self {
+        let mut problem = Self::new(StatusCode::NOT_FOUND, "not_found");
+        problem.description = Some(Code::NotFound.title().into());
+        problem
+    }
+
     /// Of a client that could not show who it is.
     pub fn of_client(error: AuthenticateClientError, by_header: bool) -> Self {
         match error {

@@ -7,6 +7,7 @@ pub mod error;
 pub mod introspect;
 pub mod logout;
 pub mod par;
+pub mod register;
 pub mod revoke;
 pub mod sign_in;
 pub mod token;

@@ -9,5 +9,6 @@ mod logout;
 mod metadata;
 mod par;
 mod refresh;
+mod register;
 pub mod support;
 mod userinfo;

@@ -1,0 +1,20 @@
+use super::delete_client::remove;
+use crate::app::App;
+use crate::domain::{Actor, AuditEvent, ClientId, Origin};
+use crate::store::{StoreError, audit, clients};
+
+/// An application takes its registration back (RFC 7592 section 2.3): the client goes, and its sessions end. `false` when it was
+/// gone.
+pub async fn withdraw_registration(app: &App, id: &ClientId, origin: &Origin) -> Result<bool, StoreError> {
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    if clients::hold(&mut tx, id).await?.is_none() {
+        return Ok(false);
+    }
+    let ended = remove(&mut tx, id, now).await?;
+    let origin = Origin { actor: Actor::Client(id.clone()), ..origin.clone() };
+    let detail = serde_json::json!({ "sessions": ended }).to_string();
+    audit::append(&mut tx, AuditEvent::ClientWithdrawn, &origin, id.as_str(), Some(&detail), now).await?;
+    tx.commit().await?;
+    Ok(true)
+}
