@@ -49,7 +49,9 @@ impl ClientMetadata {
             self.grant_types.unwrap_or_else(|| vec![GrantType::AuthorizationCode.as_str().to_owned()]);
         let grant_types = asked.iter().filter_map(|name| GrantType::parse(name));
         let grant_types = grant_types.filter(|grant| Self::GRANTS.contains(grant)).collect();
+        // Keys are taken from operators only: a key set is not part of what a stranger may say.
         let method = self.auth_method.as_deref().and_then(ClientAuthMethod::parse);
+        let method = method.filter(|method| *method != ClientAuthMethod::PrivateKeyJwt);
         let named = self.name.as_deref().unwrap_or(id.as_str());
         let name = DisplayName::parse(named).map_err(|error| unfit(format!("client_name: {error}")))?;
         let scopes = match self.scope.as_deref() {

@@ -142,7 +142,7 @@ on_both! {
         let huge = format!("{{\"x\":\"{}\"}}", "a".repeat(70_000));
         send("application/json", &huge).await.expect_oauth(413, "invalid_request");
         assert_eq!(app.database.count("SELECT count(*) FROM clients").await, 0);
-        let refused = app.get("/oauth2/register").await.expect_problem(405, "method_not_allowed");
+        let refused = app.get("/oauth2/register").await.expect_oauth(405, "invalid_request");
         assert_eq!(refused.header("allow"), "POST");
     }
 
