@@ -3,10 +3,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::domain::{AuditEvent, Consumer, Origin};
+use crate::domain::{AuditEvent, Consumer, LogoutNotice, Origin};
 use crate::store::{
     StoreError, audit, authorization_codes, client_registrations, clients, idempotency_keys, issued_tokens,
-    jwks_consumers, login_attempts, sessions, source_attempts,
+    jwks_consumers, login_attempts, logout_notices, sessions, source_attempts,
 };
 
 /// How long an Idempotency-Key, a failed attempt, an authorization code and a session that was ended are remembered.
@@ -48,6 +48,9 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += in_batches!(sessions::delete_revoked(&mut db.write().await?, forgotten, BATCH).await?);
     removed +=
         in_batches!(authorization_codes::delete_expired(&mut db.write().await?, forgotten, BATCH).await?);
+    // Who tries for so long has given up by then.
+    let told_since = now - LogoutNotice::KEPT_FOR - LogoutNotice::KEPT_FOR;
+    removed += in_batches!(logout_notices::delete_older(&mut db.write().await?, told_since, BATCH).await?);
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(remove_unused_clients(app).await?);
     removed += in_batches!({

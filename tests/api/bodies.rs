@@ -45,7 +45,8 @@ on_both! {
         let document = serde_json::to_value(chancery::http::openapi_document()).unwrap();
         let deep = |levels: usize| format!(r#"{{"nobody_knows_this":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
         let mut asked = 0;
-        for (path, item) in document["paths"].as_object().unwrap() {
+        // Below /oauth2 what is wrong is said in OAuth's words.
+        for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| !path.starts_with("/oauth2/")) {
             let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000").replace("{kid}", "unknown");
             for (method, _) in item.as_object().unwrap().iter().filter(|(_, operation)| operation["requestBody"]["content"]["application/json"].is_object()) {
                 for (body, told) in [
