@@ -3,10 +3,10 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::domain::{AuditEvent, Consumer, Origin};
+use crate::domain::{AuditEvent, Consumer, LogoutNotice, Origin};
 use crate::store::{
     StoreError, audit, authorization_codes, client_registrations, clients, idempotency_keys, issued_tokens,
-    jwks_consumers, login_attempts, pushed_requests, sessions, source_attempts, used_tokens,
+    jwks_consumers, login_attempts, logout_notices, pushed_requests, sessions, source_attempts, used_tokens,
 };
 
 /// How long an Idempotency-Key, a failed attempt, an authorization code and a session that was ended are remembered.
@@ -50,6 +50,9 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
         // One that was used is remembered, for it may come again.
         authorization_codes::delete_expired(&mut db.write().await?, now, forgotten, BATCH).await?
     });
+    // Who tries for so long has given up by then.
+    let told_since = now - LogoutNotice::KEPT_FOR - LogoutNotice::KEPT_FOR;
+    removed += in_batches!(logout_notices::delete_older(&mut db.write().await?, told_since, BATCH).await?);
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(pushed_requests::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);

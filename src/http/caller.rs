@@ -104,8 +104,12 @@ impl<S: Needed> FromRequest for Permit<S> {
                     note_refusal(&app, AuditEvent::AccessDenied, &origin, S::SCOPE).await;
                 }
                 let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, S::SCOPE);
+                let detail = match is_exchanged {
+                    true => "this is not for a token that was exchanged".to_owned(),
+                    false => format!("this needs the scope {}", S::SCOPE),
+                };
                 return Err(Problem::new(Code::InsufficientScope)
-                    .detail(format!("this needs the scope {} in one's own name", S::SCOPE))
+                    .detail(detail)
                     .header("WWW-Authenticate", challenge));
             }
             Ok(Self { bearer, scope: PhantomData })

@@ -88,6 +88,19 @@ pub async fn put_off(
     Ok(changed == 1)
 }
 
+/// Removes up to `limit` notices of sessions that ended before `before`: nobody could even try. Returns how many.
+pub async fn delete_older(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+    Ok(execute!(
+        conn,
+        sqlx::query(
+            "DELETE FROM logout_notices WHERE session_id IN (
+                 SELECT session_id FROM logout_notices WHERE created_at < $1 LIMIT $2)",
+        )
+        .bind(before)
+        .bind(limit)
+    )?)
+}
+
 /// Forgets what a client that is removed was to be told.
 pub async fn forget_client(tx: &mut Tx, client: &ClientId) -> Result<u64, StoreError> {
     Ok(execute!(tx, sqlx::query("DELETE FROM logout_notices WHERE client_id = $1").bind(client.as_str()))?)

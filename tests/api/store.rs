@@ -955,6 +955,9 @@ on_both! {
         assert!(!logout_notices::settle(conn, &rest[0]).await.unwrap());
         assert!(!logout_notices::put_off(conn, &rest[0], at(90)).await.unwrap());
         assert_eq!(logout_notices::claim(conn, at(40), at(60), 9).await.unwrap()[0].session, ended[1].id);
+        assert_eq!(logout_notices::delete_older(conn, at(1), 9).await.unwrap(), 0);
+        assert_eq!(logout_notices::delete_older(conn, at(9), 1).await.unwrap(), 1);
+        assert_eq!(logout_notices::delete_older(conn, at(9), 9).await.unwrap(), 1);
     }
 
     async fn who_registered_itself_and_is_not_used_is_removed(app: TestApp) {
