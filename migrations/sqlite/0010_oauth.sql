@@ -16,7 +16,8 @@ CREATE TABLE clients (
 ) STRICT;
 CREATE INDEX clients_by_age ON clients (created_at, id);
 
--- Digests of client secrets: 256 random bits each, so SHA-256 is enough. Two at a time while one takes over from the other.
+-- Digests of client secrets: 256 random bits each, so SHA-256 is enough. The old one goes on for a while
+-- when a new one takes over.
 CREATE TABLE client_secrets (
     digest     BLOB NOT NULL PRIMARY KEY,
     client_id  TEXT NOT NULL REFERENCES clients (id) ON DELETE CASCADE,

@@ -28,7 +28,7 @@ pub struct IdClaims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_hash: Option<String>,
     pub amr: Vec<String>,
-    /// The browser session, for logout (OpenID Connect Front-Channel Logout section 3).
+    /// The client's session, by which it is told of its end (OpenID Connect Back-Channel Logout section 2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
 }
