@@ -14,7 +14,6 @@ CREATE TABLE clients (
     require_consent           BOOLEAN NOT NULL,
     created_at                TIMESTAMPTZ NOT NULL
 );
-CREATE INDEX clients_by_age ON clients (created_at, id);
 
 -- Digests of client secrets: 256 random bits each, so SHA-256 is enough. The old one goes on for a while
 -- when a new one takes over.

@@ -32,6 +32,13 @@ pub struct TooManyAttempts {
     pub retry_after: TimeDelta,
 }
 
+impl TooManyAttempts {
+    /// For `Retry-After`: a second too late is better than one too soon.
+    pub fn wait_s(&self) -> i64 {
+        self.retry_after.num_seconds() + 1
+    }
+}
+
 /// Whose budgets a password check is charged to.
 #[derive(Clone, Copy)]
 pub(super) struct Payers {

@@ -1,7 +1,7 @@
 use super::authenticate::{AuthenticateError, Bearer, look_up, verified_claims};
 use super::load_keyring::LoadKeyringError;
 use crate::app::App;
-use crate::domain::{Client, Session, User, UserId};
+use crate::domain::{Client, Session, User};
 use crate::store::{StoreError, sessions, users};
 use crate::tokens::{AccessClaims, RefreshKeys, RefreshToken};
 
@@ -66,7 +66,7 @@ async fn introspect_refresh(
     let session =
         session.filter(|session| session.is_live(limits, now) && session.generation == token.generation);
     let Some(session) = session else { return Ok(Introspection::Inactive) };
-    let user = users::by_id(&mut conn, UserId(session.user_id.0)).await?;
+    let user = users::by_id(&mut conn, session.user_id).await?;
     if !user.as_ref().is_some_and(User::may_act) {
         return Ok(Introspection::Inactive);
     }

@@ -222,8 +222,7 @@ impl ResponseError for Problem {
 
 impl From<TooManyAttempts> for Problem {
     fn from(error: TooManyAttempts) -> Self {
-        // A second too late is better than one too soon.
-        Self::new(Code::TooManyAttempts).header("Retry-After", error.retry_after.num_seconds() + 1)
+        Self::new(Code::TooManyAttempts).header("Retry-After", error.wait_s())
     }
 }
 

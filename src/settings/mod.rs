@@ -86,6 +86,14 @@ pub struct ServerSettings {
     pub shutdown_timeout: Duration,
 }
 
+impl ServerSettings {
+    /// The path under which everything here is, as browsers see it: the issuer's, without a slash at the end.
+    pub fn base(&self) -> &str {
+        let after_scheme = self.issuer.find("://").map_or(0, |at| at + 3);
+        self.issuer[after_scheme..].find('/').map_or("", |at| &self.issuer[after_scheme + at..])
+    }
+}
+
 /// Which header the proxies in front write. Only that one is read: what they do not write they pass on, and then it says what
 /// the client likes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -251,6 +259,15 @@ mod tests {
         assert_eq!(settings.passwords.hasher.cost, HashCost::new(19456, 2, 1).unwrap());
         assert_eq!((settings.passwords.min_length, settings.throttle.hard_stop), (8, 100));
         assert_eq!(settings.server.origins, ["http://127.0.0.1:8080"]);
+    }
+
+    #[test]
+    fn the_issuers_path_is_where_browsers_find_the_pages() {
+        for (issuer, base) in
+            [("https://a.test", ""), ("https://a.test/auth", "/auth"), ("http://[::1]:8080/a/b", "/a/b")]
+        {
+            assert_eq!(load(&[("CHANCERY_SERVER__ISSUER", issuer)]).unwrap().server.base(), base);
+        }
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub async fn grant(
     client: &Client,
     parameters: &Parameters,
     origin: &Origin,
-) -> Result<(GrantType, Granted), GrantError> {
+) -> Result<Granted, GrantError> {
     parameters.each_once()?;
     let named = parameters.require("grant_type")?;
     let kind = GrantType::parse(named)
@@ -57,13 +57,12 @@ pub async fn grant(
         let text = "the client is not registered for this grant";
         return Err(OAuthError::new(OAuthCode::UnauthorizedClient, text).into());
     }
-    let granted = match kind {
+    match kind {
         GrantType::AuthorizationCode => authorization_code::grant(app, client, parameters, origin).await,
         GrantType::ClientCredentials => client_credentials::grant(app, client, parameters).await,
         GrantType::RefreshToken => refresh_token::grant(app, client, parameters, origin).await,
         GrantType::TokenExchange => token_exchange::grant(app, client, parameters).await,
-    };
-    granted.map(|granted| (kind, granted))
+    }
 }
 
 /// What a session gives its client: the refresh token only to who may use one, the ID token only to who asked who it is.

@@ -4,7 +4,7 @@ use url::form_urlencoded::Serializer;
 use super::super::AppData;
 use super::super::body::{Body, parse_form};
 use super::super::source::Source;
-use super::visit::{Visit, base, see_other, unreadable};
+use super::visit::{Visit, see_other, unreadable};
 use crate::domain::Parameters;
 use crate::flows::begin_authorization;
 
@@ -26,7 +26,7 @@ pub async fn begin_by_post(app: AppData, body: Body) -> HttpResponse {
     match body.form().await {
         Ok(pairs) => {
             let query = Serializer::new(String::new()).extend_pairs(pairs).finish();
-            see_other(&format!("{}/oauth2/authorize?{query}", base(&app)))
+            see_other(&format!("{}/oauth2/authorize?{query}", app.settings.server.base()))
         }
         Err(problem) => unreadable(&app, &problem),
     }

@@ -184,7 +184,7 @@ impl OAuthProblem {
             RegisterClientError::NotAllowed => Self::invalid_registration_token(has_token),
             RegisterClientError::Metadata(error) => error.into(),
             RegisterClientError::TooManyAttempts(error) => {
-                let seconds = error.retry_after.num_seconds() + 1;
+                let seconds = error.wait_s();
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
                     .header("Retry-After", seconds)
             }
@@ -219,7 +219,7 @@ impl OAuthProblem {
         match error {
             AuthenticateClientError::InvalidClient => Self::invalid_client(by_header),
             AuthenticateClientError::TooManyAttempts(error) => {
-                let seconds = error.retry_after.num_seconds() + 1;
+                let seconds = error.wait_s();
                 Self::new(StatusCode::TOO_MANY_REQUESTS, OAuthCode::InvalidClient.as_str())
                     .header("Retry-After", seconds)
             }

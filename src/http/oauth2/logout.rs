@@ -6,7 +6,7 @@ use super::super::body::{Body, parse_form};
 use super::super::context::request_id;
 use super::super::source::Source;
 use super::super::{AppData, cookie, pages};
-use super::visit::{Visit, add, base, foreign, see_other, unavailable, unreadable, with_parameters};
+use super::visit::{Visit, add, foreign, see_other, unavailable, unreadable, with_parameters};
 use crate::app::App;
 use crate::domain::{Parameters, RedirectUri};
 use crate::flows::{Page, SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
@@ -28,7 +28,7 @@ pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body
     };
     if pairs.iter().all(|(name, _)| name != "decision") {
         let query = Serializer::new(String::new()).extend_pairs(pairs).finish();
-        return see_other(&format!("{}/oauth2/logout?{query}", base(&app)));
+        return see_other(&format!("{}/oauth2/logout?{query}", app.settings.server.base()));
     }
     let form: Parameters = pairs.into_iter().collect();
     let visit = Visit::of(&http, &source);

@@ -93,9 +93,8 @@ pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body
             (StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
         }
         Err(SignUpError::TooManyAttempts(error)) => {
-            let seconds = error.retry_after.num_seconds() + 1;
-            let text =
-                format!("Too many accounts were made from your network. Try again in {seconds} seconds.");
+            let wait = pages::in_words(error.wait_s());
+            let text = format!("Too many accounts were made from your network. Try again in {wait}.");
             (StatusCode::TOO_MANY_REQUESTS, text)
         }
     };
@@ -176,7 +175,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
             (StatusCode::UNAUTHORIZED, pages::Message::WrongCredentials)
         }
         Err(SignInError::Proof(ProvePasswordError::TooManyAttempts(error))) => {
-            let seconds = error.retry_after.num_seconds() + 1;
+            let seconds = error.wait_s();
             (StatusCode::TOO_MANY_REQUESTS, pages::Message::TooManyAttempts { seconds })
         }
         Err(SignInError::Proof(ProvePasswordError::Busy(_))) => {

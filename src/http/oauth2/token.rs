@@ -102,6 +102,6 @@ pub async fn token(
         Err(_) => "unavailable",
     };
     metrics::counter!("chancery_grants_total", "grant_type" => named, "outcome" => told).increment(1);
-    let (_, granted) = outcome?;
+    let granted = outcome?;
     Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(TokenAnswer::from(granted)))
 }

@@ -121,19 +121,12 @@ pub fn sign_in_page(
     .render(app, status)
 }
 
-/// The path under which the pages are, as browsers see it.
-pub fn base(app: &App) -> &str {
-    let issuer = &app.settings.server.issuer;
-    let after_scheme = issuer.find("://").map_or(0, |at| at + 3);
-    issuer[after_scheme..].find('/').map_or("", |at| &issuer[after_scheme + at..])
-}
-
 /// Sends the browser to the beginning of the same request. 303, so that no form is sent on (RFC 9700 section 4.12).
 pub fn begin_anew(app: &App, anew: &Anew) -> HttpResponse {
     match anew {
         Anew::Request(parameters) => {
             let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
-            see_other(&format!("{}/oauth2/authorize?{query}", base(app)))
+            see_other(&format!("{}/oauth2/authorize?{query}", app.settings.server.base()))
         }
         Anew::Flow(flow) => continue_at(app, flow),
     }
@@ -141,7 +134,7 @@ pub fn begin_anew(app: &App, anew: &Anew) -> HttpResponse {
 
 /// A sealed flow is base64url.
 fn continue_at(app: &App, flow: &str) -> HttpResponse {
-    see_other(&format!("{}/sign-in?flow={flow}", base(app)))
+    see_other(&format!("{}/sign-in?flow={flow}", app.settings.server.base()))
 }
 
 pub fn see_other(address: &str) -> HttpResponse {

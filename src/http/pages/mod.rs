@@ -194,7 +194,7 @@ impl Message {
 }
 
 /// Rounded up: a little too late is better than too soon.
-fn in_words(seconds: i64) -> String {
+pub(in crate::http) fn in_words(seconds: i64) -> String {
     let (number, unit) = match seconds {
         ..=1 => (1, "second"),
         2..=90 => (seconds, "second"),

@@ -6,7 +6,6 @@ use actix_web::{HttpResponse, ResponseError};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
-use url::Url;
 
 use super::policy::{self, Policy};
 use crate::http::problem::Problem;
@@ -95,7 +94,7 @@ impl Page {
 
     fn html(&self, settings: &Settings) -> Result<String, minijinja::Error> {
         let site = context! {
-            base => base(&settings.server.issuer),
+            base => settings.server.base(),
             name => &settings.pages.name,
             logo => &settings.pages.logo,
             version => &*STYLE_VERSION,
@@ -105,9 +104,4 @@ impl Page {
         let shown = self.shown.clone();
         TEMPLATES.get_template(self.template)?.render(context! { site, ..shown })
     }
-}
-
-/// Where the pages are below the issuer's origin: its path, without a slash at the end.
-fn base(issuer: &str) -> String {
-    Url::parse(issuer).map(|url| url.path().trim_end_matches('/').to_owned()).unwrap_or_default()
 }
