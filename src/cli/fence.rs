@@ -31,11 +31,12 @@ pub async fn run(args: FenceArgs, settings: Settings, output: Output) -> Result<
 
 fn tell(view: &FenceView) {
     let (did, keys) = match view.dry_run {
-        true => ("Nothing was changed. It would end", "It would revoke"),
-        false => ("Ended", "Revoked"),
+        true => ("Nothing was changed. It would end", "It would revoke the keys"),
+        false => ("Ended", "Revoked the keys"),
     };
-    println!("{did} {} sessions: everybody logs in again.", view.sessions);
-    println!("{keys} {} keys: {}.", view.revoked.len(), view.revoked.join(", "));
+    let sessions = if view.sessions == 1 { "session" } else { "sessions" };
+    println!("{did} {} {sessions}: everybody logs in again.", view.sessions);
+    println!("{keys}: {}.", view.revoked.join(", "));
     match (view.valid_tokens, view.last_expires_at) {
         (0, _) | (_, None) => println!("No access token is known to be valid."),
         (tokens, Some(last)) => println!(

@@ -115,7 +115,7 @@ async fn a_restored_backup_brings_back_nothing_once_the_fence_is_drawn() {
     );
     let done = chancery.run(&["fence", "--reason", "restored"], "");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(String::from_utf8_lossy(&done.stdout).starts_with("Ended 1 sessions"));
+    assert!(String::from_utf8_lossy(&done.stdout).starts_with("Ended 1 session:"));
     let serving = chancery.serve();
     assert_eq!(post(&serving.address, "/auth/refresh", refresh).await.0, 401);
     let me = Client::new().get(format!("{}/auth/me", serving.address));
