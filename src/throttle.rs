@@ -79,6 +79,11 @@ impl Subject {
         Self::source(masters, ip, b"client source")
     }
 
+    /// Everyone at one source who types codes of devices.
+    pub fn user_code_source(masters: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(masters, ip, b"user code source")
+    }
+
     fn source(masters: &MasterKeys, ip: IpAddr, what: &[u8]) -> Self {
         let key = masters.first().derive(Purpose::LoginAttempts, what);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &network(ip));

@@ -412,6 +412,8 @@ pub enum GrantTypeView {
     RefreshToken,
     #[serde(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
     TokenExchange,
+    #[serde(rename = "urn:ietf:params:oauth:grant-type:device_code")]
+    DeviceCode,
 }
 
 impl From<GrantType> for GrantTypeView {
@@ -421,6 +423,7 @@ impl From<GrantType> for GrantTypeView {
             GrantType::ClientCredentials => Self::ClientCredentials,
             GrantType::RefreshToken => Self::RefreshToken,
             GrantType::TokenExchange => Self::TokenExchange,
+            GrantType::DeviceCode => Self::DeviceCode,
         }
     }
 }

@@ -125,8 +125,9 @@ struct Lists {
     /// Where users may be sent when they have signed out; may be repeated.
     #[arg(long = "post-logout-redirect-uri", value_name = "URI", value_parser = RedirectUri::parse)]
     post_logout_redirect_uris: Vec<RedirectUri>,
-    /// By what it gets tokens: `authorization_code`, `refresh_token`, `client_credentials`, or
-    /// `urn:ietf:params:oauth:grant-type:token-exchange`; may be repeated.
+    /// By what it gets tokens: `authorization_code`, `refresh_token`, `client_credentials`,
+    /// `urn:ietf:params:oauth:grant-type:device_code` (or `device_code`), or
+    /// `urn:ietf:params:oauth:grant-type:token-exchange` (or `token-exchange`); may be repeated.
     #[arg(long = "grant", value_name = "GRANT", value_parser = parse_grant)]
     grants: Vec<GrantType>,
     /// What it may ask for; may be repeated.
@@ -439,10 +440,13 @@ fn parse_auth_method(name: &str) -> Result<ClientAuthMethod, &'static str> {
 }
 
 fn parse_grant(name: &str) -> Result<GrantType, &'static str> {
-    GrantType::parse(name).ok_or(
-        "must be authorization_code, refresh_token, client_credentials or \
-         urn:ietf:params:oauth:grant-type:token-exchange",
-    )
+    match name {
+        "device_code" => Ok(GrantType::DeviceCode),
+        "token-exchange" => Ok(GrantType::TokenExchange),
+        _ => GrantType::parse(name).ok_or(
+            "must be authorization_code, refresh_token, client_credentials, device_code or token-exchange",
+        ),
+    }
 }
 
 fn parse_span(text: &str) -> Result<TimeDelta, &'static str> {

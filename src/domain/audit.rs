@@ -149,6 +149,12 @@ events! {
     ConsentGiven "consent_given",
     /// A user took that back.
     ConsentWithdrawn "consent_withdrawn",
+    /// A user let a device in.
+    DeviceAllowed "device_allowed",
+    /// A user turned a device away.
+    DeviceDenied "device_denied",
+    /// Somebody typed a code that is no device's.
+    UserCodeRefused "user_code_refused",
     /// A client got tokens for a user who had signed in.
     ClientSessionBegun "client_session_begun",
     /// A code came a second time: the session it had become was revoked.
@@ -192,6 +198,7 @@ impl AuditEvent {
                 | Self::RefreshWrongClient
                 | Self::ClientRefused
                 | Self::ClientSessionBegun
+                | Self::UserCodeRefused
         )
     }
 }

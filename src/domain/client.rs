@@ -108,6 +108,8 @@ names! {
         RefreshToken "refresh_token",
         /// For a service that acts for a user towards another one (RFC 8693).
         TokenExchange "urn:ietf:params:oauth:grant-type:token-exchange",
+        /// For devices that have no browser (RFC 8628).
+        DeviceCode "urn:ietf:params:oauth:grant-type:device_code",
     }
 }
 
@@ -335,7 +337,7 @@ pub enum InvalidClient {
     NoRedirectUri,
     #[error("private_key_jwt needs a key set, and no other method has one")]
     Keys,
-    #[error("refresh_token goes with authorization_code")]
+    #[error("refresh_token goes with authorization_code or with the device code")]
     RefreshAlone,
     #[error("client_credentials and token-exchange need a client that can keep a secret")]
     PublicService,
@@ -448,6 +450,30 @@ impl Client {
         if self.audiences.is_empty() { servers } else { &self.audiences }
     }
 
+    /// The scopes a request asks for. What the client may not have is an error, not silently less (RFC 6749 section 3.3 allows
+    /// both). Without a scope it gets what it may have, except to be there when the user has left, and who the user is, which it
+    /// must ask for by name. There is no empty scope (section 3.3), and nothing a user could agree to.
+    pub fn asked_scopes(&self, parameters: &Parameters) -> Result<Scopes, OAuthError> {
+        let wrong = |text| Err(OAuthError::new(OAuthCode::InvalidScope, text));
+        let asked = match parameters.get("scope") {
+            None => self.scopes.without(&Scopes::of_users()),
+            Some(written) => Scopes::parse(written).or(wrong("this is no scope"))?,
+        };
+        match asked {
+            asked if asked.is_empty() => wrong("name a scope"),
+            asked if !self.scopes.includes(&asked) => wrong("the client may not ask for one of these scopes"),
+            asked => Ok(asked),
+        }
+    }
+
+    /// Whom its tokens are for, given the resource a request names.
+    pub fn audience_for(&self, resource: Option<&str>) -> Vec<String> {
+        match resource {
+            Some(resource) => vec![resource.to_owned()],
+            None => self.audiences.iter().take(1).cloned().collect(),
+        }
+    }
+
     /// The resource a request names (RFC 8707 section 2), if the client's tokens may be for it. `servers` are the audiences of
     /// clients that have none of their own.
     pub fn resource<'p>(
@@ -476,7 +502,7 @@ impl Client {
         if self.keys.is_some() != (self.auth_method == ClientAuthMethod::PrivateKeyJwt) {
             return Err(InvalidClient::Keys);
         }
-        if self.may(GrantType::RefreshToken) && !is_web {
+        if self.may(GrantType::RefreshToken) && !is_web && !self.may(GrantType::DeviceCode) {
             return Err(InvalidClient::RefreshAlone);
         }
         let is_service = self.may(GrantType::ClientCredentials) || self.may(GrantType::TokenExchange);

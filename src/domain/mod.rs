@@ -8,6 +8,7 @@ mod authorization_code;
 mod client;
 mod client_keys;
 mod consumer;
+mod device_grant;
 mod email;
 mod exchange;
 mod impact;
@@ -33,6 +34,7 @@ pub use client::{
 };
 pub use client_keys::{ClientKey, ClientKeys};
 pub use consumer::{Consumer, KnownConsumer, Sighting};
+pub use device_grant::{DeviceGrant, DeviceStatus};
 pub use email::{Email, InvalidEmail};
 pub use exchange::ExchangeRequest;
 pub use impact::{Impact, IssuedTokens};

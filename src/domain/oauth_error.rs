@@ -1,8 +1,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// The error codes of RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2 and RFC 7591
-/// section 3.2.2.
+/// The error codes of RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2, RFC 7591
+/// section 3.2.2 and RFC 8628 section 3.5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OAuthCode {
     InvalidRequest,
@@ -15,6 +15,9 @@ pub enum OAuthCode {
     UnsupportedResponseType,
     AccessDenied,
     LoginRequired,
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
     ConsentRequired,
     RequestNotSupported,
     RequestUriNotSupported,
@@ -36,6 +39,9 @@ impl OAuthCode {
             Self::UnsupportedResponseType => "unsupported_response_type",
             Self::AccessDenied => "access_denied",
             Self::LoginRequired => "login_required",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",

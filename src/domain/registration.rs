@@ -29,7 +29,8 @@ pub struct RegistrationLimits<'a> {
 }
 
 impl ClientMetadata {
-    /// The grants a stranger may use: none without a user.
+    /// The grants a stranger may use: none without a user, and none whose user may be somewhere else than the application, which
+    /// nothing but the user's attention would keep from being a trap (RFC 8628 section 5.4).
     const GRANTS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
     const CODE: &'static str = "code";
 

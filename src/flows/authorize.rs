@@ -5,12 +5,13 @@ use uuid::Uuid;
 
 use super::browser_session::{Present, present_of};
 use super::issue_tokens::scopes_now;
+use super::link_device::DeviceStep;
 use super::load_keyring::LoadKeyringError;
 use super::read_hint::read_hint;
 use crate::app::App;
 use crate::domain::{
     AuditEvent, AuthorizationCode, AuthorizationRequest, Client, ClientId, Grant, NoReturn, OAuthCode,
-    OAuthError, Origin, Parameters, RedirectUri, ResponseMode, ReturnAddress, SessionId, User,
+    OAuthError, Origin, Parameters, RedirectUri, ResponseMode, ReturnAddress, Scopes, SessionId, User,
 };
 use crate::store::{StoreError, audit, authorization_codes, clients, consents, pushed_requests, sessions};
 use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri, Shown};
@@ -35,6 +36,8 @@ pub enum Step {
     Consent(Box<Asking>, Box<User>),
     /// They go on at an address of their own: the one they came by works no second time, and a page may be loaded again.
     Continue(String),
+    /// They let a device in.
+    Device(DeviceStep),
     /// They go back, with a code or with what went wrong.
     Return(Answer),
 }
@@ -44,7 +47,10 @@ pub struct Asking {
     /// The request, for the page's form.
     pub flow: String,
     pub client: Client,
-    pub request: AuthorizationRequest,
+    pub scopes: Scopes,
+    pub login_hint: Option<String>,
+    /// Where the browser goes from here. `None`: nowhere.
+    pub return_to: Option<RedirectUri>,
 }
 
 /// What the client hears, by way of the browser (RFC 6749 section 4.1.2).
@@ -238,7 +244,13 @@ pub(super) fn asking(
     request: AuthorizationRequest,
 ) -> Result<Asking, AuthorizeError> {
     let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
-    Ok(Asking { flow, client, request })
+    Ok(Asking {
+        flow,
+        client,
+        scopes: request.scopes,
+        login_hint: request.login_hint,
+        return_to: Some(request.redirect_uri),
+    })
 }
 
 fn new_code(
@@ -250,10 +262,7 @@ fn new_code(
     flow_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> AuthorizationCode {
-    let audience = match &request.resource {
-        Some(resource) => vec![resource.clone()],
-        None => client.audiences.iter().take(1).cloned().collect(),
-    };
+    let audience = client.audience_for(request.resource.as_deref());
     let wished = Grant { scopes: request.scopes.clone(), audience };
     let grant = Grant { scopes: scopes_now(app, &present.user, Some(&wished)), ..wished };
     AuthorizationCode {

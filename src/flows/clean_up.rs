@@ -5,8 +5,9 @@ use chrono::TimeDelta;
 use crate::app::App;
 use crate::domain::{AuditEvent, Consumer, LogoutNotice, Origin};
 use crate::store::{
-    StoreError, audit, authorization_codes, client_registrations, clients, idempotency_keys, issued_tokens,
-    jwks_consumers, login_attempts, logout_notices, pushed_requests, sessions, source_attempts, used_tokens,
+    StoreError, audit, authorization_codes, client_registrations, clients, device_codes, idempotency_keys,
+    issued_tokens, jwks_consumers, login_attempts, logout_notices, pushed_requests, sessions,
+    source_attempts, used_tokens,
 };
 
 /// How long an Idempotency-Key, a failed attempt, an authorization code and a session that was ended are remembered.
@@ -35,8 +36,8 @@ macro_rules! in_batches {
 }
 
 /// Removes what is over: sessions past their absolute end, old Idempotency-Keys, failed attempts long past, consumers not
-/// seen for long, counts of expired tokens, codes, pushed requests, client secrets and assertions that are over, applications
-/// that registered themselves and nobody uses, audit events past their time. Returns how many rows that was.
+/// seen for long, counts of expired tokens, codes, devices, pushed requests, client secrets and assertions that are over,
+/// applications that registered themselves and nobody uses, audit events past their time. Returns how many rows that was.
 pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     let (now, db) = (app.clock.now(), &app.db);
     let (hard_stop, forgotten) = (app.settings.throttle.hard_stop, now - REMEMBER);
@@ -55,6 +56,7 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += in_batches!(logout_notices::delete_older(&mut db.write().await?, told_since, BATCH).await?);
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(pushed_requests::delete_expired(&mut db.write().await?, now, BATCH).await?);
+    removed += in_batches!(device_codes::delete_expired(&mut db.write().await?, forgotten, BATCH).await?);
     removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(remove_unused_clients(app).await?);
     removed += in_batches!({

@@ -2,6 +2,7 @@ use super::authorize::{
     Asking, AuthorizeError, Progress, Step, Visitor, asking, proceed, refusal, return_address,
 };
 use super::browser_session::{Present, present_of};
+use super::link_device::{begin_link, proceed_link, show_link_sign_in};
 use super::log_in::{LogIn, audit_login, new_session};
 use super::prove_password::{ProvePasswordError, Proved, prove_password};
 use crate::app::App;
@@ -31,6 +32,8 @@ pub enum Anew {
     Request(Parameters),
     /// It is in this flow and nowhere else.
     Flow(String),
+    /// The code of a device is typed again.
+    Device,
 }
 
 impl Page {
@@ -38,8 +41,9 @@ impl Page {
     pub fn read(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
         let flow = Flow::open(&app.masters, text).ok_or(PageError::Foreign)?;
         match (flow.kind, is_good(app, &flow, visitor)) {
-            (FlowKind::Asked | FlowKind::Pushed, true) => Ok(Self(flow)),
+            (FlowKind::Asked | FlowKind::Pushed | FlowKind::Device, true) => Ok(Self(flow)),
             (FlowKind::Asked, false) => Err(PageError::OutOfDate(Anew::Request(flow.parameters()))),
+            (FlowKind::Device, false) => Err(PageError::OutOfDate(Anew::Device)),
             // What was pushed was good once, in the browser that used it.
             (FlowKind::Pushed | FlowKind::SignOut, _) => Err(PageError::Foreign),
         }
@@ -49,6 +53,15 @@ impl Page {
     pub fn read_sign_out(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
         let flow = Flow::open(&app.masters, text).filter(|flow| flow.kind == FlowKind::SignOut);
         flow.filter(|flow| is_good(app, flow, visitor)).map(Self).ok_or(PageError::Foreign)
+    }
+
+    /// Whether it is about a device, and no request of a client's.
+    pub fn is_of_device(&self) -> bool {
+        self.0.kind == FlowKind::Device
+    }
+
+    pub(super) fn flow(&self) -> &Flow {
+        &self.0
     }
 
     /// What the client asked for.
@@ -115,9 +128,7 @@ pub async fn sign_in(
     let Proved { user, device_token, .. } = proved;
     let cookie = BrowserToken::of(&app.masters, session.id);
     let present = Some(Present { session, user });
-    let parameters = flow.parameters();
-    let progress = Progress { flow, parameters: &parameters, present, agreed: false, asked: true };
-    let step = proceed(app, progress, visitor).await;
+    let step = go_on(app, flow, present, visitor).await;
     Ok(SignedIn { cookie, device_token, step })
 }
 
@@ -129,7 +140,7 @@ pub fn begin_anew(app: &App, page: &Page) -> Result<Anew, AuthorizeError> {
 fn anew(app: &App, flow: &Flow) -> Result<Anew, AuthorizeError> {
     Ok(match flow.kind {
         FlowKind::Asked | FlowKind::SignOut => Anew::Request(flow.parameters()),
-        FlowKind::Pushed => {
+        FlowKind::Pushed | FlowKind::Device => {
             let flow = flow.anew(app.clock.now()).seal(&app.masters);
             Anew::Flow(flow.ok_or(AuthorizeError::NoRandomness)?)
         }
@@ -151,10 +162,13 @@ async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(),
 /// The page to sign in, once more: after wrong credentials, or for another account. `anew` lets it sign somebody in although it
 /// has done so before.
 pub async fn show_sign_in(app: &App, page: &Page, anew: bool) -> Result<Asking, AuthorizeError> {
-    let parameters = page.parameters();
-    let (client, back) = return_address(app, &parameters).await?;
     let fresh = page.0.anew(app.clock.now());
     let flow = if anew { &fresh } else { &page.0 };
+    if page.is_of_device() {
+        return show_link_sign_in(app, flow).await;
+    }
+    let parameters = page.parameters();
+    let (client, back) = return_address(app, &parameters).await?;
     // It was good when the page was made; where it is not any more, the next step says so.
     let request = AuthorizationRequest::read(&client, &parameters, back, &app.settings.tokens.audience)
         .map_err(|_| AuthorizeError::Answered)?;
@@ -163,9 +177,22 @@ pub async fn show_sign_in(app: &App, page: &Page, anew: bool) -> Result<Asking, 
 
 /// Shows a page that has an address of its own, as often as it is loaded.
 pub async fn resume(app: &App, page: &Page, visitor: &Visitor) -> Result<Step, AuthorizeError> {
-    let parameters = page.parameters();
     let present = present_of(app, visitor.session.as_deref()).await?;
-    let progress = Progress { flow: &page.0, parameters: &parameters, present, agreed: false, asked: true };
+    go_on(app, &page.0, present, visitor).await
+}
+
+/// Where a page leads that has been shown.
+async fn go_on(
+    app: &App,
+    flow: &Flow,
+    present: Option<Present>,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    if flow.kind == FlowKind::Device {
+        return proceed_link(app, flow, present, visitor).await;
+    }
+    let parameters = flow.parameters();
+    let progress = Progress { flow, parameters: &parameters, present, agreed: false, asked: true };
     proceed(app, progress, visitor).await
 }
 
@@ -173,7 +200,7 @@ pub async fn resume(app: &App, page: &Page, visitor: &Visitor) -> Result<Step, A
 pub async fn decide(app: &App, page: &Page, visitor: &Visitor, agrees: bool) -> Result<Step, AuthorizeError> {
     let parameters = page.parameters();
     if !agrees {
-        return turn_back(app, page).await;
+        return turn_back(app, page, visitor).await;
     }
     let present = present_of(app, visitor.session.as_deref()).await?;
     let progress = Progress { flow: &page.0, parameters: &parameters, present, agreed: true, asked: true };
@@ -181,7 +208,11 @@ pub async fn decide(app: &App, page: &Page, visitor: &Visitor, agrees: bool) -> 
 }
 
 /// Back to the client with nothing.
-pub async fn turn_back(app: &App, page: &Page) -> Result<Step, AuthorizeError> {
+pub async fn turn_back(app: &App, page: &Page, visitor: &Visitor) -> Result<Step, AuthorizeError> {
+    // Nobody has decided anything about the device.
+    if page.is_of_device() {
+        return Ok(Step::Device(begin_link(app, visitor)?));
+    }
     let (_, back) = return_address(app, &page.parameters()).await?;
     let error = OAuthError::new(OAuthCode::AccessDenied, "the user does not agree");
     Ok(Step::Return(refusal(app, &back, &error)))

@@ -1,7 +1,7 @@
 use super::authenticate::Caller;
 use crate::app::App;
 use crate::domain::{AuditEvent, ClientId, Origin};
-use crate::store::{StoreError, audit, authorization_codes, consents, sessions, users};
+use crate::store::{StoreError, audit, authorization_codes, consents, device_codes, sessions, users};
 
 /// Takes back what the caller had let a client have, and ends what the client made of it. `false` when there was nothing.
 pub async fn withdraw_consent(
@@ -13,10 +13,11 @@ pub async fn withdraw_consent(
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     users::hold(&mut tx, caller.user.id).await?;
-    authorization_codes::delete_of(&mut tx, caller.user.id, client).await?;
+    let codes = authorization_codes::delete_of(&mut tx, caller.user.id, client).await?;
+    let devices = device_codes::delete_of(&mut tx, caller.user.id, client).await?;
     let had = consents::withdraw(&mut tx, caller.user.id, client).await?;
     let ended = sessions::revoke_of_client(&mut tx, client, Some(caller.user.id), now).await?;
-    if !had && ended == 0 {
+    if !had && codes + devices + ended == 0 {
         return Ok(false);
     }
     let detail = serde_json::json!({ "client": client.as_str(), "sessions": ended }).to_string();

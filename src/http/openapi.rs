@@ -31,6 +31,7 @@ use super::{admin, auth, oauth2, ops, well_known};
         auth::consents::withdraw,
         oauth2::token::token,
         oauth2::par::push,
+        oauth2::device_authorization::begin,
         oauth2::introspect::introspect,
         oauth2::revoke::revoke,
         oauth2::userinfo::userinfo,

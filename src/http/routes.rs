@@ -32,6 +32,7 @@ pub fn url_table() -> Vec<Endpoint> {
         // OAuth and OpenID Connect clients.
         at("/oauth2/token").post(oauth2::token::token),
         at("/oauth2/par").post(oauth2::par::push),
+        at("/oauth2/device_authorization").post(oauth2::device_authorization::begin),
         at("/oauth2/introspect").post(oauth2::introspect::introspect),
         at("/oauth2/revoke").post(oauth2::revoke::revoke),
         at("/oauth2/userinfo").get(oauth2::userinfo::userinfo).post(oauth2::userinfo::userinfo_by_post),
@@ -73,6 +74,7 @@ pub fn page_table() -> Vec<Endpoint> {
         at("/oauth2/logout").get(oauth2::logout::begin).post(oauth2::logout::by_post),
         at("/sign-in").get(oauth2::sign_in::resume).post(oauth2::sign_in::sign_in),
         at("/sign-up").get(oauth2::sign_in::lost).post(oauth2::sign_in::sign_up),
+        at("/device").get(oauth2::device::begin).post(oauth2::device::by_post),
         at("/consent").get(oauth2::sign_in::lost).post(oauth2::sign_in::consent),
         at("/pages/style.css").get(pages::style),
     ]

@@ -15,6 +15,7 @@ pub mod authorization_codes;
 pub mod client_registrations;
 pub mod clients;
 pub mod consents;
+pub mod device_codes;
 pub mod idempotency_keys;
 pub mod issued_tokens;
 pub mod jwks_consumers;

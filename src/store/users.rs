@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{DisplayName, Email, PasswordHash, Roles, User, UserId, UserStatus};
+use crate::domain::{DisplayName, Email, PasswordHash, Roles, SessionId, User, UserId, UserStatus};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
@@ -99,6 +99,16 @@ pub async fn hold(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
             .fetch_all(c)
     })?;
     rows.into_iter().next().map(User::try_from).transpose()
+}
+
+/// The same, for the user whose session this is.
+pub async fn hold_of_session(tx: &mut Tx, session: SessionId) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE users SET id = id WHERE id = (SELECT user_id FROM sessions WHERE id = $1)")
+            .bind(session.0)
+    )?;
+    Ok(())
 }
 
 /// One page, oldest first, after the user the last page ended with.

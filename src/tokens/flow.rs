@@ -28,6 +28,8 @@ pub enum FlowKind {
     Pushed,
     /// It is about signing out, and signs nobody in.
     SignOut,
+    /// A person has a device that shows a code (RFC 8628).
+    Device,
 }
 
 /// What a page has shown to somebody, and is agreed to by its form and nothing else.

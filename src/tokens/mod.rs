@@ -15,6 +15,7 @@ mod logout_token;
 mod opaque;
 mod refresh;
 mod sign;
+mod user_code;
 mod verify;
 
 /// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
@@ -27,6 +28,7 @@ pub use flow::{Flow, FlowKind, Shown};
 pub use forge::{Forgery, Halves, forge};
 pub use id_token::{IdClaims, IdToken, at_hash, issue_id_token};
 pub use logout_token::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_token};
-pub use opaque::{ClientSecret, Code, RegistrationToken, RequestUri, challenge_of};
+pub use opaque::{ClientSecret, Code, DeviceCode, RegistrationToken, RequestUri, challenge_of};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};
+pub use user_code::UserCode;
 pub use verify::{Expected, TokenError, verify, verify_hint};

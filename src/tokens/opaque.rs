@@ -1,5 +1,5 @@
-//! Random texts that are remembered by their digest only: codes, client secrets, names of pushed requests and tokens of
-//! registrations. 256 bits each, so SHA-256 without salt or cost is as good as they are.
+//! Random texts that are remembered by their digest only: codes, client secrets, names of pushed requests, tokens of
+//! registrations and what devices ask with. 256 bits each, so SHA-256 without salt or cost is as good as they are.
 
 use std::fmt;
 
@@ -64,6 +64,11 @@ opaque! {
 opaque! {
     /// What an application shows to manage its registration (RFC 7592 section 3). Cannot be printed.
     RegistrationToken "crg_"
+}
+
+opaque! {
+    /// What a device asks with until somebody has let it in (RFC 8628 section 3.2). Cannot be printed.
+    DeviceCode "cdc_"
 }
 
 /// The S256 transformation of a code verifier (RFC 7636 section 4.6).

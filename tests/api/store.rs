@@ -2,19 +2,19 @@
 
 use chancery::domain::{
     Actor, AuditEvent, AuditFilter, AuthorizationCode, Client, ClientAuthMethod, ClientChange, ClientId,
-    ClientKeys, CodeChallenge, Consumer, DisplayName, Email, Grant, GrantType, IssuedTokens, Kid,
-    LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri, Roles, Scopes, Session,
-    SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy, User,
-    UserId, UserStatus,
+    ClientKeys, CodeChallenge, Consumer, DeviceGrant, DeviceStatus, DisplayName, Email, Grant, GrantType,
+    IssuedTokens, Kid, LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri, Roles, Scopes,
+    Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy,
+    User, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
 use chancery::store::signing_keys::SealedPrivateKey;
 use chancery::store::source_attempts::{self, SourceCharge};
 use chancery::store::{
-    self, audit, authorization_codes, client_registrations, clients, consents, idempotency_keys,
-    issued_tokens, jwks_consumers, logout_notices, pushed_requests, sessions, signing_keys, used_tokens,
-    users,
+    self, audit, authorization_codes, client_registrations, clients, consents, device_codes,
+    idempotency_keys, issued_tokens, jwks_consumers, logout_notices, pushed_requests, sessions, signing_keys,
+    used_tokens, users,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -712,6 +712,100 @@ on_both! {
         assert_eq!(pushed_requests::delete_expired(conn, at(60), 10).await.unwrap(), 0);
         assert_eq!(pushed_requests::delete_expired(conn, at(61), 2).await.unwrap(), 2, "a batch at a time");
         assert_eq!(pushed_requests::delete_expired(conn, at(61), 2).await.unwrap(), 1);
+    }
+
+    async fn a_device_is_let_in_once_by_somebody_in_time(app: TestApp) {
+        let db = &app.app.db;
+        let (ada, grafana, other) = (user("ada@x.test", at(0)), client("grafana"), client("other"));
+        let browser = session(ada.id, at(0));
+        let device = |number: u8| DeviceGrant {
+            digest: vec![number; 32],
+            user_code: vec![number + 100; 32],
+            client_id: grafana.id.clone(),
+            grant: Grant { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
+            session: SessionId::new(at(i64::from(number))),
+            browser: None,
+            created_at: at(0),
+            expires_at: at(60),
+            denied_at: None,
+            consumed_at: None,
+        };
+        let (one, two, three) = (device(1), device(2), device(3));
+        let five = TimeDelta::seconds(5);
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        sessions::insert(&mut tx, &browser).await.unwrap();
+        clients::insert(&mut tx, &grafana).await.unwrap();
+        for device in [&one, &two, &three] {
+            assert!(device_codes::insert(&mut tx, device, five).await.unwrap());
+        }
+        let twin = DeviceGrant { user_code: one.user_code.clone(), ..device(9) };
+        assert!(!device_codes::insert(&mut tx, &twin, five).await.unwrap(), "a user code is one device's");
+        tx.commit().await.unwrap();
+
+        let mut tx = db.begin().await.unwrap();
+        let found = device_codes::of_user_code(&mut tx, &one.user_code).await.unwrap().unwrap();
+        assert_eq!(format!("{found:?}"), format!("{one:?}"));
+        let found = device_codes::of_client(&mut tx, &one.digest, &grafana.id).await.unwrap().unwrap();
+        assert_eq!(format!("{found:?}"), format!("{one:?}"));
+        assert!(device_codes::of_client(&mut tx, &one.digest, &other.id).await.unwrap().is_none());
+        assert!(device_codes::of_user_code(&mut tx, &one.digest).await.unwrap().is_none());
+        assert!(device_codes::consume(&mut tx, &one.digest, &grafana.id, at(1)).await.unwrap().is_none(), "nobody has let it in");
+        assert!(!device_codes::allow(&mut tx, &one.digest, browser.id, at(60)).await.unwrap());
+        assert!(!device_codes::deny(&mut tx, &one.digest, at(60)).await.unwrap());
+        assert!(device_codes::allow(&mut tx, &one.digest, browser.id, at(1)).await.unwrap());
+        assert!(device_codes::deny(&mut tx, &two.digest, at(1)).await.unwrap());
+        for decided in [&one, &two] {
+            let found = device_codes::of_user_code(&mut tx, &decided.user_code).await.unwrap().unwrap();
+            assert_ne!(found.status(at(2)), DeviceStatus::Waiting);
+            assert!(!device_codes::allow(&mut tx, &decided.digest, browser.id, at(2)).await.unwrap());
+            assert!(!device_codes::deny(&mut tx, &decided.digest, at(2)).await.unwrap());
+        }
+        assert!(device_codes::consume(&mut tx, &two.digest, &grafana.id, at(2)).await.unwrap().is_none());
+        assert!(device_codes::consume(&mut tx, &one.digest, &other.id, at(2)).await.unwrap().is_none());
+        assert!(device_codes::consume(&mut tx, &one.digest, &grafana.id, at(60)).await.unwrap().is_none());
+        let used = device_codes::consume(&mut tx, &one.digest, &grafana.id, at(59)).await.unwrap().unwrap();
+        assert_eq!((used.browser, used.consumed_at, used.session), (Some(browser.id), Some(at(59)), one.session));
+        assert!(device_codes::consume(&mut tx, &one.digest, &grafana.id, at(59)).await.unwrap().is_none());
+        let denied = device_codes::of_client(&mut tx, &two.digest, &grafana.id).await.unwrap().unwrap();
+        assert_eq!((denied.denied_at, denied.browser), (Some(at(1)), None));
+
+        // The interval grows by five each time a device comes over a second too soon.
+        let second = TimeDelta::seconds(1);
+        for (now, in_time) in [(0, true), (4, true), (7, false), (15, false), (29, true), (42, false), (61, true)] {
+            let asked = device_codes::note_poll(&mut tx, &three.digest, second, five, at(now)).await.unwrap();
+            assert_eq!(asked, in_time, "{now}");
+        }
+        tx.commit().await.unwrap();
+        let conn = &mut db.write().await.unwrap();
+        assert_eq!(device_codes::delete_expired(conn, at(60), 10).await.unwrap(), 0);
+        assert_eq!(device_codes::delete_expired(conn, at(61), 2).await.unwrap(), 2, "a batch at a time");
+        assert_eq!(device_codes::delete_expired(conn, at(61), 2).await.unwrap(), 1);
+    }
+
+    async fn of_many_who_ask_for_a_device_one_gets_in(app: TestApp) {
+        let db = &app.app.db;
+        let (ada, grafana) = (user("ada@x.test", at(0)), client("grafana"));
+        let browser = session(ada.id, at(0));
+        let device = DeviceGrant {
+            digest: vec![1; 32], user_code: vec![2; 32], client_id: grafana.id.clone(), grant: Grant::default(), session: SessionId::new(at(0)),
+            browser: None, created_at: at(0), expires_at: at(60), denied_at: None, consumed_at: None,
+        };
+        let mut tx = db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        sessions::insert(&mut tx, &browser).await.unwrap();
+        clients::insert(&mut tx, &grafana).await.unwrap();
+        device_codes::insert(&mut tx, &device, TimeDelta::seconds(5)).await.unwrap();
+        device_codes::allow(&mut tx, &device.digest, browser.id, at(1)).await.unwrap();
+        tx.commit().await.unwrap();
+        let ask = async || {
+            let mut tx = db.begin().await.unwrap();
+            let used = device_codes::consume(&mut tx, &device.digest, &grafana.id, at(2)).await.unwrap();
+            tx.commit().await.unwrap();
+            u8::from(used.is_some())
+        };
+        let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
+        assert_eq!(a + b + c + d, 1);
     }
 
     async fn consents_are_remembered_and_withdrawn(app: TestApp) {

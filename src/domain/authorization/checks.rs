@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 
 use super::{AuthorizationRequest, CodeChallenge, ResponseMode};
-use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes, scope};
+use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, scope};
 
 /// Longest `state`, hint and the like that is taken.
 const MAX_LENGTH: usize = 2048;
@@ -104,24 +104,13 @@ fn response_mode(
     }
 }
 
-/// What the client may not have is an error, not silently less (RFC 6749 section 3.3 allows both). Without a scope it gets
-/// what it may have, except to be there when the user has left, and who the user is, which it must ask for by name.
 fn scopes(
     request: &mut AuthorizationRequest,
     client: &Client,
     parameters: &Parameters,
 ) -> Result<(), OAuthError> {
-    let wrong = |text| Err(OAuthError::new(OAuthCode::InvalidScope, text));
-    request.scopes = match parameters.get("scope") {
-        None => client.scopes.without(&Scopes::of_users()),
-        Some(written) => match Scopes::parse(written) {
-            Ok(asked) if client.scopes.includes(&asked) => asked,
-            Ok(_) => return wrong("the client may not ask for one of these scopes"),
-            Err(_) => return wrong("this is no scope"),
-        },
-    };
-    // There is no empty scope (RFC 6749 section 3.3), and nothing a user could agree to.
-    if request.scopes.is_empty() { wrong("name a scope") } else { Ok(()) }
+    request.scopes = client.asked_scopes(parameters)?;
+    Ok(())
 }
 
 fn resource(

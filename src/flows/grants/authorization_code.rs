@@ -1,15 +1,9 @@
-use super::super::browser_session::Present;
-use super::super::issue_tokens::{ClientWish, issue_client_tokens};
 use super::super::load_keyring::fresh_keyring;
-use super::{GrantError, Granted, granted};
-use chrono::{DateTime, Utc};
-
+use super::begin_session::{Beginning, begin_session, end_reused, present};
+use super::{GrantError, Granted};
 use crate::app::App;
-use crate::domain::{
-    Actor, AuditEvent, AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters,
-    Session, User, scope,
-};
-use crate::store::{Tx, audit, authorization_codes, sessions, users};
+use crate::domain::{AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters};
+use crate::store::{Tx, authorization_codes, users};
 use crate::tokens::{Code, challenge_of};
 
 /// A code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.6). The code is used up whatever becomes of it: who shows one
@@ -32,51 +26,20 @@ pub(super) async fn grant(
         return refuse_used(app, tx, client, &digest, origin).await;
     };
     let checked = match check(app, client, &code, parameters) {
-        Ok(()) => present(app, &mut tx, &code).await?,
+        Ok(()) => present(app, &mut tx, code.browser).await?,
         Err(error) => Err(error),
     };
-    let Present { session: browser, user } = match checked {
+    let present = match checked {
         Ok(present) => present,
         Err(error) => {
             tx.commit().await?;
             return Err(error.into());
         }
     };
-    let session = Session {
-        id: code.session,
-        client_id: client.id.clone(),
-        generation: 1,
-        replays: 0,
-        created_at: now,
-        last_used_at: now,
-        expires_at: session_end(app, &browser, &code, now),
-        parent: Some(browser.id),
-        grant: Some(code.grant),
-        master_key_id: Some(app.masters.first().id().to_owned()),
-        ..browser
-    };
-    let wish = ClientWish { client: Some(client), narrowed: None };
-    let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
-    let granted = granted(app, &keyring, client, (&user, &session), tokens, code.nonce, now)?;
-    sessions::insert(&mut tx, &session).await?;
-    sessions::revoke_surplus(&mut tx, browser.id, &client.id, now).await?;
-    let detail = serde_json::json!({
-        "sid": session.id.0, "client": client.id.as_str(), "scope": granted.scope,
-    });
-    let origin = Origin { actor: Actor::Client(client.id.clone()), ..origin.clone() };
-    let (event, subject) = (AuditEvent::ClientSessionBegun, user.id.to_string());
-    audit::append(&mut tx, event, &origin, &subject, Some(&detail.to_string()), now).await?;
+    let beginning = Beginning { session: code.session, grant: code.grant, nonce: code.nonce, now };
+    let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)
-}
-
-/// A client that was promised to go on without the user goes on for as long as any session; others as long as the browser's.
-fn session_end(app: &App, browser: &Session, code: &AuthorizationCode, now: DateTime<Utc>) -> DateTime<Utc> {
-    let longest = now + app.settings.sessions.absolute_life;
-    match code.grant.scopes.contains(scope::OFFLINE_ACCESS) {
-        true => longest,
-        false => longest.min(browser.expires_at),
-    }
 }
 
 /// What the token request must bring.
@@ -117,22 +80,6 @@ fn check(
     Ok(())
 }
 
-/// Whoever agreed must still be signed in in their browser, and still be somebody.
-async fn present(
-    app: &App,
-    tx: &mut Tx,
-    code: &AuthorizationCode,
-) -> Result<Result<Present, OAuthError>, GrantError> {
-    let (limits, now) = (&app.settings.sessions, app.clock.now());
-    let session = sessions::by_id(tx, code.browser).await?.filter(|session| session.is_live(limits, now));
-    let Some(session) = session else { return Ok(Err(OAuthError::invalid_grant("the user has signed out"))) };
-    let user = users::by_id(tx, session.user_id).await?.filter(User::may_act);
-    Ok(match user {
-        Some(user) => Ok(Present { session, user }),
-        None => Err(OAuthError::invalid_grant("the user may not act any more")),
-    })
-}
-
 /// A code that was used before ends what came of it: one of the two who had it is a thief (RFC 6749 section 4.1.2).
 async fn refuse_used(
     app: &App,
@@ -142,13 +89,8 @@ async fn refuse_used(
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let now = app.clock.now();
-    let used = authorization_codes::session_of_used(&mut tx, digest, &client.id).await?;
-    if let Some(session) = used
-        && sessions::revoke(&mut tx, session, now).await?
-    {
-        let detail = serde_json::json!({ "client": client.id.as_str() }).to_string();
-        let (event, subject) = (AuditEvent::CodeReused, session.to_string());
-        audit::append(&mut tx, event, origin, &subject, Some(&detail), now).await?;
+    if let Some(session) = authorization_codes::session_of_used(&mut tx, digest, &client.id).await? {
+        end_reused(&mut tx, client, session, origin, now).await?;
     }
     tx.commit().await?;
     Err(OAuthError::invalid_grant("the code is unknown, expired or used").into())

@@ -25,10 +25,7 @@ pub(super) async fn grant(
             Err(_) => return Err(wrong("this is no scope").into()),
         },
     };
-    let wished = match client.resource(parameters, &app.settings.tokens.audience)? {
-        Some(resource) => vec![resource.to_owned()],
-        None => client.audiences.iter().take(1).cloned().collect(),
-    };
+    let wished = client.audience_for(client.resource(parameters, &app.settings.tokens.audience)?);
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
     let expires_at = now + access_life(app, Some(client));

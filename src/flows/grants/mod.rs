@@ -2,7 +2,9 @@
 //! then.
 
 mod authorization_code;
+mod begin_session;
 mod client_credentials;
+mod device_code;
 mod refresh_token;
 mod token_exchange;
 
@@ -60,6 +62,7 @@ pub async fn grant(
     match kind {
         GrantType::AuthorizationCode => authorization_code::grant(app, client, parameters, origin).await,
         GrantType::ClientCredentials => client_credentials::grant(app, client, parameters).await,
+        GrantType::DeviceCode => device_code::grant(app, client, parameters, origin).await,
         GrantType::RefreshToken => refresh_token::grant(app, client, parameters, origin).await,
         GrantType::TokenExchange => token_exchange::grant(app, client, parameters).await,
     }

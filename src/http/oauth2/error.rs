@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::super::problem::{Code, Problem};
 use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::{
-    AuthenticateClientError, AuthenticateError, FindRegistrationError, GrantError, IntrospectError,
-    PushRequestError, RegisterClientError,
+    AuthenticateClientError, AuthenticateError, BeginDeviceError, FindRegistrationError, GrantError,
+    IntrospectError, PushRequestError, RegisterClientError,
 };
 use crate::store::StoreError;
 
@@ -149,6 +149,16 @@ impl From<IntrospectError> for OAuthProblem {
         match error {
             IntrospectError::Keys(error) => Problem::from(error).into(),
             IntrospectError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<BeginDeviceError> for OAuthProblem {
+    fn from(error: BeginDeviceError) -> Self {
+        match error {
+            BeginDeviceError::OAuth(error) => error.into(),
+            BeginDeviceError::NoRandomness => Problem::new(Code::Internal).cause(error).into(),
+            BeginDeviceError::Store(error) => error.into(),
         }
     }
 }

@@ -3,6 +3,8 @@
 
 pub mod authorize;
 pub mod client;
+pub mod device;
+pub mod device_authorization;
 pub mod error;
 pub mod introspect;
 pub mod logout;

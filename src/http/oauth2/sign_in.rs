@@ -8,7 +8,8 @@ use super::super::body::{Body, parse_form};
 use super::super::source::Source;
 use super::super::{AppData, cookie, pages};
 use super::visit::{
-    Visit, add, begin_anew, fault, foreign, keep_signed_in, sign_in_page, unavailable, unreadable,
+    Visit, add, begin_anew, fault, foreign, keep_signed_in, return_origin, sign_in_page, unavailable,
+    unreadable,
 };
 use crate::domain::{Actor, CandidatePassword, DisplayName, Email, Parameters};
 use crate::flows::{
@@ -51,7 +52,7 @@ pub async fn sign_in(app: AppData, http: HttpRequest, source: Source, body: Body
     };
     let Posted { visit, page, .. } = &posted;
     if posted.form.get("cancel").is_some() {
-        return visit.show(&app, flows::turn_back(&app, page).await);
+        return visit.show(&app, flows::turn_back(&app, page, &visit.visitor).await);
     }
     let is_another = posted.form.get("switch").is_some();
     if is_another || posted.form.get("show").is_some() {
@@ -206,7 +207,7 @@ async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<(StatusCod
             name: posted.says("name"),
             message,
             min_length: app.settings.passwords.min_length,
-            return_origin: &asking.request.redirect_uri.origin(),
+            return_origin: &return_origin(&asking),
         }
         .render(app, status),
         Err(error) => fault(app, error),

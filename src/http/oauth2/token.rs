@@ -26,6 +26,7 @@ pub struct TokenRequest {
     redirect_uri: Option<String>,
     code_verifier: Option<String>,
     refresh_token: Option<String>,
+    device_code: Option<String>,
     scope: Option<String>,
     resource: Option<String>,
     /// Of an exchange (RFC 8693), as what follows.

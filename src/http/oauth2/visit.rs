@@ -9,8 +9,10 @@ use super::super::problem::Problem;
 use super::super::source::Source;
 use super::super::{AppData, cookie, pages};
 use crate::app::App;
-use crate::domain::{Actor, Parameters, ResponseMode, Scopes, scope};
-use crate::flows::{Anew, Answer, Asking, AuthorizeError, Page, PageError, Step, Visitor};
+use crate::domain::{Actor, Parameters, RedirectUri, ResponseMode, Scopes, scope};
+use crate::flows::{
+    Anew, Answer, Asking, AuthorizeError, CodeRefusal, DeviceStep, Page, PageError, Step, Visitor,
+};
 use crate::tokens::BrowserToken;
 
 /// Somebody's browser, and what becomes of its cookies.
@@ -36,17 +38,23 @@ impl Visit {
 
     /// What happens next, as this browser sees it.
     pub fn show(&self, app: &App, outcome: Result<Step, AuthorizeError>) -> HttpResponse {
+        self.show_device(app, outcome, "")
+    }
+
+    /// The same, with a code of a device that was typed before.
+    pub fn show_device(&self, app: &App, outcome: Result<Step, AuthorizeError>, typed: &str) -> HttpResponse {
         let mut response = match outcome {
             Ok(Step::SignIn(asking)) => sign_in_page(app, &asking, None, StatusCode::OK),
             Ok(Step::Consent(asking, user)) => pages::Consent {
                 flow: &asking.flow,
                 client: asking.client.name.as_str(),
                 user: user.email.as_str(),
-                scopes: &as_people_read_them(&asking.request.scopes),
-                return_origin: &asking.request.redirect_uri.origin(),
+                scopes: &as_people_read_them(&asking.scopes),
+                return_origin: &return_origin(&asking),
             }
             .render(app),
             Ok(Step::Continue(flow)) => return self.go_on(app, &flow),
+            Ok(Step::Device(step)) => device_page(app, &step, typed),
             Ok(Step::Return(answer)) => go_back(app, &answer),
             Err(error) => fault(app, error),
         };
@@ -109,16 +117,45 @@ pub fn sign_in_page(
     status: StatusCode,
 ) -> HttpResponse {
     let (typed, message) = again.map_or((None, None), |(typed, message)| (Some(typed), Some(message)));
-    let hint = asking.request.login_hint.as_deref().unwrap_or_default();
+    let hint = asking.login_hint.as_deref().unwrap_or_default();
     pages::SignIn {
         flow: &asking.flow,
         client: asking.client.name.as_str(),
         email: typed.unwrap_or(hint),
         message,
         may_sign_up: app.settings.registration,
-        return_origin: &asking.request.redirect_uri.origin(),
+        return_origin: &return_origin(asking),
     }
     .render(app, status)
+}
+
+fn device_page(app: &App, step: &DeviceStep, typed: &str) -> HttpResponse {
+    match step {
+        DeviceStep::Enter { flow, refusal } => {
+            let message = refusal.map(|refusal| match refusal {
+                CodeRefusal::Wrong => pages::DeviceMessage::WrongCode,
+                CodeRefusal::TooManyAttempts(error) => {
+                    let seconds = error.retry_after.num_seconds() + 1;
+                    pages::DeviceMessage::TooManyAttempts { seconds }
+                }
+            });
+            pages::Device { flow, code: typed, message }.render(app)
+        }
+        DeviceStep::Confirm(asked) => pages::DeviceConfirm {
+            flow: &asked.flow,
+            client: asked.client.name.as_str(),
+            user: asked.user.email.as_str(),
+            code: &asked.user_code.shown(),
+            scopes: &as_people_read_them(&asked.scopes),
+        }
+        .render(app),
+        DeviceStep::Done { allowed } => pages::DeviceDone { allowed: *allowed }.render(app),
+    }
+}
+
+/// Where a page's form may lead in the end.
+pub fn return_origin(asking: &Asking) -> String {
+    asking.return_to.as_ref().map(RedirectUri::origin).unwrap_or_default()
 }
 
 /// Sends the browser to the beginning of the same request. 303, so that no form is sent on (RFC 9700 section 4.12).
@@ -129,6 +166,7 @@ pub fn begin_anew(app: &App, anew: &Anew) -> HttpResponse {
             see_other(&format!("{}/oauth2/authorize?{query}", app.settings.server.base()))
         }
         Anew::Flow(flow) => continue_at(app, flow),
+        Anew::Device => see_other(&format!("{}/device", app.settings.server.base())),
     }
 }
 

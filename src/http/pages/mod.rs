@@ -1,4 +1,4 @@
-//! The hosted pages: what people see when they sign in, sign up, consent, sign out, or when something is wrong.
+//! The hosted pages: what people see when they sign in, sign up, consent, let a device in, sign out, or when something is wrong.
 //!
 //! This room owns how they look and what a browser may do with them: templates, style, Content-Security-Policy. A page is a
 //! struct of what it shows, and `render` makes the answer. Who is signed in, which flow a page belongs to and what follows a
@@ -57,6 +57,28 @@ pub(in crate::http) struct Consent<'a> {
     pub return_origin: &'a str,
 }
 
+/// The form that asks for the code a device shows.
+pub(in crate::http) struct Device<'a> {
+    pub flow: &'a str,
+    pub code: &'a str,
+    pub message: Option<DeviceMessage>,
+}
+
+/// Asks whether a device may be let in.
+pub(in crate::http) struct DeviceConfirm<'a> {
+    pub flow: &'a str,
+    pub client: &'a str,
+    /// The e-mail address of who is signed in.
+    pub user: &'a str,
+    pub code: &'a str,
+    pub scopes: &'a [String],
+}
+
+/// After somebody has decided about a device.
+pub(in crate::http) struct DeviceDone {
+    pub allowed: bool,
+}
+
 /// Asks before signing out: a link from elsewhere must not do it.
 pub(in crate::http) struct SignOut<'a> {
     pub flow: &'a str,
@@ -89,6 +111,13 @@ pub(in crate::http) enum Message {
     WrongCredentials,
     TooManyAttempts { seconds: i64 },
     Busy,
+}
+
+/// Why the form for a device's code is shown again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum DeviceMessage {
+    WrongCode,
+    TooManyAttempts { seconds: i64 },
 }
 
 impl SignIn<'_> {
@@ -128,6 +157,47 @@ impl Consent<'_> {
         let destination = web_host(return_origin);
         let shown = context! { flow, client, user, scopes, destination };
         Page::new("consent.html", shown).form_to(return_origin)
+    }
+}
+
+impl Device<'_> {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    fn page(&self) -> Page {
+        let Self { flow, code, message } = *self;
+        let status = match message {
+            None => StatusCode::OK,
+            Some(DeviceMessage::WrongCode) => StatusCode::UNPROCESSABLE_ENTITY,
+            Some(DeviceMessage::TooManyAttempts { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        };
+        let is_wrong = message == Some(DeviceMessage::WrongCode);
+        let message = message.map(DeviceMessage::text);
+        Page::new("device.html", context! { flow, code, is_wrong, message }).status(status)
+    }
+}
+
+impl DeviceConfirm<'_> {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    fn page(&self) -> Page {
+        let Self { flow, client, user, code, scopes } = *self;
+        let scopes: Value = scopes.iter().collect();
+        Page::new("device_confirm.html", context! { flow, client, user, code, scopes })
+    }
+}
+
+impl DeviceDone {
+    pub fn render(&self, app: &App) -> HttpResponse {
+        self.page().respond(&app.settings)
+    }
+
+    fn page(&self) -> Page {
+        let Self { allowed } = *self;
+        Page::new("device_done.html", context! { allowed })
     }
 }
 
@@ -189,6 +259,19 @@ impl Message {
                 format!("Too many attempts. Try again in {}.", in_words(seconds))
             }
             Self::Busy => "Many people are signing in at the moment. Try again in a few seconds.".to_owned(),
+        }
+    }
+}
+
+impl DeviceMessage {
+    fn text(self) -> String {
+        match self {
+            Self::WrongCode => {
+                "No device waits with this code. Look at it again, or begin anew on your device.".to_owned()
+            }
+            Self::TooManyAttempts { seconds } => {
+                format!("Too many codes were wrong. Try again in {}.", in_words(seconds))
+            }
         }
     }
 }

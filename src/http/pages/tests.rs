@@ -35,6 +35,10 @@ fn pages(text: &str) -> Vec<(&'static str, Page)> {
         ("sign_up_refused", sign_up(Some(text.to_owned()))),
         ("consent", Consent { flow, client, user, scopes: &scopes, return_origin }.page()),
         ("consent_bare", Consent { flow, client, user, scopes: &[], return_origin: "" }.page()),
+        ("device", Device { flow, code: text, message: None }.page()),
+        ("device_confirm", DeviceConfirm { flow, client, user, code: text, scopes: &scopes }.page()),
+        ("device_allowed", DeviceDone { allowed: true }.page()),
+        ("device_denied", DeviceDone { allowed: false }.page()),
         ("sign_out", SignOut { flow, user, client: Some(client), return_origin }.page()),
         ("sign_out_here", SignOut { flow, user, client: None, return_origin: "" }.page()),
         ("signed_out", SignedOut {}.page()),
@@ -78,7 +82,7 @@ async fn nobodys_words_become_anything_but_text() {
         }
         assert!(!policy.contains("alert"), "{name}: {policy}");
         assert!(html.contains("&lt;b&gt;&amp;&quot;Müller&quot;{{7*7}}"), "{name}");
-        let is_told_nothing = name == "signed_out";
+        let is_told_nothing = ["signed_out", "device_allowed", "device_denied"].contains(&name);
         assert!(is_told_nothing || html.contains("&lt;script&gt;alert(1)"), "{name}");
     }
 }
@@ -111,7 +115,8 @@ async fn a_browser_may_do_with_a_page_what_the_page_needs() {
     let end = "; frame-ancestors 'none'; base-uri 'none'";
     let plain = settings(&[]);
     for (name, page) in pages("x") {
-        let has_target = !["consent_bare", "sign_out_here", "signed_out", "fault"].contains(&name);
+        let has_target = !["consent_bare", "sign_out_here", "signed_out", "fault"].contains(&name)
+            && !name.starts_with("device");
         let response = page.respond(&plain);
         assert_eq!(response.headers().get("cache-control").unwrap(), "no-store", "{name}");
         assert_eq!(response.headers().get("content-type").unwrap(), "text/html; charset=utf-8", "{name}");
@@ -181,8 +186,12 @@ async fn every_form_belongs_to_its_flow_and_goes_to_where_it_should() {
             "sign_out" | "sign_out_here" => {
                 vec!["/auth/oauth2/logout decision=sign_out", "/auth/oauth2/logout decision=stay"]
             }
+            "device" => vec!["/auth/device"],
+            "device_confirm" => {
+                vec!["/auth/sign-in switch=1", "/auth/device decision=allow", "/auth/device decision=deny"]
+            }
             "form_post" => vec!["https://app.example.com/cb"],
-            "signed_out" | "fault" => vec![],
+            "signed_out" | "fault" | "device_allowed" | "device_denied" => vec![],
             _ => sign_in,
         };
         assert_eq!(said, expected, "{name}");
@@ -250,6 +259,11 @@ async fn what_is_wrong_is_said_where_it_is_wrong() {
     assert_eq!(wrong.matches("aria-describedby=\"message\" aria-invalid=\"true\"").count(), 2);
     assert!(wrong.contains("value=\"ada@example.com\"") && !wrong.contains("Create an account"));
     let many = page(Some(Message::TooManyAttempts { seconds: 61 }), "").await;
+    assert!(many.contains("Try again in 61 seconds.") && !many.contains("aria-invalid"));
+    let device = |message| html(Device { flow: FLOW, code: "X", message }.page());
+    let wrong = device(Some(DeviceMessage::WrongCode)).await;
+    assert!(wrong.contains("role=\"alert\">No device waits") && wrong.contains("aria-invalid=\"true\""));
+    let many = device(Some(DeviceMessage::TooManyAttempts { seconds: 61 })).await;
     assert!(many.contains("Try again in 61 seconds.") && !many.contains("aria-invalid"));
     let first = page(None, "").await;
     assert!(

@@ -42,6 +42,13 @@ on_both! {
                     ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
                 ],
                 "client_credentials" => &[("grant_type", "client_credentials")],
+                // device.rs goes all the way.
+                "urn:ietf:params:oauth:grant-type:device_code" => {
+                    let begun = web.post(&app, "/oauth2/device_authorization", &[]).await.expect(200).json();
+                    let asked = [("grant_type", grant.as_str()), ("device_code", begun["device_code"].as_str().unwrap())];
+                    web.token(&app, &asked).await.expect_oauth(400, "authorization_pending");
+                    continue;
+                }
                 other => panic!("{other} is listed and not tried"),
             };
             let answer = web.token(&app, form).await.expect(200);
@@ -49,7 +56,7 @@ on_both! {
                 tokens = answer;
             }
         }
-        for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:device_code"] {
+        for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange"] {
             web.token(&app, &[("grant_type", grant)]).await.expect_oauth(400, "unsupported_grant_type");
         }
         for mode in listed("response_modes_supported") {

@@ -3,6 +3,7 @@ mod backchannel_logout;
 mod client_assertion;
 mod clients;
 mod code;
+mod device;
 mod exchange;
 mod introspect;
 mod logout;

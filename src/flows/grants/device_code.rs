@@ -1,0 +1,82 @@
+use super::super::browser_session::Present;
+use super::super::issue_tokens::scopes_now;
+use super::super::load_keyring::fresh_keyring;
+use super::begin_session::{Beginning, begin_session, end_reused, present};
+use super::{GrantError, Granted};
+use crate::app::App;
+use crate::domain::{Client, DeviceGrant, DeviceStatus, Grant, OAuthCode, OAuthError, Origin, Parameters};
+use crate::store::{Tx, device_codes, users};
+use crate::tokens::DeviceCode;
+
+/// A device asks whether somebody has let it in (RFC 8628 section 3.4).
+pub(super) async fn grant(
+    app: &App,
+    client: &Client,
+    parameters: &Parameters,
+    origin: &Origin,
+) -> Result<Granted, GrantError> {
+    let digest = DeviceCode::digest_of(parameters.require("device_code")?);
+    let keyring = fresh_keyring(app).await?;
+    let now = app.clock.now();
+    let mut tx = app.db.begin().await?;
+    // First of all the user is held, so that whatever ends their sessions comes before this one or sees it.
+    let known = device_codes::of_client(&mut tx, &digest, &client.id).await?;
+    if let Some(browser) = known.and_then(|device| device.browser) {
+        users::hold_of_session(&mut tx, browser).await?;
+    }
+    let Some(device) = device_codes::consume(&mut tx, &digest, &client.id, now).await? else {
+        return refuse(app, tx, client, &digest, origin).await;
+    };
+    let present = match device.browser {
+        Some(browser) => present(app, &mut tx, browser).await?,
+        None => Err(OAuthError::invalid_grant("nobody has let the device in")),
+    };
+    let present = match present {
+        Ok(present) => present,
+        Err(error) => {
+            tx.commit().await?;
+            return Err(error.into());
+        }
+    };
+    let Present { user, .. } = &present;
+    let grant = Grant { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
+    let beginning = Beginning { session: device.session, grant, nonce: None, now };
+    let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
+    tx.commit().await?;
+    Ok(granted)
+}
+
+/// Not yet, or never (RFC 8628 section 3.5).
+async fn refuse(
+    app: &App,
+    mut tx: Tx,
+    client: &Client,
+    digest: &[u8],
+    origin: &Origin,
+) -> Result<Granted, GrantError> {
+    let now = app.clock.now();
+    let device = device_codes::of_client(&mut tx, digest, &client.id).await?;
+    let error = match device.as_ref().map(|device| device.status(now)) {
+        None => OAuthError::invalid_grant("the device code is unknown"),
+        Some(DeviceStatus::Used) => {
+            if let Some(device) = &device {
+                end_reused(&mut tx, client, device.session, origin, now).await?;
+            }
+            OAuthError::invalid_grant("the device code has been used")
+        }
+        Some(DeviceStatus::Denied) => OAuthError::new(OAuthCode::AccessDenied, "the user does not agree"),
+        Some(DeviceStatus::Expired) => {
+            OAuthError::new(OAuthCode::ExpiredToken, "the device code has expired")
+        }
+        // Allowed a moment ago: the next time it asks, it gets its tokens.
+        Some(DeviceStatus::Waiting | DeviceStatus::Allowed) => {
+            let (tolerance, longer) = (DeviceGrant::TOLERANCE, DeviceGrant::INTERVAL);
+            match device_codes::note_poll(&mut tx, digest, tolerance, longer, now).await? {
+                true => OAuthError::new(OAuthCode::AuthorizationPending, "nobody has decided yet"),
+                false => OAuthError::new(OAuthCode::SlowDown, "wait 5 seconds longer from now on"),
+            }
+        }
+    };
+    tx.commit().await?;
+    Err(error.into())
+}
