@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId};
+use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId, UserClaim};
 
 /// What a user has granted a client: what its tokens may be for. Part of a code first, then of the session it becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct AuthorizationCode {
     /// Whether the token request must name it again (RFC 6749 section 4.1.3).
     pub redirect_uri_was_sent: bool,
     pub nonce: Option<String>,
+    /// What the ID token tells of the user beside who they are.
+    pub id_claims: BTreeSet<UserClaim>,
     pub challenge: Option<CodeChallenge>,
     /// The session it will become: known beforehand, so that a second use can end it.
     pub session: SessionId,

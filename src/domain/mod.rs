@@ -25,7 +25,8 @@ mod user;
 
 pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Origin, Reason};
 pub use authorization::{
-    AuthorizationRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, ResponseMode, ReturnAddress,
+    AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, ResponseMode,
+    ReturnAddress, UserClaim,
 };
 pub use authorization_code::{AuthorizationCode, Consent, Grant};
 pub use client::{

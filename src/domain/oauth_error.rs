@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The error codes of RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2, RFC 7591
-/// section 3.2.2 and RFC 8628 section 3.5.
+/// section 3.2.2, RFC 8628 section 3.5 and OpenID Connect Core Unmet Authentication Requirements 1.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OAuthCode {
     InvalidRequest,
@@ -17,6 +17,7 @@ pub enum OAuthCode {
     LoginRequired,
     AuthorizationPending,
     SlowDown,
+    UnmetAuthenticationRequirements,
     ExpiredToken,
     ConsentRequired,
     RequestNotSupported,
@@ -41,6 +42,7 @@ impl OAuthCode {
             Self::LoginRequired => "login_required",
             Self::AuthorizationPending => "authorization_pending",
             Self::SlowDown => "slow_down",
+            Self::UnmetAuthenticationRequirements => "unmet_authentication_requirements",
             Self::ExpiredToken => "expired_token",
             Self::ConsentRequired => "consent_required",
             Self::RequestNotSupported => "request_not_supported",

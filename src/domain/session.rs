@@ -95,6 +95,10 @@ pub enum Verdict {
 }
 
 impl Session {
+    /// How sure it is who signed in (`acr`; OpenID Connect Core section 2): by a password, and nothing else. No standard names that, so it
+    /// is the lowest level that is more than nothing.
+    pub const ACR: &'static str = "1";
+
     /// Neither revoked, nor idle for too long, nor past its absolute end.
     pub fn is_live(&self, limits: &SessionLimits, now: DateTime<Utc>) -> bool {
         self.revoked_at.is_none() && self.expires_at > now && self.last_used_at > limits.idle_since(now)

@@ -152,8 +152,10 @@ pub(super) async fn proceed(
         Ok(hinted) => hinted,
         Err(error) => return refuse(error),
     };
-    let is_hinted =
-        |present: &Present| hinted.as_ref().is_none_or(|hint| hint.sub == present.user.id.to_string());
+    let is_hinted = |present: &Present| {
+        let user = present.user.id;
+        request.claims.admits(user) && hinted.as_ref().is_none_or(|hint| hint.sub == user.to_string())
+    };
     let has_just_signed_in = |present: &Present| present.session.auth_time >= flow.begun();
     if progress.present.as_ref().is_some_and(|present| has_just_signed_in(present) && !is_hinted(present)) {
         return refuse(OAuthError::new(OAuthCode::LoginRequired, "somebody else has signed in"));
@@ -274,6 +276,7 @@ fn new_code(
         redirect_uri: request.redirect_uri.clone(),
         redirect_uri_was_sent: request.redirect_uri_was_sent,
         nonce: request.nonce.clone(),
+        id_claims: request.claims.id_token.clone(),
         challenge: request.challenge.clone(),
         session: SessionId::new(now),
         created_at: now,

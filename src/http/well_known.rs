@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use super::source::Source;
-use crate::domain::{ClientAuthMethod, GrantType, ResponseMode, Sighting, SigningAlgorithm, scope};
+use crate::domain::{ClientAuthMethod, GrantType, ResponseMode, Session, Sighting, SigningAlgorithm, scope};
 use crate::settings::Registration;
 
 /// The public keys as a JWK Set (RFC 7517).
@@ -113,6 +113,7 @@ pub struct Metadata {
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     code_challenge_methods_supported: Vec<&'static str>,
     prompt_values_supported: Vec<&'static str>,
+    acr_values_supported: Vec<&'static str>,
     claims_supported: Vec<&'static str>,
     claims_parameter_supported: bool,
     request_parameter_supported: bool,
@@ -159,6 +160,7 @@ impl Metadata {
             revocation_endpoint_auth_signing_alg_values_supported: signing,
             code_challenge_methods_supported: vec!["S256"],
             prompt_values_supported: vec!["none", "login", "consent", "select_account"],
+            acr_values_supported: vec![Session::ACR],
             claims_supported: vec![
                 "sub",
                 "iss",
@@ -167,13 +169,14 @@ impl Metadata {
                 "iat",
                 "auth_time",
                 "nonce",
+                "acr",
                 "amr",
                 "sid",
                 "name",
                 "email",
                 "email_verified",
             ],
-            claims_parameter_supported: false,
+            claims_parameter_supported: true,
             request_parameter_supported: false,
             request_uri_parameter_supported: false,
             require_pushed_authorization_requests: false,

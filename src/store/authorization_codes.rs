@@ -1,10 +1,12 @@
 //! Table `authorization_codes`.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Conn, StoreError, Tx, execute, on, row::row, sessions::grant};
-use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, UserId};
+use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, UserClaim, UserId};
 
 row! {
     struct CodeRow {
@@ -18,6 +20,7 @@ row! {
         redirect_uri_was_sent: bool,
         nonce: Option<String>,
         code_challenge: Option<String>,
+        id_claims: Option<String>,
         session_id: Uuid,
         created_at: DateTime<Utc>,
         expires_at: DateTime<Utc>,
@@ -47,6 +50,7 @@ impl From<CodeRow> for AuthorizationCode {
             redirect_uri: RedirectUri::from_row(row.redirect_uri),
             redirect_uri_was_sent: row.redirect_uri_was_sent,
             nonce: row.nonce,
+            id_claims: row.id_claims.as_deref().map(claims).unwrap_or_default(),
             challenge: row.code_challenge.map(CodeChallenge::from_row),
             session: SessionId(row.session_id),
             created_at: row.created_at,
@@ -55,14 +59,23 @@ impl From<CodeRow> for AuthorizationCode {
     }
 }
 
+fn claims(names: &str) -> BTreeSet<UserClaim> {
+    names.split(' ').filter_map(UserClaim::parse).collect()
+}
+
+fn names(claims: &BTreeSet<UserClaim>) -> Option<String> {
+    let names: Vec<&str> = claims.iter().map(|claim| claim.as_str()).collect();
+    (!names.is_empty()).then(|| names.join(" "))
+}
+
 /// Remembers a code. `false`, and nothing done, when the same sign-in or consent has given one before.
 pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, StoreError> {
     let inserted = execute!(
         tx,
         sqlx::query(
             "INSERT INTO authorization_codes (digest, flow_id, client_id, browser_id, scope, audience, redirect_uri,
-                 redirect_uri_was_sent, nonce, code_challenge, session_id, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (flow_id) DO NOTHING",
+                 redirect_uri_was_sent, nonce, code_challenge, session_id, created_at, expires_at, id_claims)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (flow_id) DO NOTHING",
         )
         .bind(&code.digest)
         .bind(code.flow_id)
@@ -77,6 +90,7 @@ pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, Store
         .bind(code.session.0)
         .bind(code.created_at)
         .bind(code.expires_at)
+        .bind(names(&code.id_claims))
     )?;
     Ok(inserted == 1)
 }
@@ -93,7 +107,7 @@ pub async fn consume(
             "UPDATE authorization_codes SET consumed_at = $1
              WHERE digest = $2 AND client_id = $3 AND consumed_at IS NULL AND expires_at > $1
              RETURNING digest, flow_id, client_id, browser_id, scope, audience, redirect_uri, redirect_uri_was_sent,
-                       nonce, code_challenge, session_id, created_at, expires_at",
+                       nonce, code_challenge, id_claims, session_id, created_at, expires_at",
         )
         .bind(now)
         .bind(digest)

@@ -12,7 +12,8 @@ use crate::keys::{Signer, SignerError};
 /// The media type of an ID token. Access tokens have another, so neither passes for the other (RFC 8725 section 3.11).
 pub(super) const TYP: &str = "JWT";
 
-/// The claims of an ID token (OpenID Connect Core section 2): who signed in, when and how. Name and address come from userinfo.
+/// The claims of an ID token (OpenID Connect Core section 2): who signed in, when and how. Name and address come from userinfo,
+/// unless the client has asked for them here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdClaims {
     pub iss: String,
@@ -27,10 +28,19 @@ pub struct IdClaims {
     pub nonce: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_hash: Option<String>,
+    /// Hints from before it existed have none.
+    #[serde(default)]
+    pub acr: String,
     pub amr: Vec<String>,
     /// The client's session, by which it is told of its end (OpenID Connect Back-Channel Logout section 2.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
 }
 
 /// A signed ID token. Shown to its client and to nobody else, so it cannot be printed.

@@ -5,7 +5,7 @@ use chancery::domain::{
     ClientKeys, CodeChallenge, Consumer, DeviceGrant, DeviceStatus, DisplayName, Email, Grant, GrantType,
     IssuedTokens, Kid, LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri, Roles, Scopes,
     Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy,
-    User, UserId, UserStatus,
+    User, UserClaim, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
@@ -110,6 +110,7 @@ fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) ->
         redirect_uri: uri("https://g.test/cb"),
         redirect_uri_was_sent: true,
         nonce: Some("n \u{e4}".to_owned()),
+        id_claims: [UserClaim::Email, UserClaim::Name].into(),
         challenge: Some(CodeChallenge::from_row("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned())),
         session: SessionId::new(at(i64::from(number))),
         created_at: at(0),

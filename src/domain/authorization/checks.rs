@@ -3,8 +3,8 @@
 
 use chrono::TimeDelta;
 
-use super::{AuthorizationRequest, CodeChallenge, ResponseMode};
-use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, scope};
+use super::{AuthorizationRequest, ClaimsRequest, CodeChallenge, ResponseMode};
+use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes, scope};
 
 /// Longest `state`, hint and the like that is taken.
 const MAX_LENGTH: usize = 2048;
@@ -25,6 +25,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("response_type", response_type),
     ("response_mode", response_mode),
     ("scope", scopes),
+    ("claims", claims),
     ("resource", resource),
     ("code_challenge", code_challenge),
     ("prompt", prompt),
@@ -110,6 +111,22 @@ fn scopes(
     parameters: &Parameters,
 ) -> Result<(), OAuthError> {
     request.scopes = client.asked_scopes(parameters)?;
+    Ok(())
+}
+
+/// What is asked for by name is granted, agreed to and kept as the scope that has it. A request that is not OpenID Connect's has
+/// no such parameter.
+fn claims(
+    request: &mut AuthorizationRequest,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    let Some(written) = parameters.get("claims").filter(|_| request.is_openid()) else { return Ok(()) };
+    let mut claims = ClaimsRequest::parse(written)?;
+    claims.retain(|scope| client.scopes.contains(scope));
+    let named: Vec<&str> = claims.userinfo.union(&claims.id_token).map(|claim| claim.scope()).collect();
+    request.scopes = request.scopes.union(&Scopes::from_claim(&named.join(" ")));
+    request.claims = claims;
     Ok(())
 }
 

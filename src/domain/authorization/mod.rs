@@ -2,6 +2,7 @@
 //! must keep, as a list of named checks in `checks.rs`.
 
 mod checks;
+mod claims;
 mod pkce;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -9,6 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Session, scope};
 
 pub use checks::CHECKS;
+pub use claims::{ClaimsRequest, UserClaim};
 pub use pkce::{CodeChallenge, CodeVerifier};
 
 /// How long a page is thought about.
@@ -63,6 +65,7 @@ pub struct AuthorizationRequest {
     pub max_age: Option<TimeDelta>,
     pub login_hint: Option<String>,
     pub id_token_hint: Option<String>,
+    pub claims: ClaimsRequest,
 }
 
 /// Where an answer goes, once that is sure, and the client's `state`: what even an error needs.
@@ -144,6 +147,7 @@ impl AuthorizationRequest {
             max_age: None,
             login_hint: None,
             id_token_hint: None,
+            claims: ClaimsRequest::default(),
         };
         for (_, check) in CHECKS {
             check(&mut request, client, parameters)?;

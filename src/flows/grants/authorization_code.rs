@@ -1,6 +1,6 @@
 use super::super::load_keyring::fresh_keyring;
 use super::begin_session::{Beginning, begin_session, end_reused, present};
-use super::{GrantError, Granted};
+use super::{GrantError, Granted, IdTokenWish};
 use crate::app::App;
 use crate::domain::{AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters};
 use crate::store::{Tx, authorization_codes, users};
@@ -36,7 +36,8 @@ pub(super) async fn grant(
             return Err(error.into());
         }
     };
-    let beginning = Beginning { session: code.session, grant: code.grant, nonce: code.nonce, now };
+    let id_token = IdTokenWish { nonce: code.nonce, claims: code.id_claims };
+    let beginning = Beginning { session: code.session, grant: code.grant, id_token, now };
     let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)

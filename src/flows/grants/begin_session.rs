@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::super::browser_session::Present;
 use super::super::issue_tokens::{ClientWish, issue_client_tokens};
-use super::{GrantError, Granted, granted};
+use super::{GrantError, Granted, IdTokenWish, granted};
 use crate::app::App;
 use crate::domain::{Actor, AuditEvent, Client, Grant, OAuthError, Origin, Session, SessionId, User, scope};
 use crate::keys::Keyring;
@@ -30,7 +30,7 @@ pub(super) async fn present(
 pub(super) struct Beginning {
     pub session: SessionId,
     pub grant: Grant,
-    pub nonce: Option<String>,
+    pub id_token: IdTokenWish,
     pub now: DateTime<Utc>,
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn begin_session(
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let Present { session: browser, user } = present;
-    let Beginning { session: id, grant, nonce, now } = beginning;
+    let Beginning { session: id, grant, id_token, now } = beginning;
     let browser_id = browser.id;
     let session = Session {
         id,
@@ -62,7 +62,7 @@ pub(super) async fn begin_session(
     };
     let wish = ClientWish { client: Some(client), narrowed: None };
     let tokens = issue_client_tokens(app, keyring, &user, &session, &wish, now)?;
-    let granted = granted(app, keyring, client, (&user, &session), tokens, nonce, now)?;
+    let granted = granted(app, keyring, client, (&user, &session), tokens, id_token, now)?;
     sessions::insert(tx, &session).await?;
     sessions::revoke_surplus(tx, browser_id, &client.id, now).await?;
     let detail = serde_json::json!({

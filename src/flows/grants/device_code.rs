@@ -2,7 +2,7 @@ use super::super::browser_session::Present;
 use super::super::issue_tokens::scopes_now;
 use super::super::load_keyring::fresh_keyring;
 use super::begin_session::{Beginning, begin_session, end_reused, present};
-use super::{GrantError, Granted};
+use super::{GrantError, Granted, IdTokenWish};
 use crate::app::App;
 use crate::domain::{Client, DeviceGrant, DeviceStatus, Grant, OAuthCode, OAuthError, Origin, Parameters};
 use crate::store::{Tx, device_codes, users};
@@ -40,7 +40,7 @@ pub(super) async fn grant(
     };
     let Present { user, .. } = &present;
     let grant = Grant { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
-    let beginning = Beginning { session: device.session, grant, nonce: None, now };
+    let beginning = Beginning { session: device.session, grant, id_token: IdTokenWish::default(), now };
     let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)

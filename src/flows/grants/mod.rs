@@ -8,14 +8,19 @@ mod device_code;
 mod refresh_token;
 mod token_exchange;
 
-use super::issue_tokens::{IssuedTokens, amr};
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::issue_tokens::{IssuedTokens, amr, scopes_now};
 use super::load_keyring::LoadKeyringError;
 use crate::app::App;
-use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Origin, Parameters, Session, User, scope};
+use crate::domain::{
+    Client, GrantType, OAuthCode, OAuthError, Origin, Parameters, Session, User, UserClaim, scope,
+};
 use crate::keys::{Keyring, SignerError};
 use crate::store::StoreError;
 use crate::tokens::{AccessToken, IdClaims, IdToken, RefreshTokenText, at_hash, issue_id_token};
-use chrono::{DateTime, Utc};
 
 /// What a client gets. Lives are in seconds.
 pub struct Granted {
@@ -68,6 +73,13 @@ pub async fn grant(
     }
 }
 
+/// What an authorization request has said of the ID token.
+#[derive(Default)]
+struct IdTokenWish {
+    nonce: Option<String>,
+    claims: BTreeSet<UserClaim>,
+}
+
 /// What a session gives its client: the refresh token only to who may use one, the ID token only to who asked who it is.
 fn granted(
     app: &App,
@@ -75,9 +87,11 @@ fn granted(
     client: &Client,
     (user, session): (&User, &Session),
     tokens: IssuedTokens,
-    nonce: Option<String>,
+    wish: IdTokenWish,
     now: DateTime<Utc>,
 ) -> Result<Granted, SignerError> {
+    let scopes = session.grant.as_ref().map(|grant| scopes_now(app, user, Some(grant))).unwrap_or_default();
+    let tells = |claim: UserClaim| wish.claims.contains(&claim) && scopes.contains(claim.scope());
     let is_openid = session.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OPENID));
     let id_token = match is_openid {
         true => {
@@ -89,10 +103,18 @@ fn granted(
                 exp: now.timestamp() + tokens.expires_in,
                 iat: now.timestamp(),
                 auth_time: session.auth_time.timestamp(),
-                nonce,
+                nonce: wish.nonce,
                 at_hash: Some(at_hash(signer.alg(), tokens.access_token.expose())),
+                acr: Session::ACR.to_owned(),
                 amr: amr(session),
                 sid: Some(session.id.to_string()),
+                name: user
+                    .name
+                    .as_ref()
+                    .filter(|_| tells(UserClaim::Name))
+                    .map(|name| name.as_str().to_owned()),
+                email: tells(UserClaim::Email).then(|| user.email.to_string()),
+                email_verified: tells(UserClaim::EmailVerified).then_some(user.email_verified),
             };
             Some(issue_id_token(signer, &claims)?)
         }

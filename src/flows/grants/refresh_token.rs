@@ -1,6 +1,6 @@
 use super::super::issue_tokens::{ClientWish, issue_client_tokens};
 use super::super::refresh::{MovedOn, RefreshError, move_on};
-use super::{GrantError, Granted, granted};
+use super::{GrantError, Granted, IdTokenWish, granted};
 use crate::app::App;
 use crate::domain::{Client, OAuthCode, OAuthError, Origin, Parameters, Scopes, SessionLimits};
 use crate::store::sessions;
@@ -34,7 +34,7 @@ pub(super) async fn grant(
         move_on(app, presented, &client.id, &limits, origin).await?;
     let wish = ClientWish { client: Some(client), narrowed: narrowed.as_ref() };
     let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
-    Ok(granted(app, &keyring, client, (&user, &session), tokens, None, now)?)
+    Ok(granted(app, &keyring, client, (&user, &session), tokens, IdTokenWish::default(), now)?)
 }
 
 /// The scope of this one access token, where it shall be less than was granted. The refresh token keeps all.

@@ -63,6 +63,7 @@ fn code_of(app: &TestApp, client: &ClientId, browser: &Session) -> Authorization
         redirect_uri: RedirectUri::parse("https://g.test/cb").unwrap(),
         redirect_uri_was_sent: true,
         nonce: None,
+        id_claims: [].into(),
         challenge: None,
         session: SessionId::new(now),
         created_at: now,

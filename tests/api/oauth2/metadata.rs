@@ -56,7 +56,7 @@ on_both! {
                 tokens = answer;
             }
         }
-        for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:token-exchange"] {
+        for grant in ["password", "implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer"] {
             web.token(&app, &[("grant_type", grant)]).await.expect_oauth(400, "unsupported_grant_type");
         }
         for mode in listed("response_modes_supported") {
@@ -81,6 +81,7 @@ on_both! {
         for name in info.as_object().unwrap().keys().chain(id_token.as_object().unwrap().keys()) {
             assert!(claims.contains(name) || name == "at_hash", "{name} is not listed");
         }
+        assert_eq!((&metadata["acr_values_supported"], &metadata["claims_parameter_supported"]), (&json!([id_token["acr"]]), &json!(true)));
         assert_eq!(browser.get(&spa.authorize(&[("response_mode", "fragment")])).await.sent_to(CALLBACK)["error"], "invalid_request");
     }
 }

@@ -1,5 +1,6 @@
 mod authorize;
 mod backchannel_logout;
+mod claims;
 mod client_assertion;
 mod clients;
 mod code;
