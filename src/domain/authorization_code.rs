@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId};
+use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId, Thumbprint};
 
 /// What a user has granted a client: what its tokens may be for. Part of a code first, then of the session it becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct AuthorizationCode {
     pub redirect_uri_was_sent: bool,
     pub nonce: Option<String>,
     pub challenge: Option<CodeChallenge>,
+    /// Only who shows this key may exchange it.
+    pub dpop_jkt: Option<Thumbprint>,
     /// The session it will become: known beforehand, so that a second use can end it.
     pub session: SessionId,
     pub created_at: DateTime<Utc>,

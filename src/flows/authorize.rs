@@ -266,6 +266,7 @@ fn new_code(
         redirect_uri_was_sent: request.redirect_uri_was_sent,
         nonce: request.nonce.clone(),
         challenge: request.challenge.clone(),
+        dpop_jkt: request.dpop_jkt.clone(),
         session: SessionId::new(now),
         created_at: now,
         expires_at: now + app.settings.oauth.code_life,

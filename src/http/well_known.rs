@@ -110,6 +110,7 @@ pub struct Metadata {
     token_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: Vec<&'static str>,
+    dpop_signing_alg_values_supported: Vec<&'static str>,
     code_challenge_methods_supported: Vec<&'static str>,
     prompt_values_supported: Vec<&'static str>,
     claims_supported: Vec<&'static str>,
@@ -154,7 +155,8 @@ impl Metadata {
             revocation_endpoint_auth_methods_supported: methods(true),
             token_endpoint_auth_signing_alg_values_supported: signing.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: signing.clone(),
-            revocation_endpoint_auth_signing_alg_values_supported: signing,
+            revocation_endpoint_auth_signing_alg_values_supported: signing.clone(),
+            dpop_signing_alg_values_supported: signing,
             code_challenge_methods_supported: vec!["S256"],
             prompt_values_supported: vec!["none", "login", "consent", "select_account"],
             claims_supported: vec![

@@ -29,6 +29,8 @@ pub enum Purpose {
     BrowserSessions,
     /// Sealing an authorization request on its way through the hosted pages.
     Flows,
+    /// The MAC that is a nonce for proofs of possession.
+    DpopNonces,
 }
 
 impl Purpose {
@@ -40,6 +42,7 @@ impl Purpose {
             Self::LoginAttempts => b"chancery/v1/login-attempts",
             Self::BrowserSessions => b"chancery/v1/browser-sessions",
             Self::Flows => b"chancery/v1/flows",
+            Self::DpopNonces => b"chancery/v1/dpop-nonces",
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Conn, StoreError, Tx, execute, on, row::row, sessions::grant};
-use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, UserId};
+use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, Thumbprint, UserId};
 
 row! {
     struct CodeRow {
@@ -18,6 +18,7 @@ row! {
         redirect_uri_was_sent: bool,
         nonce: Option<String>,
         code_challenge: Option<String>,
+        dpop_jkt: Option<String>,
         session_id: Uuid,
         created_at: DateTime<Utc>,
         expires_at: DateTime<Utc>,
@@ -48,6 +49,7 @@ impl From<CodeRow> for AuthorizationCode {
             redirect_uri_was_sent: row.redirect_uri_was_sent,
             nonce: row.nonce,
             challenge: row.code_challenge.map(CodeChallenge::from_row),
+            dpop_jkt: row.dpop_jkt.map(Thumbprint::from_row),
             session: SessionId(row.session_id),
             created_at: row.created_at,
             expires_at: row.expires_at,
@@ -61,8 +63,8 @@ pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, Store
         tx,
         sqlx::query(
             "INSERT INTO authorization_codes (digest, flow_id, client_id, browser_id, scope, audience, redirect_uri,
-                 redirect_uri_was_sent, nonce, code_challenge, session_id, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (flow_id) DO NOTHING",
+                 redirect_uri_was_sent, nonce, code_challenge, session_id, created_at, expires_at, dpop_jkt)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (flow_id) DO NOTHING",
         )
         .bind(&code.digest)
         .bind(code.flow_id)
@@ -77,6 +79,7 @@ pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, Store
         .bind(code.session.0)
         .bind(code.created_at)
         .bind(code.expires_at)
+        .bind(code.dpop_jkt.as_ref().map(Thumbprint::as_str))
     )?;
     Ok(inserted == 1)
 }
@@ -93,7 +96,7 @@ pub async fn consume(
             "UPDATE authorization_codes SET consumed_at = $1
              WHERE digest = $2 AND client_id = $3 AND consumed_at IS NULL AND expires_at > $1
              RETURNING digest, flow_id, client_id, browser_id, scope, audience, redirect_uri, redirect_uri_was_sent,
-                       nonce, code_challenge, session_id, created_at, expires_at",
+                       nonce, code_challenge, session_id, created_at, expires_at, dpop_jkt",
         )
         .bind(now)
         .bind(digest)

@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 15] = migrations![
+const MIGRATIONS: [Twin; 16] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -43,6 +43,7 @@ const MIGRATIONS: [Twin; 15] = migrations![
     "0013" "backchannel_logout",
     "0014" "token_exchange",
     "0015" "client_registrations",
+    "0017" "dpop",
 ];
 
 /// Why the schema could not be brought up to date.

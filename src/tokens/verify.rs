@@ -256,6 +256,7 @@ mod tests {
             roles: Some(vec![]),
             amr: Some(vec!["pwd".to_owned()]),
             act: None,
+            cnf: None,
         }
     }
 

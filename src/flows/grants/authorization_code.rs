@@ -1,13 +1,14 @@
 use super::super::browser_session::Present;
 use super::super::issue_tokens::{ClientWish, issue_client_tokens};
 use super::super::load_keyring::fresh_keyring;
+use super::super::prove_key::KeyProof;
 use super::{GrantError, Granted, granted};
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::domain::{
     Actor, AuditEvent, AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters,
-    Session, User, scope,
+    Session, Thumbprint, User, scope,
 };
 use crate::store::{Tx, audit, authorization_codes, sessions, users};
 use crate::tokens::{Code, challenge_of};
@@ -18,6 +19,7 @@ pub(super) async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    proof: Option<&KeyProof>,
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let digest = Code::digest_of(parameters.require("code")?);
@@ -31,7 +33,11 @@ pub(super) async fn grant(
     let Some(code) = authorization_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse_used(app, tx, client, &digest, origin).await;
     };
-    let checked = match check(app, client, &code, parameters) {
+    let key = match proof {
+        Some(proof) => Some(proof.use_up(&mut tx).await?),
+        None => None,
+    };
+    let checked = match check(app, client, &code, parameters, key) {
         Ok(()) => present(app, &mut tx, &code).await?,
         Err(error) => Err(error),
     };
@@ -53,9 +59,11 @@ pub(super) async fn grant(
         parent: Some(browser.id),
         grant: Some(code.grant),
         master_key_id: Some(app.masters.first().id().to_owned()),
+        // A client that proves otherwise who it is may take another key next time (RFC 9449 section 5).
+        dpop_jkt: key.filter(|_| client.is_public()).cloned(),
         ..browser
     };
-    let wish = ClientWish { client: Some(client), narrowed: None };
+    let wish = ClientWish { client: Some(client), narrowed: None, key };
     let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
     let granted = granted(app, &keyring, client, (&user, &session), tokens, code.nonce, now)?;
     sessions::insert(&mut tx, &session).await?;
@@ -85,6 +93,7 @@ fn check(
     client: &Client,
     code: &AuthorizationCode,
     parameters: &Parameters,
+    key: Option<&Thumbprint>,
 ) -> Result<(), OAuthError> {
     let wrong = |text| Err(OAuthError::invalid_grant(text));
     let named = parameters.get("redirect_uri");
@@ -106,6 +115,14 @@ fn check(
         // Somebody took the challenge out of the request (RFC 9700 section 4.8.2).
         (None, Some(_)) => return wrong("code_verifier is there, and no code_challenge was"),
         (None, None) => {}
+    }
+    match (&code.dpop_jkt, key) {
+        (Some(_), None) => {
+            let text = "the code is bound to a key; send a DPoP header";
+            return Err(OAuthError::new(OAuthCode::InvalidDpopProof, text));
+        }
+        (Some(bound), Some(key)) if bound != key => return wrong("the code is bound to another key"),
+        _ => {}
     }
     if let Some(resource) = client.resource(parameters, &app.settings.tokens.audience)?
         && !code.grant.audience.is_empty()

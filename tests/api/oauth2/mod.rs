@@ -3,6 +3,7 @@ mod backchannel_logout;
 mod client_assertion;
 mod clients;
 mod code;
+mod dpop;
 mod exchange;
 mod introspect;
 mod logout;
