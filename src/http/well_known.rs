@@ -155,8 +155,8 @@ impl Metadata {
             revocation_endpoint_auth_methods_supported: methods(true),
             token_endpoint_auth_signing_alg_values_supported: signing.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: signing.clone(),
-            revocation_endpoint_auth_signing_alg_values_supported: signing.clone(),
-            dpop_signing_alg_values_supported: signing,
+            revocation_endpoint_auth_signing_alg_values_supported: signing,
+            dpop_signing_alg_values_supported: SigningAlgorithm::OF_PROOFS.to_vec(),
             code_challenge_methods_supported: vec!["S256"],
             prompt_values_supported: vec!["none", "login", "consent", "select_account"],
             claims_supported: vec![

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::support::{
-    Browser, CALLBACK, Registered, VERIFIER, claims, client, public_client, register, service,
+    Browser, CALLBACK, Registered, VERIFIER, claims, client, encode, public_client, register, service,
 };
 use crate::support::{Answer, Kind, PASSWORD, TestApp, bearer, on_both};
 
 const TOKEN: &str = "https://auth.test/oauth2/token";
 const USERINFO: &str = "https://auth.test/oauth2/userinfo";
+const ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 const SERVICE: (&str, &str) = ("grant_type", "client_credentials");
 
 macro_rules! fixture {
@@ -131,6 +132,16 @@ impl Registered {
             ("code_verifier", VERIFIER),
         ];
         self.token_with(app, proofs, &form).await
+    }
+
+    /// Exchanges a user's token (RFC 8693).
+    async fn trade(&self, app: &TestApp, proofs: &[&str], subject: &str, own: &[(&str, &str)]) -> Answer {
+        let usual = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", subject),
+            ("subject_token_type", ACCESS),
+        ];
+        self.token_with(app, proofs, &[&usual, own].concat()).await
     }
 
     async fn refresh_with(&self, app: &TestApp, proofs: &[&str], token: &str) -> Answer {
@@ -251,7 +262,7 @@ on_both! {
             let proofs: Vec<&str> = proofs.iter().map(String::as_str).collect();
             let refused = shown(&app, Method::GET, "/oauth2/userinfo", "Bearer", &token, &proofs).await.expect_oauth(401, "invalid_token");
             let challenge = refused.header("www-authenticate");
-            assert!(challenge.starts_with("DPoP ") && challenge.contains(r#"error="invalid_token""#) && challenge.contains("algs=\"RS256 PS256 ES256 EdDSA\""), "{challenge}");
+            assert!(challenge.starts_with("DPoP ") && challenge.contains(r#"error="invalid_token""#) && challenge.contains("algs=\"RS256 PS256 ES256 EdDSA Ed25519\""), "{challenge}");
         }
         let other_key = userinfo(&app, &token, &EC.for_resource(&app, "GET", USERINFO, &token)).await.expect_oauth(401, "invalid_token");
         assert!(other_key.header("www-authenticate").starts_with("DPoP error=\"invalid_token\""));
@@ -284,7 +295,7 @@ on_both! {
         app.get_as(&plain, "/oauth2/userinfo").await.expect(200);
         let bare = app.get("/oauth2/userinfo").await.expect_oauth(401, "invalid_token");
         let offered: Vec<&str> = bare.headers.get_all("www-authenticate").iter().map(|value| value.to_str().unwrap()).collect();
-        assert_eq!(offered, ["Bearer", r#"DPoP algs="RS256 PS256 ES256 EdDSA""#]);
+        assert_eq!(offered, ["Bearer", r#"DPoP algs="RS256 PS256 ES256 EdDSA Ed25519""#]);
     }
 
     async fn operators_addresses_take_bound_tokens_too(app: TestApp) {
@@ -423,7 +434,7 @@ on_both! {
     }
 
     async fn browsers_may_send_proofs_and_read_nonces(app: TestApp) {
-        for (path, method) in [("/oauth2/token", "POST"), ("/oauth2/userinfo", "GET")] {
+        for (path, method) in [("/oauth2/token", "POST"), ("/oauth2/par", "POST"), ("/oauth2/userinfo", "GET")] {
             let preflight = [
                 ("origin", "https://app.test"), ("access-control-request-method", method),
                 ("access-control-request-headers", "authorization,content-type,dpop"),
@@ -434,6 +445,153 @@ on_both! {
             assert!(answer.header("access-control-expose-headers").to_lowercase().contains("dpop-nonce"), "{path}");
             assert_eq!(answer.header("dpop-nonce"), "", "only where it is asked for");
         }
+    }
+
+    async fn a_bound_token_is_exchanged_for_nobody_without_its_key(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (web, browser) = (service(&app, "web", "openid orders:write", &["orders"]).await, Browser::new(&app));
+        let orders = service(&app, "orders", "openid orders:write", &["orders"]).await;
+        let code = browser.code(&web, "ada@x.test", &[("scope", "openid")]).await;
+        let subject = web.exchange_with(&app, &[&ED.for_token(&app)], &code).await.expect(200).access_token();
+        let before = app.database.count("SELECT count(*) FROM used_tokens").await;
+        // Neither the one it was given to nor a service it was shown to.
+        for by in [&web, &orders] {
+            by.trade(&app, &[], &subject, &[]).await.expect_oauth(400, "invalid_dpop_proof");
+            by.trade(&app, &["x"], &subject, &[]).await.expect_oauth(400, "invalid_dpop_proof");
+            by.trade(&app, &[&EC.for_token(&app)], &subject, &[]).await.expect_oauth(400, "invalid_request");
+        }
+        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, before);
+        let proof = ED.for_token(&app);
+        let traded = web.trade(&app, &[&proof], &subject, &[]).await.expect(200);
+        assert_eq!((&traded.json()["token_type"], &claims(&traded.access_token())["cnf"]), (&json!("DPoP"), &json!({ "jkt": ED.jkt() })));
+        web.trade(&app, &[&proof], &subject, &[]).await.expect_oauth(400, "invalid_dpop_proof");
+        let once = ED.for_token(&app);
+        let once = [once.as_str()];
+        let answers = join_all((0..16).map(|_| web.trade(&app, &once, &subject, &[]))).await;
+        assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
+
+        // One that is bound to no key becomes bound to the key that is proved, or stays as it is.
+        let plain = web.exchange(&app, &browser.get(&web.authorize(&[("scope", "openid")])).await.returned_code()).await.expect(200).access_token();
+        let bound = orders.trade(&app, &[&EC.for_token(&app)], &plain, &[]).await.expect(200);
+        assert_eq!((&bound.json()["token_type"], &claims(&bound.access_token())["cnf"]["jkt"]), (&json!("DPoP"), &json!(EC.jkt())));
+        let unbound = orders.trade(&app, &[], &plain, &[]).await.expect(200);
+        assert!(unbound.json()["token_type"] == "Bearer" && claims(&unbound.access_token()).get("cnf").is_none());
+
+        // What shows who acts is shown with its key, too.
+        let actor = orders.token_with(&app, &[&EC.for_token(&app)], &[SERVICE]).await.expect(200).access_token();
+        let acting = [("actor_token", actor.as_str()), ("actor_token_type", ACCESS)];
+        orders.trade(&app, &[], &plain, &acting).await.expect_oauth(400, "invalid_dpop_proof");
+        orders.trade(&app, &[&ED.for_token(&app)], &plain, &acting).await.expect_oauth(400, "invalid_request");
+        orders.trade(&app, &[&EC.for_token(&app)], &plain, &acting).await.expect(200);
+    }
+
+    async fn a_pushed_request_may_prove_the_key(app: TestApp) {
+        const PAR: &str = "https://auth.test/oauth2/par";
+        app.register("ada@x.test").await;
+        let (spa, browser) = (public_client(&app).await, Browser::new(&app));
+        browser.code(&spa, "ada@x.test", &[]).await;
+        let push = async |proofs: &[&str], own: &[(&str, &str)]| {
+            let asked = spa.authorize(own);
+            let pairs: Vec<(String, String)> =
+                url::form_urlencoded::parse(asked.split_once('?').unwrap().1.as_bytes()).into_owned().collect();
+            let form: Vec<(&str, &str)> =
+                pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| *name != "client_id").collect();
+            let headers: Vec<(&str, &str)> = proofs.iter().map(|proof| ("dpop", *proof)).collect();
+            spa.post_with(&app, "/oauth2/par", &headers, &form).await
+        };
+        let code = async |pushed: Answer| {
+            let pushed = pushed.expect(201).json();
+            let asked = [("client_id", spa.id.as_str()), ("request_uri", pushed["request_uri"].as_str().unwrap())];
+            browser.get(&format!("/oauth2/authorize?{}", encode(&asked))).await.returned_code()
+        };
+        let proof = || ED.proves(&says(&app, "POST", PAR));
+        let jkt = ED.jkt();
+        for (proofs, own) in [
+            (vec![proof()], vec![]),
+            (vec![proof()], vec![("dpop_jkt", jkt.as_str())]),
+            (vec![], vec![("dpop_jkt", jkt.as_str())]),
+        ] {
+            let proofs: Vec<&str> = proofs.iter().map(String::as_str).collect();
+            let bound = code(push(&proofs, &own).await).await;
+            spa.exchange(&app, &bound).await.expect_oauth(400, "invalid_dpop_proof");
+            let bound = code(push(&[&proof()], &own).await).await;
+            spa.exchange_with(&app, &[&EC.for_token(&app)], &bound).await.expect_oauth(400, "invalid_grant");
+            let bound = code(push(&[&proof()], &own).await).await;
+            spa.exchange_with(&app, &[&ED.for_token(&app)], &bound).await.expect(200);
+        }
+        let other = EC.jkt();
+        push(&[&proof()], &[("dpop_jkt", &other)]).await.expect_oauth(400, "invalid_dpop_proof");
+        push(&[], &[("dpop_jkt", "x")]).await.expect_oauth(400, "invalid_request");
+        push(&[&ED.for_token(&app)], &[]).await.expect_oauth(400, "invalid_dpop_proof");
+        push(&[&proof(), &proof()], &[]).await.expect_oauth(400, "invalid_dpop_proof");
+        let used = proof();
+        push(&[&used], &[]).await.expect(201);
+        push(&[&used], &[]).await.expect_oauth(400, "invalid_dpop_proof");
+    }
+
+    async fn an_application_that_registers_itself_may_want_bound_tokens(app: TestApp) {
+        let (database, clock) = (std::sync::Arc::clone(&app.database), app.clock.clone());
+        app.stop().await;
+        let app = TestApp::start_on(database, clock, &[("CHANCERY_OAUTH__REGISTRATION", "open")]).await;
+        let body = |wants: Value| {
+            json!({ "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none", "dpop_bound_access_tokens": wants })
+        };
+        assert_eq!(app.post("/oauth2/register", body(Value::Null)).await.expect(201).json()["dpop_bound_access_tokens"], false);
+        app.post("/oauth2/register", body(json!("yes"))).await.expect_oauth(400, "invalid_client_metadata");
+        let made = app.post("/oauth2/register", body(json!(true))).await.expect(201).json();
+        assert_eq!(made["dpop_bound_access_tokens"], true);
+        app.register("ada@x.test").await;
+        let wants = Registered { id: made["client_id"].as_str().unwrap().to_owned(), secret: None };
+        let token = bearer(made["registration_access_token"].as_str().unwrap());
+        let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
+        let path = format!("/oauth2/register/{}", wants.id);
+        assert_eq!(app.send(Method::GET, &path, &headers, None).await.expect(200).json()["dpop_bound_access_tokens"], true);
+        wants.exchange(&app, "code").await.expect_oauth(400, "invalid_dpop_proof");
+        wants.exchange_with(&app, &[&ED.for_token(&app)], "code").await.expect_oauth(400, "invalid_grant");
+        // What is left out of a change is as if it had never been said.
+        let change = json!({ "client_id": wants.id, "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" }).to_string();
+        assert_eq!(app.send(Method::PUT, &path, &headers, Some(change)).await.expect(200).json()["dpop_bound_access_tokens"], false);
+        wants.exchange(&app, "code").await.expect_oauth(400, "invalid_grant");
+    }
+
+    async fn what_proves_nothing_is_not_remembered(app: TestApp) {
+        let robot = robot(&app).await;
+        let token = robot.token_with(&app, &[&ED.for_token(&app)], &[SERVICE]).await.expect(200).access_token();
+        let plain = robot.token(&app, &[SERVICE]).await.expect(200).access_token();
+        let before = app.database.count("SELECT count(*) FROM used_tokens").await;
+        let keys = "https://auth.test/admin/keys";
+        let ask = async |scheme: &'static str, token: &str, proof: &str| {
+            shown(&app, Method::GET, "/admin/keys", scheme, token, &[proof]).await
+        };
+        for (scheme, token, proof) in [
+            ("DPoP", "x", ED.for_resource(&app, "GET", keys, "x")),
+            ("DPoP", &token, EC.for_resource(&app, "GET", keys, &token)),
+            ("DPoP", &token, ED.for_resource(&app, "GET", keys, &plain)),
+            ("DPoP", &plain, ED.for_resource(&app, "GET", keys, &plain)),
+            ("Bearer", &token, ED.for_resource(&app, "GET", keys, &token)),
+        ] {
+            assert_eq!(ask(scheme, token, &proof).await.status, 401, "{scheme}");
+        }
+        // A bearer's token is what it is, whatever comes beside it.
+        ask("Bearer", &plain, "x").await.expect(200);
+        let stranger = Registered { id: "robot".to_owned(), secret: Some("wrong".to_owned()) };
+        stranger.token_with(&app, &[&ED.for_token(&app)], &[SERVICE]).await.expect_oauth(401, "invalid_client");
+        robot.token_with(&app, &[&ED.for_token(&app)], &[("grant_type", "password")]).await.expect_oauth(400, "unsupported_grant_type");
+        robot.token_with(&app, &[&ED.for_token(&app)], &[SERVICE, ("scope", "users:write")]).await.expect_oauth(400, "invalid_scope");
+        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, before);
+    }
+
+    async fn the_address_is_the_one_the_issuer_tells(app: TestApp) {
+        let (database, clock) = (std::sync::Arc::clone(&app.database), app.clock.clone());
+        app.stop().await;
+        // A proxy serves it below a path, and takes that off.
+        let app = TestApp::start_on(database, clock, &[("CHANCERY_SERVER__ISSUER", "https://auth.test/id")]).await;
+        let robot = robot(&app).await;
+        robot.token_with(&app, &[&ED.for_token(&app)], &[SERVICE]).await.expect_oauth(400, "invalid_dpop_proof");
+        let proof = ED.proves(&says(&app, "POST", "https://auth.test/id/oauth2/token"));
+        let token = robot.token_with(&app, &[&proof], &[SERVICE]).await.expect(200).access_token();
+        let proof = ED.for_resource(&app, "GET", "https://auth.test/id/admin/keys", &token);
+        shown(&app, Method::GET, "/admin/keys?limit=1", "DPoP", &token, &[&proof]).await.expect(200);
     }
 }
 
@@ -480,7 +638,7 @@ async fn with_nonces(kind: Kind) {
         .await
         .expect_oauth(400, "use_dpop_nonce");
     // Every answer there carries one, and others do not.
-    for path in ["/admin/keys", "/oauth2/token", "/oauth2/userinfo"] {
+    for path in ["/admin/keys", "/oauth2/token", "/oauth2/par", "/oauth2/userinfo"] {
         told(&app.get(path).await);
     }
     let robot = robot(&app).await;
