@@ -335,7 +335,9 @@ on_both! {
             assert_eq!(sent["error"], "invalid_request", "{wrong}");
         }
         let jkt = ED.jkt();
-        browser.code(&spa, "ada@x.test", &[("dpop_jkt", &jkt)]).await;
+        // Through the hosted pages as straight back.
+        let first = browser.code(&spa, "ada@x.test", &[("dpop_jkt", &jkt)]).await;
+        spa.exchange_with(&app, &[&EC.for_token(&app)], &first).await.expect_oauth(400, "invalid_grant");
         let code = async || browser.get(&spa.authorize(&[("dpop_jkt", &jkt)])).await.returned_code();
         spa.exchange(&app, &code().await).await.expect_oauth(400, "invalid_dpop_proof");
         spa.exchange_with(&app, &[&EC.for_token(&app)], &code().await).await.expect_oauth(400, "invalid_grant");
