@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::support::{
-    Browser, CALLBACK, Registered, VERIFIER, claims, client, encode, public_client, register, service,
+    Browser, CALLBACK, CHALLENGE, Registered, VERIFIER, claims, client, encode, public_client, register,
+    service,
 };
 use crate::support::{Answer, Kind, PASSWORD, TestApp, bearer, on_both};
 
@@ -581,6 +582,22 @@ on_both! {
         robot.token_with(&app, &[&ED.for_token(&app)], &[("grant_type", "password")]).await.expect_oauth(400, "unsupported_grant_type");
         robot.token_with(&app, &[&ED.for_token(&app)], &[SERVICE, ("scope", "users:write")]).await.expect_oauth(400, "invalid_scope");
         assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, before);
+    }
+
+    async fn a_request_without_a_proof_asks_the_database_nothing_of_proofs(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (web, browser) = (service(&app, "web", "openid orders:write", &["chancery"]).await, Browser::new(&app));
+        app.database.execute("DROP TABLE used_tokens").await;
+        let code = browser.code(&web, "ada@x.test", &[("scope", "openid")]).await;
+        let tokens = web.exchange(&app, &code).await.expect(200);
+        app.get_as(&tokens.access_token(), "/oauth2/userinfo").await.expect(200);
+        web.trade(&app, &[], &tokens.access_token(), &[]).await.expect(200);
+        web.refresh(&app, &tokens.refresh_token()).await.expect(200);
+        web.token(&app, &[SERVICE]).await.expect(200);
+        let asked = [("response_type", "code"), ("redirect_uri", CALLBACK), ("scope", "openid"), ("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
+        web.post(&app, "/oauth2/par", &asked).await.expect(201);
+        // Where there is one, nothing goes without that table.
+        assert!(web.token_with(&app, &[&ED.for_token(&app)], &[SERVICE]).await.status.is_server_error());
     }
 
     async fn the_address_is_the_one_the_issuer_tells(app: TestApp) {
