@@ -86,6 +86,7 @@ fn claims() -> AccessClaims {
         roles: Some(vec!["admin".to_owned()]),
         amr: Some(vec!["pwd".to_owned()]),
         act: None,
+        cnf: None,
     }
 }
 

@@ -470,6 +470,8 @@ pub struct ClientView {
     pub exchange_audiences: Vec<String>,
     /// Whether it must push its authorization requests (RFC 9126).
     pub require_pushed_authorization_requests: bool,
+    /// Whether it gets no access token that is not bound to a key (RFC 9449 section 5.2).
+    pub dpop_bound_access_tokens: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -498,6 +500,7 @@ impl From<&Client> for ClientView {
             backchannel_logout_session_required: client.backchannel_logout_session_required,
             exchange_audiences: client.exchange_audiences.clone(),
             require_pushed_authorization_requests: client.require_pushed,
+            dpop_bound_access_tokens: client.dpop_bound_access_tokens,
             created_at: client.created_at,
         }
     }

@@ -67,6 +67,9 @@ pub struct CreateArgs {
     /// Take only requests that it has pushed (RFC 9126).
     #[arg(long)]
     par: bool,
+    /// Give it no access token that is not bound to a key of its own (DPoP, RFC 9449).
+    #[arg(long)]
+    dpop: bool,
 }
 
 #[derive(Args)]
@@ -115,6 +118,10 @@ pub struct UpdateArgs {
     par: bool,
     #[arg(long)]
     no_par: bool,
+    #[arg(long, conflicts_with = "no_dpop")]
+    dpop: bool,
+    #[arg(long)]
+    no_dpop: bool,
 }
 
 #[derive(Args)]
@@ -223,6 +230,7 @@ async fn create(
         backchannel_logout_uri: args.logout.backchannel_logout_uri.map(Some),
         backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
         require_pushed: args.par.then_some(true),
+        dpop_bound_access_tokens: args.dpop.then_some(true),
         ..args.lists.into_change()
     };
     let wanted = CreateClient {
@@ -309,6 +317,7 @@ async fn update(
             .or(args.no_backchannel_logout_uri.then_some(None)),
         backchannel_logout_session_required: args.logout.backchannel_logout_session_required,
         require_pushed: either(args.par, args.no_par),
+        dpop_bound_access_tokens: either(args.dpop, args.no_dpop),
         ..from_lists
     };
     let changed = update_client(app, &args.which.id, change, &Authority::Unlimited, origin).await;
@@ -366,6 +375,7 @@ fn print_client(client: &Client, output: Output) -> Result<(), Failure> {
         ("backchannel_logout_session_required", view.backchannel_logout_session_required.to_string()),
         ("exchange_audiences", view.exchange_audiences.join(" ")),
         ("require_pushed_authorization_requests", view.require_pushed_authorization_requests.to_string()),
+        ("dpop_bound_access_tokens", view.dpop_bound_access_tokens.to_string()),
         ("created_at", rfc3339(view.created_at)),
     ] {
         println!("{name:<37}  {value}");

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId, UserClaim};
+use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId, Thumbprint, UserClaim};
 
 /// What a user has granted a client: what its tokens may be for. Part of a code first, then of the session it becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct AuthorizationCode {
     /// What the ID token tells of the user beside who they are.
     pub id_claims: BTreeSet<UserClaim>,
     pub challenge: Option<CodeChallenge>,
+    /// Only who shows this key may exchange it.
+    pub dpop_jkt: Option<Thumbprint>,
     /// The session it will become: known beforehand, so that a second use can end it.
     pub session: SessionId,
     pub created_at: DateTime<Utc>,

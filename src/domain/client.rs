@@ -278,6 +278,8 @@ pub struct Client {
     pub exchange_audiences: Vec<String>,
     /// Whether it asks for authorization by pushing its requests and in no other way (RFC 9126 section 6).
     pub require_pushed: bool,
+    /// Whether it gets no token that is not bound to a key (RFC 9449 section 5.2).
+    pub dpop_bound_access_tokens: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -302,6 +304,7 @@ pub struct ClientChange {
     pub backchannel_logout_session_required: Option<bool>,
     pub exchange_audiences: Option<Vec<String>>,
     pub require_pushed: Option<bool>,
+    pub dpop_bound_access_tokens: Option<bool>,
 }
 
 impl ClientChange {
@@ -323,6 +326,7 @@ impl ClientChange {
             ("backchannel_logout_session_required", self.backchannel_logout_session_required.is_some()),
             ("exchange_audiences", self.exchange_audiences.is_some()),
             ("require_pushed_authorization_requests", self.require_pushed.is_some()),
+            ("dpop_bound_access_tokens", self.dpop_bound_access_tokens.is_some()),
         ];
         touched.into_iter().filter_map(|(name, is_touched)| is_touched.then_some(name)).collect()
     }
@@ -403,6 +407,7 @@ impl Client {
             backchannel_logout_session_required: false,
             exchange_audiences: Vec::new(),
             require_pushed: false,
+            dpop_bound_access_tokens: false,
             created_at: now,
         }
     }
@@ -428,6 +433,9 @@ impl Client {
                 .unwrap_or(self.backchannel_logout_session_required),
             exchange_audiences: change.exchange_audiences.unwrap_or(self.exchange_audiences),
             require_pushed: change.require_pushed.unwrap_or(self.require_pushed),
+            dpop_bound_access_tokens: change
+                .dpop_bound_access_tokens
+                .unwrap_or(self.dpop_bound_access_tokens),
             ..self
         }
     }

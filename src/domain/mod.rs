@@ -21,6 +21,7 @@ mod roles;
 mod session;
 mod signing_key;
 mod throttle;
+mod thumbprint;
 mod user;
 
 pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Origin, Reason};
@@ -53,4 +54,5 @@ pub use signing_key::{
     SigningKey, Trigger,
 };
 pub use throttle::{SourcePolicy, ThrottlePolicy};
+pub use thumbprint::Thumbprint;
 pub use user::{DisplayName, InvalidName, User, UserId, UserStatus};

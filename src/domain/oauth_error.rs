@@ -2,7 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 /// The error codes of RFC 6749 sections 4.1.2.1 and 5.2, OpenID Connect Core section 3.1.2.6, RFC 8707 section 2, RFC 7591
-/// section 3.2.2, RFC 8628 section 3.5 and OpenID Connect Core Unmet Authentication Requirements 1.0.
+/// section 3.2.2, RFC 8628 section 3.5, RFC 9449 sections 5 and 8, and OpenID Connect Core Unmet Authentication Requirements 1.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OAuthCode {
     InvalidRequest,
@@ -25,6 +25,8 @@ pub enum OAuthCode {
     RegistrationNotSupported,
     InvalidRedirectUri,
     InvalidClientMetadata,
+    InvalidDpopProof,
+    UseDpopNonce,
 }
 
 impl OAuthCode {
@@ -50,6 +52,8 @@ impl OAuthCode {
             Self::RegistrationNotSupported => "registration_not_supported",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
             Self::InvalidClientMetadata => "invalid_client_metadata",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
         }
     }
 }

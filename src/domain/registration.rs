@@ -17,6 +17,7 @@ pub struct ClientMetadata {
     pub post_logout_redirect_uris: Vec<String>,
     pub backchannel_logout_uri: Option<String>,
     pub backchannel_logout_session_required: bool,
+    pub dpop_bound_access_tokens: bool,
 }
 
 /// What every such client is, whatever it says.
@@ -81,6 +82,7 @@ impl ClientMetadata {
             backchannel_logout_uri: told_at
                 .map_err(|error| unfit(format!("backchannel_logout_uri: {error}")))?,
             backchannel_logout_session_required: self.backchannel_logout_session_required,
+            dpop_bound_access_tokens: self.dpop_bound_access_tokens,
             ..Client::new(id, name, method.unwrap_or(ClientAuthMethod::SecretBasic), now)
         };
         client.check(limits.longest).map_err(|error| match error {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::{ClientId, Grant, UserId, scope};
+use super::{ClientId, Grant, Thumbprint, UserId, scope};
 
 /// A random id that sorts by the time it was made (UUID version 7).
 pub fn time_ordered_id(now: DateTime<Utc>) -> Uuid {
@@ -56,6 +56,8 @@ pub struct Session {
     pub grant: Option<Grant>,
     /// The master key its present refresh token was made under, where that is recorded.
     pub master_key_id: Option<String>,
+    /// The key its refresh tokens are bound to, of a public client that has shown one (RFC 9449 section 5).
+    pub dpop_jkt: Option<Thumbprint>,
 }
 
 /// How long sessions live and how forgiving refresh is.
@@ -107,6 +109,11 @@ impl Session {
     /// Whether it goes on when the user signs out of the browser (OpenID Connect Core section 11).
     pub fn is_offline(&self) -> bool {
         self.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OFFLINE_ACCESS))
+    }
+
+    /// Whether its refresh token is of use to somebody who has shown this key, or none.
+    pub fn is_open_to(&self, shown: Option<&Thumbprint>) -> bool {
+        self.dpop_jkt.as_ref().is_none_or(|bound| shown == Some(bound))
     }
 
     /// When the refresh token issued at `now` dies if it is not used.
@@ -172,6 +179,7 @@ mod tests {
             parent: None,
             grant: None,
             master_key_id: None,
+            dpop_jkt: None,
         }
     }
 

@@ -53,6 +53,13 @@ impl SigningAlgorithm {
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|alg| alg.as_str() == name)
     }
+
+    /// What proofs of possession may say: all of those, and the later name of the last one (RFC 9864 section 2.2).
+    pub const OF_PROOFS: [&str; 5] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+
+    pub fn of_proof(name: &str) -> Option<Self> {
+        if name == "Ed25519" { Some(Self::EdDsa) } else { Self::parse(name) }
+    }
 }
 
 impl fmt::Display for SigningAlgorithm {

@@ -2,10 +2,11 @@ use uuid::Uuid;
 
 use super::issue_tokens::scopes_now;
 use super::load_keyring::{LoadKeyringError, fresh_keyring, load_keyring};
+use super::prove_key::{ProveKeyError, ShownProof, prove_key};
 use crate::app::App;
 use crate::domain::{Actor, Client, ClientId, GrantType, Scopes, Session, SessionId, User, UserId};
 use crate::store::{StoreError, clients, sessions, users};
-use crate::tokens::{AccessClaims, Expected, TokenError, verify};
+use crate::tokens::{AccessClaims, DpopError, Expected, TokenError, verify};
 
 /// A user who is asking, by a good access token of a live session.
 #[derive(Debug)]
@@ -45,11 +46,26 @@ impl Bearer {
     }
 }
 
+/// An access token as it is shown.
+pub struct ShownToken {
+    pub text: String,
+    /// `None` when it is shown as a bearer's, which proves nothing.
+    pub proof: Option<ShownProof>,
+}
+
 /// Why a bearer is nobody.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error("the token is bound to a key, and is shown as a bearer's")]
+    Bound,
+    #[error("the token is bound to no key")]
+    Unbound,
+    #[error("the token is bound to another key")]
+    WrongKey,
+    #[error(transparent)]
+    Proof(#[from] DpopError),
     #[error("the session has ended or its user may not act")]
     Ended,
     #[error(transparent)]
@@ -58,11 +74,43 @@ pub enum AuthenticateError {
     Store(#[from] StoreError),
 }
 
+impl From<ProveKeyError> for AuthenticateError {
+    fn from(error: ProveKeyError) -> Self {
+        match error {
+            ProveKeyError::Proof(error) => Self::Proof(error),
+            ProveKeyError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Verifies an access token as a service would, and then asks the database what a service cannot: whether the session and the
-/// user, or the client, are still there.
-pub async fn authenticate(app: &App, token: &str) -> Result<Bearer, AuthenticateError> {
-    let claims = verified_claims(app, token, Some(app.settings.own_audience())).await?;
+/// user, or the client, are still there. A token that is bound to a key costs one row for the minutes its proof is good.
+pub async fn authenticate(app: &App, shown: &ShownToken) -> Result<Bearer, AuthenticateError> {
+    let claims = verified_claims(app, &shown.text, Some(app.settings.own_audience())).await?;
+    check_binding(app, &claims, shown).await?;
     look_up(app, &claims).await
+}
+
+/// A token that is bound to a key is of use to who proves to have it, and one that is not is shown as a bearer's (RFC 9449
+/// section 7.2).
+async fn check_binding(
+    app: &App,
+    claims: &AccessClaims,
+    shown: &ShownToken,
+) -> Result<(), AuthenticateError> {
+    match (&claims.cnf, &shown.proof) {
+        (None, None) => Ok(()),
+        (Some(_), None) => Err(AuthenticateError::Bound),
+        (None, Some(_)) => Err(AuthenticateError::Unbound),
+        (Some(bound), Some(proof)) => {
+            let proof = prove_key(app, proof, Some(&shown.text))?;
+            if !proof.is_of(&bound.jkt) {
+                return Err(AuthenticateError::WrongKey);
+            }
+            proof.use_up(&mut app.db.write().await?).await?;
+            Ok(())
+        }
+    }
 }
 
 /// Who a token that is good in itself belongs to.

@@ -278,6 +278,7 @@ fn new_code(
         nonce: request.nonce.clone(),
         id_claims: request.claims.id_token.clone(),
         challenge: request.challenge.clone(),
+        dpop_jkt: request.dpop_jkt.clone(),
         session: SessionId::new(now),
         created_at: now,
         expires_at: now + app.settings.oauth.code_life,

@@ -38,9 +38,9 @@ async fn introspect_access(app: &App, asker: &Client, token: &str) -> Result<Int
     };
     let (claims, bearer): (AccessClaims, Bearer) = match looked_at.await {
         Ok(found) => found,
-        Err(AuthenticateError::Token(_) | AuthenticateError::Ended) => return Ok(Introspection::Inactive),
         Err(AuthenticateError::Keys(error)) => return Err(error.into()),
         Err(AuthenticateError::Store(error)) => return Err(error.into()),
+        Err(_) => return Ok(Introspection::Inactive),
     };
     let is_own = claims.client_id == asker.id.as_str();
     let is_for = asker.audiences.iter().any(|audience| claims.aud.contains(audience));

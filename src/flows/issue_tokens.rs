@@ -2,9 +2,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{Client, Grant, Scopes, Session, User, scope};
+use crate::domain::{Client, Grant, Scopes, Session, Thumbprint, User, scope};
 use crate::keys::{Keyring, SignerError};
-use crate::tokens::{AccessClaims, AccessToken, Audience, RefreshKeys, RefreshTokenText, issue};
+use crate::tokens::{
+    AccessClaims, AccessToken, Audience, Confirmation, RefreshKeys, RefreshTokenText, issue,
+};
 
 /// What a login or a refresh gives. Lives are in seconds.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(super) struct ClientWish<'a> {
     pub client: Option<&'a Client>,
     /// Less than was granted, for this access token only (RFC 6749 section 6).
     pub narrowed: Option<&'a Scopes>,
+    /// The key it has shown, to which the access token is bound.
+    pub key: Option<&'a Thumbprint>,
 }
 
 impl ClientWish<'_> {
@@ -77,6 +81,7 @@ pub(super) fn issue_client_tokens(
         roles: wish.tells_roles().then(|| user.roles.names()),
         amr: Some(amr(session)),
         act: None,
+        cnf: wish.key.map(Confirmation::from),
     };
     let access_token = sign_access_token(app, keyring, &claims, expires_at)?;
     Ok(IssuedTokens {

@@ -107,6 +107,7 @@ pub(super) fn new_session(app: &App, proved: &Proved, client_id: ClientId, now: 
         parent: None,
         grant: None,
         master_key_id: Some(app.masters.first().id().to_owned()),
+        dpop_jkt: None,
     }
 }
 

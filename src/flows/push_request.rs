@@ -1,5 +1,6 @@
 use super::authorize::hinted_user;
 use super::load_keyring::LoadKeyringError;
+use super::prove_key::{KeyProof, ProveKeyError, ShownProof, prove_key};
 use crate::app::App;
 use crate::domain::{
     AuthorizationRequest, Client, NoReturn, OAuthCode, OAuthError, Parameters, ReturnAddress,
@@ -32,6 +33,15 @@ pub enum PushRequestError {
     Store(#[from] StoreError),
 }
 
+impl From<ProveKeyError> for PushRequestError {
+    fn from(error: ProveKeyError) -> Self {
+        match error {
+            ProveKeyError::Proof(error) => Self::OAuth(error.into()),
+            ProveKeyError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 impl From<NoReturn> for OAuthError {
     fn from(error: NoReturn) -> Self {
         let code = match error {
@@ -43,11 +53,12 @@ impl From<NoReturn> for OAuthError {
 }
 
 /// Takes an authorization request from its client itself, and gives it a name (RFC 9126). Whatever could be wrong with it is
-/// looked at now, and again when it is used.
+/// looked at now, and again when it is used. A key that is proved with it is as good as its `dpop_jkt` (RFC 9449 section 10.1).
 pub async fn push_request(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    shown: &ShownProof,
 ) -> Result<PushedRequest, PushRequestError> {
     if parameters.get("request_uri").is_some() {
         return Err(OAuthError::invalid_request("a request_uri cannot be pushed").into());
@@ -58,6 +69,7 @@ pub async fn push_request(
     if kept.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > LONGEST {
         return Err(OAuthError::invalid_request("the request is too long").into());
     }
+    let proof = proof_of(app, &kept, shown)?;
     let back = ReturnAddress::find(client, &kept).map_err(OAuthError::from)?;
     let request = AuthorizationRequest::read(client, &kept, back, &app.settings.tokens.audience)?;
     hinted_user(app, client, &request).await??;
@@ -65,6 +77,30 @@ pub async fn push_request(
     let life = app.settings.oauth.par_life;
     let expires_at = app.clock.now() + life;
     let conn = &mut app.db.write().await?;
+    let kept = match &proof {
+        Some(proof) => with(kept, "dpop_jkt", proof.use_up(conn).await?.as_str()),
+        None => kept,
+    };
     pushed_requests::insert(conn, &request_uri.digest(), &client.id, &kept, expires_at).await?;
     Ok(PushedRequest { request_uri, expires_in: life.num_seconds() })
+}
+
+/// The proof that came with the request, which is of the key that the request names, if it names one.
+fn proof_of(app: &App, said: &Parameters, shown: &ShownProof) -> Result<Option<KeyProof>, OAuthError> {
+    if shown.texts.is_empty() {
+        return Ok(None);
+    }
+    let proof = prove_key(app, shown, None)?;
+    match said.get("dpop_jkt") {
+        Some(jkt) if !proof.is_of(jkt) => {
+            let text = "dpop_jkt is not the key of the DPoP header";
+            Err(OAuthError::new(OAuthCode::InvalidDpopProof, text))
+        }
+        _ => Ok(Some(proof)),
+    }
+}
+
+fn with(parameters: Parameters, name: &str, value: &str) -> Parameters {
+    let others = parameters.iter().filter(|(other, _)| *other != name);
+    others.chain([(name, value)]).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }

@@ -4,8 +4,9 @@ use chrono::{DateTime, Utc};
 
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
+use super::prove_key::{KeyProof, ProveKeyError};
 use crate::app::App;
-use crate::domain::{AuditEvent, ClientId, Origin, Session, SessionLimits, User, Verdict};
+use crate::domain::{AuditEvent, ClientId, Origin, Session, SessionLimits, Thumbprint, User, Verdict};
 use crate::keys::{Keyring, SignerError};
 use crate::store::sessions::{self, Advance};
 use crate::store::{StoreError, audit, users};
@@ -17,6 +18,13 @@ pub enum RefreshError {
     /// Not genuine, used up, expired or revoked; the client must log in again.
     #[error("the refresh token is not valid ({0})")]
     Invalid(&'static str),
+    /// The token is still good, for who proves to have its key.
+    #[error("the refresh token is bound to a key")]
+    Bound,
+    #[error("the refresh token is bound to another key")]
+    OtherKey,
+    #[error(transparent)]
+    Key(#[from] ProveKeyError),
     #[error("the session kept changing while it was read")]
     Contended,
     #[error(transparent)]
@@ -35,15 +43,26 @@ pub async fn refresh(
     client: &ClientId,
     origin: &Origin,
 ) -> Result<(User, IssuedTokens), RefreshError> {
-    let moved = move_on(app, presented, client, &app.settings.sessions, origin).await?;
+    let by = Refresher { client, is_public: false, proof: None };
+    let moved = move_on(app, presented, &by, &app.settings.sessions, origin).await?;
     let tokens = issue_tokens(app, &moved.keyring, &moved.user, &moved.session, moved.now)?;
     Ok((moved.user, tokens))
+}
+
+/// Who refreshes, and what they prove to have.
+pub(super) struct Refresher<'a> {
+    pub client: &'a ClientId,
+    /// Whether its refresh tokens are bound to the key it has shown: it proves by nothing else who it is (RFC 9449 section 5).
+    pub is_public: bool,
+    pub proof: Option<&'a KeyProof>,
 }
 
 /// A session whose refresh token was good.
 pub(super) struct MovedOn {
     pub user: User,
     pub session: Session,
+    /// The key that was shown.
+    pub key: Option<Thumbprint>,
     pub keyring: Arc<Keyring>,
     pub now: DateTime<Utc>,
 }
@@ -52,53 +71,61 @@ pub(super) struct MovedOn {
 pub(super) async fn move_on(
     app: &App,
     presented: &str,
-    client: &ClientId,
+    by: &Refresher<'_>,
     limits: &SessionLimits,
     origin: &Origin,
 ) -> Result<MovedOn, RefreshError> {
     // From here on the caller waits.
     let deadline = app.clock.deadline(app.settings.server.request_timeout);
     let token = RefreshToken::parse(presented).ok_or(RefreshError::Invalid("malformed"))?;
-    if !RefreshKeys(&app.masters).is_genuine(&token, client) {
+    if !RefreshKeys(&app.masters).is_genuine(&token, by.client) {
         return refuse_foreign(app, &token, origin).await;
     }
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let session = use_up(app, &token, client, limits, origin, now, deadline).await?;
+    let key = match by.proof {
+        Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?.clone()),
+        None => None,
+    };
+    let wish = Advance {
+        id: token.session,
+        generation: token.generation,
+        client: by.client,
+        key: key.as_ref(),
+        binds: by.is_public,
+        master_key_id: app.masters.first().id(),
+        now,
+        deadline,
+    };
+    let session = use_up(app, &wish, limits, origin).await?;
     let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
-    Ok(MovedOn { user, session, keyring, now })
+    Ok(MovedOn { user, session, key, keyring, now })
 }
 
 /// Moves the session on, or finds why not.
 async fn use_up(
     app: &App,
-    token: &RefreshToken,
-    client: &ClientId,
+    wish: &Advance<'_>,
     limits: &SessionLimits,
     origin: &Origin,
-    now: DateTime<Utc>,
-    deadline: DateTime<Utc>,
 ) -> Result<Session, RefreshError> {
-    let wish = Advance {
-        id: token.session,
-        generation: token.generation,
-        client,
-        master_key_id: app.masters.first().id(),
-        now,
-        deadline,
-    };
+    let now = wish.now;
     // Between the attempt and the look another request may move the session; then the picture is drawn anew.
     for _ in 0..5 {
         let mut conn = app.db.write().await?;
-        let advanced = sessions::advance(&mut conn, &wish, limits).await?;
+        let advanced = sessions::advance(&mut conn, wish, limits).await?;
         if let Some(session) = advanced {
             return Ok(session);
         }
-        let Some(session) = sessions::by_id(&mut conn, token.session).await? else {
+        let Some(session) = sessions::by_id(&mut conn, wish.id).await? else {
             return Err(RefreshError::Invalid("unknown session"));
         };
-        match session.judge(client, token.generation, limits, app.database_back_at(), now) {
+        // Without the key the token is of no use to anybody, so whoever shows it without is no reason to end the session.
+        if !session.is_open_to(wish.key) {
+            return Err(if wish.key.is_some() { RefreshError::OtherKey } else { RefreshError::Bound });
+        }
+        match session.judge(wish.client, wish.generation, limits, app.database_back_at(), now) {
             Verdict::Current => {}
             Verdict::Replay => {
                 if sessions::count_replay(&mut conn, session.id, session.generation).await? {

@@ -34,8 +34,8 @@ async fn session_of(app: &App, client: &Client, token: &str) -> Result<Option<Se
     }
     match verified_claims(app, token, None).await {
         Ok(claims) => Ok(claims.sid.map(SessionId).filter(|_| claims.client_id == client.id.as_str())),
-        Err(AuthenticateError::Token(_) | AuthenticateError::Ended) => Ok(None),
         Err(AuthenticateError::Keys(error)) => Err(error.into()),
         Err(AuthenticateError::Store(error)) => Err(error.into()),
+        Err(_) => Ok(None),
     }
 }

@@ -1,22 +1,41 @@
 use std::marker::PhantomData;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
 use super::AppData;
+use super::dpop::{Scheme, shown_token};
 use super::problem::{Code, Problem};
 use super::source::Source;
+use crate::app::App;
 use crate::domain::{Actor, AuditEvent, Authority, scope};
-use crate::flows::{Bearer, Caller, authenticate, note_refusal};
+use crate::flows::{AuthenticateError, Bearer, Caller, ShownToken, authenticate, note_refusal};
 
 /// A handler that takes this is for users with a good access token from a login at `/auth`. An application that a user has
 /// granted something is not the user, and neither is a service that acts for them.
 pub struct Authenticated(pub Caller);
 
 /// A handler that takes this is for whoever has a good access token, whatever it is for.
-pub struct Holder(pub Bearer);
+pub struct Holder {
+    pub bearer: Bearer,
+    /// How the token was shown.
+    pub scheme: Scheme,
+}
+
+impl Holder {
+    async fn of(app: &App, (scheme, token): (Scheme, ShownToken)) -> Result<Self, Problem> {
+        match authenticate(app, &token).await {
+            Ok(bearer) => Ok(Self { bearer, scheme }),
+            Err(error) => {
+                // Who shows a token that is bound to a key as a bearer's hears how it is shown.
+                let is_bound = matches!(error, AuthenticateError::Bound);
+                let scheme = if is_bound { Scheme::Dpop } else { scheme };
+                Err(Problem::from(error).challenged(scheme))
+            }
+        }
+    }
+}
 
 /// A handler that takes this is for whoever has a good access token with scope `S`: in their own name, so that the audit table
 /// names who it was.
@@ -57,11 +76,14 @@ impl FromRequest for Holder {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = bearer(request);
+        let shown = shown_token(request).map_err(|problem| match problem.code() {
+            Code::TokenRequired => problem.header("WWW-Authenticate", Scheme::Dpop.challenge("")),
+            _ => problem,
+        });
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::new(Code::Internal))?;
-            Ok(Self(authenticate(&app, &token?).await?))
+            Self::of(&app, shown?).await
         })
     }
 }
@@ -70,10 +92,16 @@ impl FromRequest for Authenticated {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let holder = Holder::from_request(request, payload);
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        // Tokens from /auth are never bound to a key.
+        let shown = shown_token(request).and_then(|shown| match shown.0 {
+            Scheme::Bearer => Ok(shown),
+            Scheme::Dpop => Err(Problem::new(Code::TokenRequired)),
+        });
+        let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
-            match holder.await?.0 {
+            let app = app.ok_or_else(|| Problem::new(Code::Internal))?;
+            match Holder::of(&app, shown?).await?.bearer {
                 Bearer::User(caller)
                     if caller.session.client_id.is_first_party() && caller.acting.is_none() =>
                 {
@@ -96,14 +124,15 @@ impl<S: Needed> FromRequest for Permit<S> {
         let app = request.app_data::<AppData>().cloned();
         let source = Source::from_request(request, payload);
         Box::pin(async move {
-            let Holder(bearer) = holder.await?;
+            let Holder { bearer, scheme } = holder.await?;
             let is_exchanged = matches!(&bearer, Bearer::User(caller) if caller.acting.is_some());
             if is_exchanged || !bearer.scopes().contains(S::SCOPE) {
                 if let Some(app) = app {
                     let origin = source.await.unwrap_or_else(|never| match never {}).origin(bearer.actor());
                     note_refusal(&app, AuditEvent::AccessDenied, &origin, S::SCOPE).await;
                 }
-                let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, S::SCOPE);
+                let challenge =
+                    scheme.challenge(&format!(r#"error="insufficient_scope", scope="{}""#, S::SCOPE));
                 let detail = match is_exchanged {
                     true => "this is not for a token that was exchanged".to_owned(),
                     false => format!("this needs the scope {}", S::SCOPE),
@@ -114,19 +143,5 @@ impl<S: Needed> FromRequest for Permit<S> {
             }
             Ok(Self { bearer, scope: PhantomData })
         })
-    }
-}
-
-/// The token of the one `Authorization: Bearer` header (RFC 6750 section 2.1). Tokens in the query or the body are not read.
-pub fn bearer(request: &HttpRequest) -> Result<String, Problem> {
-    let mut given = request.headers().get_all(header::AUTHORIZATION);
-    let value = match (given.next(), given.next()) {
-        (Some(value), None) => value.to_str().map_err(|_| Problem::new(Code::InvalidToken))?,
-        (Some(_), Some(_)) => return Err(Problem::new(Code::InvalidToken)),
-        (None, _) => return Err(Problem::new(Code::TokenRequired)),
-    };
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start().to_owned()),
-        _ => Err(Problem::new(Code::TokenRequired)),
     }
 }

@@ -13,6 +13,7 @@ use super::AppData;
 use super::context::{ClientIp, REQUEST_ID};
 use super::forwarded::client_ip;
 use super::problem::{Code, Problem};
+use crate::tokens::DpopNonces;
 
 /// All header fields of a request together. The server library gives up at 128 KiB, which is more than anybody needs.
 const MAX_HEADERS: usize = 16 * 1024;
@@ -37,6 +38,9 @@ pub async fn frame(
     let ip = settings
         .and_then(|server| client_ip(request.request(), &server.trusted_proxies, server.forwarded_header));
     request.extensions_mut().insert(ClientIp(ip));
+    let nonce = app.as_ref().filter(|app| app.settings.oauth.dpop_nonce && takes_proofs(request.path()));
+    let nonce = nonce.map(|app| DpopNonces(&app.masters).current(app.clock.now()));
+    let nonce = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok());
     let method = known_method(request.method());
     let id = Uuid::new_v4();
     let span = tracing::info_span!("request", request_id = %id);
@@ -53,7 +57,12 @@ pub async fn frame(
         answer.map(|response| in_our_words(response.map_into_boxed_body()))
     };
     let outcome = REQUEST_ID.scope(id, answering.instrument(span.clone())).await;
-    let add_headers = move |headers: &mut HeaderMap| add_headers(headers, id, is_https, is_page);
+    let add_headers = move |headers: &mut HeaderMap| {
+        add_headers(headers, id, is_https, is_page);
+        if let Some(nonce) = &nonce {
+            headers.insert(HeaderName::from_static("dpop-nonce"), nonce.clone());
+        }
+    };
     let (status, route, outcome) = match outcome {
         Ok(mut response) => {
             add_headers(response.headers_mut());
@@ -93,6 +102,11 @@ fn needs_no_database(path: &str) -> bool {
     const FROM_MEMORY: [&str; 6] =
         ["/.well-known/", "/health/", "/metrics", "/openapi.json", "/docs", "/pages/"];
     FROM_MEMORY.iter().any(|start| path.starts_with(start))
+}
+
+/// Where every answer carries the nonce for the next proof (RFC 9449 section 8).
+fn takes_proofs(path: &str) -> bool {
+    matches!(path, "/oauth2/token" | "/oauth2/par" | "/oauth2/userinfo") || path.starts_with("/admin/")
 }
 
 /// As on the wire: with colon, space and line end.

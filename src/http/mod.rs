@@ -9,6 +9,7 @@ mod body;
 mod caller;
 mod context;
 mod cookie;
+mod dpop;
 mod forwarded;
 mod frame;
 mod oauth2;

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::context::request_id;
+use super::dpop::Scheme;
 use crate::domain::{BeyondAuthority, PasswordRejected};
 use crate::flows::{
     AuthenticateError, ChangePasswordError, ClientError, CreateClientError, CreateUserError,
@@ -19,6 +20,7 @@ use crate::flows::{
 use crate::keys::SignerError;
 use crate::passwords::Busy;
 use crate::store::StoreError;
+use crate::tokens::DpopError;
 use crate::views::rfc3339;
 
 /// How soon to come back when the database is away or everybody is hashing.
@@ -54,6 +56,8 @@ codes! {
     InvalidParameter "invalid_parameter" BAD_REQUEST "A parameter of the request cannot be read",
     TokenRequired "token_required" UNAUTHORIZED "This needs an access token",
     InvalidToken "invalid_token" UNAUTHORIZED "The access token is not valid",
+    InvalidDpopProof "invalid_dpop_proof" UNAUTHORIZED "The proof of possession is not valid",
+    UseDpopNonce "use_dpop_nonce" UNAUTHORIZED "The proof of possession needs a nonce of this server",
     InvalidCredentials "invalid_credentials" UNAUTHORIZED "E-mail or password is wrong",
     InvalidGrant "invalid_grant" UNAUTHORIZED "The refresh token is not valid",
     InsufficientScope "insufficient_scope" FORBIDDEN "The access token does not allow this",
@@ -161,8 +165,23 @@ impl Problem {
         self
     }
 
+    /// Says how a token is shown, and by which code it is refused, where it is the token or its proof that is wrong.
+    pub fn challenged(mut self, scheme: Scheme) -> Self {
+        if self.code.status() != StatusCode::UNAUTHORIZED {
+            return self;
+        }
+        self.headers.retain(|(name, _)| *name != "WWW-Authenticate");
+        let challenge = scheme.challenge(&format!(r#"error="{}""#, self.code.as_str()));
+        self.header("WWW-Authenticate", challenge)
+    }
+
     pub fn code(&self) -> Code {
         self.code
+    }
+
+    /// What the client may read of it.
+    pub(super) fn told(&self) -> String {
+        self.detail.clone().unwrap_or_else(|| self.code.title().to_owned())
     }
 
     /// For an answer in another form.
@@ -201,7 +220,7 @@ impl ResponseError for Problem {
         self.log();
         let mut response = HttpResponse::build(self.code.status());
         for (name, value) in &self.headers {
-            response.insert_header((*name, value.as_str()));
+            response.append_header((*name, value.as_str()));
         }
         let view = ProblemView {
             kind: format!("urn:chancery:problem:{}", self.code.as_str()),
@@ -293,9 +312,15 @@ impl From<BeyondAuthority> for Problem {
 impl From<AuthenticateError> for Problem {
     fn from(error: AuthenticateError) -> Self {
         match error {
-            AuthenticateError::Token(_) | AuthenticateError::Ended => {
-                Self::new(Code::InvalidToken).cause(error)
+            AuthenticateError::Token(_)
+            | AuthenticateError::Bound
+            | AuthenticateError::Unbound
+            | AuthenticateError::WrongKey
+            | AuthenticateError::Ended => Self::new(Code::InvalidToken).cause(error),
+            AuthenticateError::Proof(error @ DpopError::NonceNeeded) => {
+                Self::new(Code::UseDpopNonce).detail(error)
             }
+            AuthenticateError::Proof(error) => Self::new(Code::InvalidDpopProof).detail(error).cause(error),
             AuthenticateError::Keys(error) => error.into(),
             AuthenticateError::Store(error) => error.into(),
         }
@@ -319,6 +344,10 @@ impl From<RefreshError> for Problem {
     fn from(error: RefreshError) -> Self {
         match error {
             RefreshError::Invalid(cause) => Self::new(Code::InvalidGrant).cause(cause),
+            // No session of /auth is bound to a key.
+            RefreshError::Bound | RefreshError::OtherKey | RefreshError::Key(_) => {
+                Self::new(Code::InvalidGrant).cause(error)
+            }
             RefreshError::Contended => Self::new(Code::DatabaseUnavailable).cause(error),
             RefreshError::Keys(error) => error.into(),
             RefreshError::Sign(error) => error.into(),

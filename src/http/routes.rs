@@ -187,8 +187,8 @@ fn open_cors(methods: Vec<Method>) -> Cors {
         .allow_any_origin()
         .send_wildcard()
         .allowed_methods(methods)
-        .allowed_headers(["authorization", "content-type"])
-        .expose_headers(["retry-after", "x-request-id", "www-authenticate"])
+        .allowed_headers(["authorization", "content-type", "dpop"])
+        .expose_headers(["retry-after", "x-request-id", "www-authenticate", "dpop-nonce"])
         .max_age(3600)
 }
 

@@ -31,6 +31,8 @@ pub enum Purpose {
     Flows,
     /// The MAC of the codes that people type to let a device in.
     UserCodes,
+    /// The MAC that is a nonce for proofs of possession.
+    DpopNonces,
 }
 
 impl Purpose {
@@ -43,6 +45,7 @@ impl Purpose {
             Self::BrowserSessions => b"chancery/v1/browser-sessions",
             Self::Flows => b"chancery/v1/flows",
             Self::UserCodes => b"chancery/v1/user-codes",
+            Self::DpopNonces => b"chancery/v1/dpop-nonces",
         }
     }
 }

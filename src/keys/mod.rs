@@ -13,7 +13,10 @@ mod public;
 mod seal;
 mod signer;
 
-pub use import::{ClientKeysError, ImportError, ImportOptions, ImportedKey, import_key, read_client_keys};
+pub use import::{
+    ClientKeysError, ImportError, ImportOptions, ImportedKey, ProofKey, ProofKeyError, import_key,
+    read_client_keys, read_proof_key,
+};
 pub use jwks::JwksDocument;
 pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 pub use last_good::{keep, recall};

@@ -164,6 +164,8 @@ pub struct OAuthSettings {
     /// How long a pushed request waits to be used.
     pub par_life: TimeDelta,
     pub registration: Registration,
+    /// Whether a proof of possession must hold a nonce of ours (RFC 9449 section 8).
+    pub dpop_nonce: bool,
 }
 
 /// Who may register an application by themselves.

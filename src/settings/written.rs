@@ -60,6 +60,7 @@ struct WrittenOAuth {
     registration: String,
     registration_token: SecretString,
     registration_token_file: String,
+    dpop_nonce: bool,
 }
 
 impl WrittenOAuth {
@@ -75,6 +76,7 @@ impl WrittenOAuth {
             backchannel_private_networks: self.backchannel_private_networks,
             par_life: self.par_life.delta("oauth.par_life", SECOND, 10 * MINUTE)?,
             registration: self.registration()?,
+            dpop_nonce: self.dpop_nonce,
         })
     }
 

@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Conn, StoreError, Tx, execute, on, row::row, sessions::grant};
-use crate::domain::{AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, UserClaim, UserId};
+use crate::domain::{
+    AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, Thumbprint, UserClaim, UserId,
+};
 
 row! {
     struct CodeRow {
@@ -21,6 +23,7 @@ row! {
         nonce: Option<String>,
         code_challenge: Option<String>,
         id_claims: Option<String>,
+        dpop_jkt: Option<String>,
         session_id: Uuid,
         created_at: DateTime<Utc>,
         expires_at: DateTime<Utc>,
@@ -52,6 +55,7 @@ impl From<CodeRow> for AuthorizationCode {
             nonce: row.nonce,
             id_claims: row.id_claims.as_deref().map(claims).unwrap_or_default(),
             challenge: row.code_challenge.map(CodeChallenge::from_row),
+            dpop_jkt: row.dpop_jkt.map(Thumbprint::from_row),
             session: SessionId(row.session_id),
             created_at: row.created_at,
             expires_at: row.expires_at,
@@ -74,8 +78,9 @@ pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, Store
         tx,
         sqlx::query(
             "INSERT INTO authorization_codes (digest, flow_id, client_id, browser_id, scope, audience, redirect_uri,
-                 redirect_uri_was_sent, nonce, code_challenge, session_id, created_at, expires_at, id_claims)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (flow_id) DO NOTHING",
+                 redirect_uri_was_sent, nonce, code_challenge, session_id, created_at, expires_at, id_claims,
+                 dpop_jkt)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) ON CONFLICT (flow_id) DO NOTHING",
         )
         .bind(&code.digest)
         .bind(code.flow_id)
@@ -91,6 +96,7 @@ pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, Store
         .bind(code.created_at)
         .bind(code.expires_at)
         .bind(names(&code.id_claims))
+        .bind(code.dpop_jkt.as_ref().map(Thumbprint::as_str))
     )?;
     Ok(inserted == 1)
 }
@@ -107,7 +113,7 @@ pub async fn consume(
             "UPDATE authorization_codes SET consumed_at = $1
              WHERE digest = $2 AND client_id = $3 AND consumed_at IS NULL AND expires_at > $1
              RETURNING digest, flow_id, client_id, browser_id, scope, audience, redirect_uri, redirect_uri_was_sent,
-                       nonce, code_challenge, id_claims, session_id, created_at, expires_at",
+                       nonce, code_challenge, id_claims, session_id, created_at, expires_at, dpop_jkt",
         )
         .bind(now)
         .bind(digest)

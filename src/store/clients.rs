@@ -14,7 +14,7 @@ macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
          access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks, backchannel_logout_uri, \
-         backchannel_logout_session_required, exchange_audiences, require_pushed"
+         backchannel_logout_session_required, exchange_audiences, require_pushed, dpop_bound_access_tokens"
     };
 }
 
@@ -38,6 +38,7 @@ row! {
         backchannel_logout_session_required: bool,
         exchange_audiences: String,
         require_pushed: bool,
+        dpop_bound_access_tokens: bool,
     }
 }
 
@@ -74,6 +75,7 @@ impl TryFrom<ClientRow> for Client {
             backchannel_logout_session_required: row.backchannel_logout_session_required,
             exchange_audiences: row.exchange_audiences.split_ascii_whitespace().map(str::to_owned).collect(),
             require_pushed: row.require_pushed,
+            dpop_bound_access_tokens: row.dpop_bound_access_tokens,
             created_at: row.created_at,
             id: ClientId::from_row(row.id),
             name: DisplayName::from_row(row.name),
@@ -97,8 +99,8 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
             "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
                                   audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks,
                                   backchannel_logout_uri, backchannel_logout_session_required, exchange_audiences,
-                                  require_pushed)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                                  require_pushed, dpop_bound_access_tokens)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
              ON CONFLICT (id) DO NOTHING",
         )
         .bind(client.id.as_str())
@@ -119,6 +121,7 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.backchannel_logout_session_required)
         .bind(client.exchange_audiences.join(" "))
         .bind(client.require_pushed)
+        .bind(client.dpop_bound_access_tokens)
     )?;
     Ok(inserted == 1)
 }
@@ -132,7 +135,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
                                 refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13,
                                 backchannel_logout_uri = $14, backchannel_logout_session_required = $15,
-                                exchange_audiences = $16, require_pushed = $17
+                                exchange_audiences = $16, require_pushed = $17, dpop_bound_access_tokens = $18
              WHERE id = $1",
         )
         .bind(client.id.as_str())
@@ -152,6 +155,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         .bind(client.backchannel_logout_session_required)
         .bind(client.exchange_audiences.join(" "))
         .bind(client.require_pushed)
+        .bind(client.dpop_bound_access_tokens)
     )?;
     Ok(changed == 1)
 }

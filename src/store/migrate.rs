@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 17] = migrations![
+const MIGRATIONS: [Twin; 18] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -45,6 +45,7 @@ const MIGRATIONS: [Twin; 17] = migrations![
     "0015" "client_registrations",
     "0016" "device_codes",
     "0017" "id_claims",
+    "0018" "dpop",
 ];
 
 /// Why the schema could not be brought up to date.

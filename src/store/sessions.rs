@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Backend, Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{ClientId, Grant, Scopes, Session, SessionId, SessionLimits, UserId};
+use crate::domain::{ClientId, Grant, Scopes, Session, SessionId, SessionLimits, Thumbprint, UserId};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
     () => {
         "id, user_id, client_id, generation, replays, auth_time, amr, created_at, last_used_at, \
-         expires_at, revoked_at, ip, user_agent, parent_id, scope, audience, master_key_id"
+         expires_at, revoked_at, ip, user_agent, parent_id, scope, audience, master_key_id, dpop_jkt"
     };
 }
 
@@ -35,6 +35,7 @@ row! {
         scope: Option<String>,
         audience: Option<String>,
         master_key_id: Option<String>,
+        dpop_jkt: Option<String>,
     }
 }
 
@@ -61,6 +62,7 @@ impl TryFrom<SessionRow> for Session {
             parent: row.parent_id.map(SessionId),
             grant: row.scope.map(|scope| grant(&scope, row.audience.as_deref().unwrap_or_default())),
             master_key_id: row.master_key_id,
+            dpop_jkt: row.dpop_jkt.map(Thumbprint::from_row),
         })
     }
 }
@@ -88,8 +90,8 @@ pub async fn insert_of_flow(tx: &mut Tx, session: &Session, flow: Option<Uuid>) 
         sqlx::query(
             "INSERT INTO sessions (id, user_id, client_id, generation, replays, auth_time, amr, created_at,
                                    last_used_at, expires_at, revoked_at, ip, user_agent, master_key_id,
-                                   parent_id, scope, audience, flow_id)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+                                   parent_id, scope, audience, flow_id, dpop_jkt)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
              ON CONFLICT (flow_id) WHERE flow_id IS NOT NULL DO NOTHING",
         )
         .bind(session.id.0)
@@ -110,6 +112,7 @@ pub async fn insert_of_flow(tx: &mut Tx, session: &Session, flow: Option<Uuid>) 
         .bind(grant.map(|grant| grant.scopes.to_string()))
         .bind(grant.map(|grant| grant.audience.join(" ")))
         .bind(flow)
+        .bind(session.dpop_jkt.as_ref().map(Thumbprint::as_str))
     )?;
     Ok(inserted == 1)
 }
@@ -151,11 +154,13 @@ pub async fn live_of_user(
 macro_rules! advance {
     ($found:literal, $in_time:literal) => {
         concat!(
-            "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1, master_key_id = $6
+            "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1, master_key_id = $6,
+                                 dpop_jkt = COALESCE(dpop_jkt, $9)
              WHERE id = ",
             $found,
             " AND generation = $3 AND client_id = $4
-               AND revoked_at IS NULL AND expires_at > $1 AND last_used_at > $5 AND ",
+               AND revoked_at IS NULL AND expires_at > $1 AND last_used_at > $5
+               AND (dpop_jkt IS NULL OR dpop_jkt = $8) AND ",
             $in_time,
             " RETURNING ",
             columns!()
@@ -169,6 +174,10 @@ pub struct Advance<'a> {
     /// The generation that must still be its current one.
     pub generation: i64,
     pub client: &'a ClientId,
+    /// The key that was shown. A session that is bound to another does not move.
+    pub key: Option<&'a Thumbprint>,
+    /// Whether a session that is bound to none is bound to that one from now on.
+    pub binds: bool,
     /// The next token is made under this one.
     pub master_key_id: &'a str,
     pub now: DateTime<Utc>,
@@ -197,6 +206,8 @@ pub async fn advance(
                 .bind(limits.idle_since(wish.now))
                 .bind(wish.master_key_id)
                 .bind(wish.deadline)
+                .bind(wish.key.map(Thumbprint::as_str))
+                .bind(wish.key.filter(|_| wish.binds).map(Thumbprint::as_str))
                 .fetch_all($conn)
                 .await?
         };

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::sign::sign;
+use crate::domain::Thumbprint;
 use crate::keys::{Signer, SignerError};
 
 /// The claims of an access token: the JWT profile of RFC 9068, and `sid` and `roles`. Nothing personal beyond that.
@@ -29,6 +30,9 @@ pub struct AccessClaims {
     pub roles: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
+    /// The key it is bound to, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// Who acts for the user, where that is not the client the session belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Act>,
@@ -55,6 +59,19 @@ impl Act {
 
     pub(super) fn is_short(&self) -> bool {
         std::iter::successors(Some(self), |act| act.act.as_deref()).nth(Self::MOST).is_none()
+    }
+}
+
+/// Of whom the token is good (RFC 7800 section 3.1): who proves to have the key of this thumbprint (RFC 9449 section 6.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    pub jkt: String,
+}
+
+impl From<&Thumbprint> for Confirmation {
+    fn from(key: &Thumbprint) -> Self {
+        Self { jkt: key.as_str().to_owned() }
     }
 }
 
@@ -90,15 +107,23 @@ impl Audience {
 }
 
 /// A signed access token. Shown to its owner and to nobody else, so it cannot be printed.
-pub struct AccessToken(String);
+pub struct AccessToken {
+    text: String,
+    is_bound: bool,
+}
 
 impl AccessToken {
     pub(super) fn composed(text: String) -> Self {
-        Self(text)
+        Self { text, is_bound: false }
     }
 
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Its type, as the client is told (RFC 6749 section 7.1, RFC 9449 section 5).
+    pub fn kind(&self) -> &'static str {
+        if self.is_bound { "DPoP" } else { "Bearer" }
     }
 }
 
@@ -110,5 +135,6 @@ impl fmt::Debug for AccessToken {
 
 /// Signs the claims as an access token (RFC 9068 section 2.1).
 pub fn issue(signer: &Signer, claims: &AccessClaims) -> Result<AccessToken, SignerError> {
-    sign(signer, super::TYP, claims).map(AccessToken)
+    let text = sign(signer, super::TYP, claims)?;
+    Ok(AccessToken { text, is_bound: claims.cnf.is_some() })
 }

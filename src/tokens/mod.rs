@@ -1,6 +1,6 @@
 //! Tokens: access tokens and ID tokens, issued and verified, logout tokens, what a service must refuse, the refresh-token codec,
-//! and what else travels: codes, client secrets and what clients sign instead, the cookie of a browser that is signed in, a sign-in
-//! on its way.
+//! and what else travels: codes, client secrets and what clients sign instead, proofs that a client has its key, the cookie of a
+//! browser that is signed in, a sign-in on its way.
 //!
 //! No SQL and no HTTP: whether a session lives or a key is revoked is read by the flows and handed in. Called by the
 //! flows, by the probe and by the benchmarks.
@@ -8,6 +8,8 @@
 mod access;
 mod assertion;
 mod browser;
+mod dpop;
+mod dpop_nonce;
 mod flow;
 mod forge;
 mod id_token;
@@ -21,9 +23,11 @@ mod verify;
 /// The media type of an access token (RFC 9068 section 2.1). An ID token or any other JWT under our keys has another.
 const TYP: &str = "at+jwt";
 
-pub use access::{AccessClaims, AccessToken, Act, Audience, issue};
+pub use access::{AccessClaims, AccessToken, Act, Audience, Confirmation, issue};
 pub use assertion::{AssertionError, ClientAssertion, UnusedAssertion};
 pub use browser::BrowserToken;
+pub use dpop::{DpopError, ProofWanted, UnusedProof, verify_proof};
+pub use dpop_nonce::DpopNonces;
 pub use flow::{Flow, FlowKind, Shown};
 pub use forge::{Forgery, Halves, forge};
 pub use id_token::{IdClaims, IdToken, at_hash, issue_id_token};

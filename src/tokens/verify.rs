@@ -118,17 +118,21 @@ fn strict_header(token: &str, typ: &str) -> Result<StrictHeader, TokenError> {
 /// The library checks the signature under exactly one algorithm. Claims are checked in [`check`]: the library takes a
 /// missing `iss` or `aud` for a good one, and knows no clock but the machine's.
 pub(super) fn signature_only(algorithm: SigningAlgorithm) -> Validation {
-    let mut validation = Validation::new(match algorithm {
-        SigningAlgorithm::Rs256 => Algorithm::RS256,
-        SigningAlgorithm::Ps256 => Algorithm::PS256,
-        SigningAlgorithm::Es256 => Algorithm::ES256,
-        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
-    });
+    let mut validation = Validation::new(of_the_library(algorithm));
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
     validation
+}
+
+pub(super) fn of_the_library(algorithm: SigningAlgorithm) -> Algorithm {
+    match algorithm {
+        SigningAlgorithm::Rs256 => Algorithm::RS256,
+        SigningAlgorithm::Ps256 => Algorithm::PS256,
+        SigningAlgorithm::Es256 => Algorithm::ES256,
+        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
+    }
 }
 
 fn refusal(error: jsonwebtoken::errors::Error) -> TokenError {
@@ -256,6 +260,7 @@ mod tests {
             roles: Some(vec![]),
             amr: Some(vec!["pwd".to_owned()]),
             act: None,
+            cnf: None,
         }
     }
 

@@ -281,7 +281,7 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
         let app = json(&words(
             "clients create --name App --public --redirect-uri com.example.app:/cb --redirect-uri http://127.0.0.1/cb
              --post-logout-redirect-uri com.example.app:/bye --grant authorization_code --scope openid
-             --scope orders:read --audience https://api.test --no-consent --access-token-life 5m --refresh-grace 0s
+             --scope orders:read --audience https://api.test --no-consent --dpop --access-token-life 5m --refresh-grace 0s
              --backchannel-logout-uri https://app.test/out --backchannel-logout-session-required true --exchange-audience stock --exchange-audience pay",
         ));
         let id = app["client_id"].as_str().unwrap();
@@ -293,7 +293,8 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
             "audience": ["https://api.test"], "access_token_life": 300, "refresh_grace": 0, "require_pkce": true,
             "require_consent": false, "backchannel_logout_uri": "https://app.test/out",
             "backchannel_logout_session_required": true, "exchange_audiences": ["stock", "pay"],
-            "require_pushed_authorization_requests": false, "created_at": app["created_at"],
+            "require_pushed_authorization_requests": false, "dpop_bound_access_tokens": true,
+            "created_at": app["created_at"],
         });
         assert_eq!(app, expected);
         assert_eq!(json(&words(&format!("clients show {id}"))), expected);
@@ -301,13 +302,20 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
         let list = said(&["clients", "list"]);
         assert!(list.contains("grafana") && list.contains(id) && !list.contains("ccs_"), "{list}");
         let changed = json(&words(&format!(
-            "clients update {id} --name A --consent --no-audience --no-access-token-life
+            "clients update {id} --name A --consent --no-dpop --no-audience --no-access-token-life
              --no-post-logout-redirect-uri --no-backchannel-logout-uri --no-exchange-audience --scope openid"
         )));
-        let told =
-            ["client_name", "require_consent", "audience", "access_token_life", "scope", "refresh_grace"]
-                .map(|member| changed[member].clone());
-        assert_eq!(Value::from(told.to_vec()), serde_json::json!(["A", true, [], null, "openid", 0]));
+        let told = [
+            "client_name",
+            "require_consent",
+            "dpop_bound_access_tokens",
+            "audience",
+            "access_token_life",
+            "scope",
+            "refresh_grace",
+        ]
+        .map(|member| changed[member].clone());
+        assert_eq!(Value::from(told.to_vec()), serde_json::json!(["A", true, false, [], null, "openid", 0]));
         assert_eq!(changed["post_logout_redirect_uris"], serde_json::json!([]));
         assert_eq!(
             (&changed["backchannel_logout_uri"], &changed["exchange_audiences"]),

@@ -5,7 +5,7 @@ use chancery::domain::{
     ClientKeys, CodeChallenge, Consumer, DeviceGrant, DeviceStatus, DisplayName, Email, Grant, GrantType,
     IssuedTokens, Kid, LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri, Roles, Scopes,
     Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy,
-    User, UserClaim, UserId, UserStatus,
+    Thumbprint, User, UserClaim, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
@@ -59,6 +59,7 @@ fn session(user: UserId, now: DateTime<Utc>) -> Session {
         grant: None,
         user_agent: Some("agent".to_owned()),
         master_key_id: Some("m".to_owned()),
+        dpop_jkt: None,
     }
 }
 
@@ -79,6 +80,7 @@ fn client(id: &str) -> Client {
         backchannel_logout_session_required: Some(true),
         exchange_audiences: Some(vec!["https://stock.test".to_owned(), "c".to_owned()]),
         require_pushed: Some(true),
+        dpop_bound_access_tokens: Some(true),
         ..ClientChange::default()
     };
     let (id, name) = (ClientId::parse(id).unwrap(), DisplayName::parse("Gr\u{e4}f \u{1f510}").unwrap());
@@ -112,6 +114,7 @@ fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) ->
         nonce: Some("n \u{e4}".to_owned()),
         id_claims: [UserClaim::Email, UserClaim::Name].into(),
         challenge: Some(CodeChallenge::from_row("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned())),
+        dpop_jkt: Some(Thumbprint::from_row("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".to_owned())),
         session: SessionId::new(at(i64::from(number))),
         created_at: at(0),
         expires_at: at(60),
@@ -119,7 +122,16 @@ fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) ->
 }
 
 fn wish(id: SessionId, generation: i64, client: &ClientId, now: DateTime<Utc>) -> Advance<'_> {
-    Advance { id, generation, client, master_key_id: "m", now, deadline: at(900_000_000) }
+    Advance {
+        id,
+        generation,
+        client,
+        key: None,
+        binds: false,
+        master_key_id: "m",
+        now,
+        deadline: at(900_000_000),
+    }
 }
 
 const LIMITS: SessionLimits = SessionLimits {
@@ -807,6 +819,34 @@ on_both! {
         };
         let (a, b, c, d) = tokio::join!(ask(), ask(), ask(), ask());
         assert_eq!(a + b + c + d, 1);
+    }
+
+    async fn a_session_is_bound_to_the_first_key_that_binds_it(app: TestApp) {
+        let (ada, client) = (user("ada@x.test", at(0)), ClientId::first_party());
+        let key = |letter: &str| Thumbprint::from_row(letter.repeat(43));
+        let (one, other) = (key("a"), key("b"));
+        let begun = session(ada.id, at(0));
+        let mut tx = app.app.db.begin().await.unwrap();
+        users::insert(&mut tx, &ada).await.unwrap();
+        sessions::insert(&mut tx, &begun).await.unwrap();
+        tx.commit().await.unwrap();
+        let conn = &mut app.app.db.write().await.unwrap();
+        for (generation, key, binds, bound_to) in [
+            (1, None, true, Some(None)),
+            (2, Some(&one), false, Some(None)),
+            (3, Some(&one), true, Some(Some(&one))),
+            (4, None, true, None),
+            (4, Some(&other), true, None),
+            (4, Some(&other), false, None),
+            (4, Some(&one), false, Some(Some(&one))),
+        ] {
+            let wish = Advance { key, binds, ..wish(begun.id, generation, &client, at(1)) };
+            let moved = sessions::advance(conn, &wish, &LIMITS).await.unwrap();
+            let found = moved.as_ref().map(|session| session.dpop_jkt.as_ref());
+            assert_eq!(found, bound_to, "{generation} {key:?} {binds}");
+        }
+        let kept = sessions::by_id(conn, begun.id).await.unwrap().unwrap();
+        assert!(kept.is_open_to(Some(&one)) && !kept.is_open_to(Some(&other)) && !kept.is_open_to(None));
     }
 
     async fn consents_are_remembered_and_withdrawn(app: TestApp) {

@@ -109,6 +109,7 @@ impl TokenMaker {
             roles: Some(Vec::new()),
             amr: Some(vec!["pwd".to_owned()]),
             act: None,
+            cnf: None,
         }
     }
 }

@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 
 use super::{AuthorizationRequest, ClaimsRequest, CodeChallenge, ResponseMode};
-use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes, scope};
+use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes, Thumbprint, scope};
 
 /// Longest `state`, hint and the like that is taken.
 const MAX_LENGTH: usize = 2048;
@@ -28,6 +28,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("claims", claims),
     ("resource", resource),
     ("code_challenge", code_challenge),
+    ("dpop_jkt", dpop_jkt),
     ("prompt", prompt),
     ("max_age", max_age),
     ("nonce and hints", nonce_and_hints),
@@ -161,6 +162,17 @@ fn code_challenge(
         }
         (None, None) => {}
     }
+    Ok(())
+}
+
+fn dpop_jkt(
+    request: &mut AuthorizationRequest,
+    _: &Client,
+    parameters: &Parameters,
+) -> Result<(), OAuthError> {
+    let Some(written) = parameters.get("dpop_jkt") else { return Ok(()) };
+    let wrong = || OAuthError::invalid_request("dpop_jkt is no SHA-256 thumbprint in base64url");
+    request.dpop_jkt = Some(Thumbprint::parse(written).ok_or_else(wrong)?);
     Ok(())
 }
 

@@ -7,7 +7,7 @@ mod pkce;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Session, scope};
+use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Session, Thumbprint, scope};
 
 pub use checks::CHECKS;
 pub use claims::{ClaimsRequest, UserClaim};
@@ -61,6 +61,8 @@ pub struct AuthorizationRequest {
     pub resource: Option<String>,
     pub nonce: Option<String>,
     pub challenge: Option<CodeChallenge>,
+    /// The key the code shall be bound to (RFC 9449 section 10).
+    pub dpop_jkt: Option<Thumbprint>,
     pub prompt: Prompt,
     pub max_age: Option<TimeDelta>,
     pub login_hint: Option<String>,
@@ -143,6 +145,7 @@ impl AuthorizationRequest {
             resource: None,
             nonce: None,
             challenge: None,
+            dpop_jkt: None,
             prompt: Prompt::default(),
             max_age: None,
             login_hint: None,

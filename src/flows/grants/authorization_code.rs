@@ -1,8 +1,11 @@
 use super::super::load_keyring::fresh_keyring;
+use super::super::prove_key::KeyProof;
 use super::begin_session::{Beginning, begin_session, end_reused, present};
 use super::{GrantError, Granted, IdTokenWish};
 use crate::app::App;
-use crate::domain::{AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters};
+use crate::domain::{
+    AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters, Thumbprint,
+};
 use crate::store::{Tx, authorization_codes, users};
 use crate::tokens::{Code, challenge_of};
 
@@ -12,6 +15,7 @@ pub(super) async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    proof: Option<&KeyProof>,
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let digest = Code::digest_of(parameters.require("code")?);
@@ -25,7 +29,11 @@ pub(super) async fn grant(
     let Some(code) = authorization_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse_used(app, tx, client, &digest, origin).await;
     };
-    let checked = match check(app, client, &code, parameters) {
+    let key = match proof {
+        Some(proof) => Some(proof.use_up(&mut tx).await?),
+        None => None,
+    };
+    let checked = match check(app, client, &code, parameters, key) {
         Ok(()) => present(app, &mut tx, code.browser).await?,
         Err(error) => Err(error),
     };
@@ -37,7 +45,7 @@ pub(super) async fn grant(
         }
     };
     let id_token = IdTokenWish { nonce: code.nonce, claims: code.id_claims };
-    let beginning = Beginning { session: code.session, grant: code.grant, id_token, now };
+    let beginning = Beginning { session: code.session, grant: code.grant, id_token, key, now };
     let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)
@@ -49,6 +57,7 @@ fn check(
     client: &Client,
     code: &AuthorizationCode,
     parameters: &Parameters,
+    key: Option<&Thumbprint>,
 ) -> Result<(), OAuthError> {
     let wrong = |text| Err(OAuthError::invalid_grant(text));
     let named = parameters.get("redirect_uri");
@@ -70,6 +79,14 @@ fn check(
         // Somebody took the challenge out of the request (RFC 9700 section 4.8.2).
         (None, Some(_)) => return wrong("code_verifier is there, and no code_challenge was"),
         (None, None) => {}
+    }
+    match (&code.dpop_jkt, key) {
+        (Some(_), None) => {
+            let text = "the code is bound to a key; send a DPoP header";
+            return Err(OAuthError::new(OAuthCode::InvalidDpopProof, text));
+        }
+        (Some(bound), Some(key)) if bound != key => return wrong("the code is bound to another key"),
+        _ => {}
     }
     if let Some(resource) = client.resource(parameters, &app.settings.tokens.audience)?
         && !code.grant.audience.is_empty()

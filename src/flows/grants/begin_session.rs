@@ -6,7 +6,9 @@ use super::super::browser_session::Present;
 use super::super::issue_tokens::{ClientWish, issue_client_tokens};
 use super::{GrantError, Granted, IdTokenWish, granted};
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, Client, Grant, OAuthError, Origin, Session, SessionId, User, scope};
+use crate::domain::{
+    Actor, AuditEvent, Client, Grant, OAuthError, Origin, Session, SessionId, Thumbprint, User, scope,
+};
 use crate::keys::Keyring;
 use crate::store::{StoreError, Tx, audit, sessions, users};
 
@@ -27,10 +29,12 @@ pub(super) async fn present(
 }
 
 /// A session of a client's that is about to begin.
-pub(super) struct Beginning {
+pub(super) struct Beginning<'a> {
     pub session: SessionId,
     pub grant: Grant,
     pub id_token: IdTokenWish,
+    /// The key its tokens are bound to.
+    pub key: Option<&'a Thumbprint>,
     pub now: DateTime<Utc>,
 }
 
@@ -41,11 +45,11 @@ pub(super) async fn begin_session(
     keyring: &Keyring,
     client: &Client,
     present: Present,
-    beginning: Beginning,
+    beginning: Beginning<'_>,
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let Present { session: browser, user } = present;
-    let Beginning { session: id, grant, id_token, now } = beginning;
+    let Beginning { session: id, grant, id_token, key, now } = beginning;
     let browser_id = browser.id;
     let session = Session {
         id,
@@ -58,9 +62,11 @@ pub(super) async fn begin_session(
         parent: Some(browser_id),
         grant: Some(grant),
         master_key_id: Some(app.masters.first().id().to_owned()),
+        // A client that proves otherwise who it is may take another key next time (RFC 9449 section 5).
+        dpop_jkt: key.filter(|_| client.is_public()).cloned(),
         ..browser
     };
-    let wish = ClientWish { client: Some(client), narrowed: None };
+    let wish = ClientWish { client: Some(client), narrowed: None, key };
     let tokens = issue_client_tokens(app, keyring, &user, &session, &wish, now)?;
     let granted = granted(app, keyring, client, (&user, &session), tokens, id_token, now)?;
     sessions::insert(tx, &session).await?;

@@ -2,17 +2,19 @@ use uuid::Uuid;
 
 use super::super::issue_tokens::{access_life, audience, sign_access_token};
 use super::super::load_keyring::fresh_keyring;
+use super::super::prove_key::KeyProof;
 use super::{GrantError, Granted};
 use crate::app::App;
 use crate::domain::{Client, Grant, OAuthCode, OAuthError, Parameters, Scopes, scope};
-use crate::tokens::AccessClaims;
+use crate::tokens::{AccessClaims, Confirmation};
 
-/// A service account for itself (RFC 6749 section 4.4): one signature, and nothing written. There is no session, so no
-/// refresh token, and no user, so no ID token.
+/// A service account for itself (RFC 6749 section 4.4): one signature, and nothing written but, where it shows a
+/// key, that its proof is used up. There is no session, so no refresh token, and no user, so no ID token.
 pub(super) async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    proof: Option<&KeyProof>,
 ) -> Result<Granted, GrantError> {
     let wrong = |text| OAuthError::new(OAuthCode::InvalidScope, text);
     let own = client.scopes.without(&Scopes::of_users());
@@ -27,6 +29,10 @@ pub(super) async fn grant(
     };
     let wished = client.audience_for(client.resource(parameters, &app.settings.tokens.audience)?);
     let keyring = fresh_keyring(app).await?;
+    let key = match proof {
+        Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?),
+        None => None,
+    };
     let now = app.clock.now();
     let expires_at = now + access_life(app, Some(client));
     let grant = Grant { scopes, audience: wished };
@@ -45,6 +51,7 @@ pub(super) async fn grant(
         roles: None,
         amr: None,
         act: None,
+        cnf: key.map(Confirmation::from),
     };
     let access_token = sign_access_token(app, &keyring, &claims, expires_at)?;
     Ok(Granted {

@@ -1,6 +1,7 @@
 use super::super::browser_session::Present;
 use super::super::issue_tokens::scopes_now;
 use super::super::load_keyring::fresh_keyring;
+use super::super::prove_key::KeyProof;
 use super::begin_session::{Beginning, begin_session, end_reused, present};
 use super::{GrantError, Granted, IdTokenWish};
 use crate::app::App;
@@ -13,6 +14,7 @@ pub(super) async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    proof: Option<&KeyProof>,
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let digest = DeviceCode::digest_of(parameters.require("device_code")?);
@@ -27,6 +29,10 @@ pub(super) async fn grant(
     let Some(device) = device_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse(app, tx, client, &digest, origin).await;
     };
+    let key = match proof {
+        Some(proof) => Some(proof.use_up(&mut tx).await?),
+        None => None,
+    };
     let present = match device.browser {
         Some(browser) => present(app, &mut tx, browser).await?,
         None => Err(OAuthError::invalid_grant("nobody has let the device in")),
@@ -40,7 +46,7 @@ pub(super) async fn grant(
     };
     let Present { user, .. } = &present;
     let grant = Grant { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
-    let beginning = Beginning { session: device.session, grant, id_token: IdTokenWish::default(), now };
+    let beginning = Beginning { session: device.session, grant, id_token: IdTokenWish::default(), key, now };
     let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)

@@ -14,6 +14,7 @@ use chrono::{DateTime, Utc};
 
 use super::issue_tokens::{IssuedTokens, amr, scopes_now};
 use super::load_keyring::LoadKeyringError;
+use super::prove_key::{KeyProof, ProveKeyError, ShownProof, prove_key};
 use crate::app::App;
 use crate::domain::{
     Client, GrantType, OAuthCode, OAuthError, Origin, Parameters, Session, User, UserClaim, scope,
@@ -49,11 +50,21 @@ pub enum GrantError {
     Store(#[from] StoreError),
 }
 
+impl From<ProveKeyError> for GrantError {
+    fn from(error: ProveKeyError) -> Self {
+        match error {
+            ProveKeyError::Proof(error) => OAuthError::from(error).into(),
+            ProveKeyError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
 /// Gives a client tokens by the grant it names, if it may use that one.
 pub async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    shown: &ShownProof,
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     parameters.each_once()?;
@@ -64,12 +75,29 @@ pub async fn grant(
         let text = "the client is not registered for this grant";
         return Err(OAuthError::new(OAuthCode::UnauthorizedClient, text).into());
     }
+    let proof = proof_of(app, client, shown)?;
+    let proof = proof.as_ref();
     match kind {
-        GrantType::AuthorizationCode => authorization_code::grant(app, client, parameters, origin).await,
-        GrantType::ClientCredentials => client_credentials::grant(app, client, parameters).await,
-        GrantType::DeviceCode => device_code::grant(app, client, parameters, origin).await,
-        GrantType::RefreshToken => refresh_token::grant(app, client, parameters, origin).await,
-        GrantType::TokenExchange => token_exchange::grant(app, client, parameters).await,
+        GrantType::AuthorizationCode => {
+            authorization_code::grant(app, client, parameters, proof, origin).await
+        }
+        GrantType::ClientCredentials => client_credentials::grant(app, client, parameters, proof).await,
+        GrantType::DeviceCode => device_code::grant(app, client, parameters, proof, origin).await,
+        GrantType::RefreshToken => refresh_token::grant(app, client, parameters, proof, origin).await,
+        GrantType::TokenExchange => token_exchange::grant(app, client, parameters, proof).await,
+    }
+}
+
+/// The proof that came with the request, good in itself, so that nothing is used up for one that is not. A grant uses it up when
+/// it knows that there is something to give: a client that need not show who it is could fill the table otherwise.
+fn proof_of(app: &App, client: &Client, shown: &ShownProof) -> Result<Option<KeyProof>, OAuthError> {
+    match shown.texts.is_empty() {
+        false => Ok(Some(prove_key(app, shown, None)?)),
+        true if client.dpop_bound_access_tokens => {
+            let text = "the client gets no token that is not bound to a key; send a DPoP header";
+            Err(OAuthError::new(OAuthCode::InvalidDpopProof, text))
+        }
+        true => Ok(None),
     }
 }
 

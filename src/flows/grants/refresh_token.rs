@@ -1,5 +1,6 @@
 use super::super::issue_tokens::{ClientWish, issue_client_tokens};
-use super::super::refresh::{MovedOn, RefreshError, move_on};
+use super::super::prove_key::KeyProof;
+use super::super::refresh::{MovedOn, RefreshError, Refresher, move_on};
 use super::{GrantError, Granted, IdTokenWish, granted};
 use crate::app::App;
 use crate::domain::{Client, OAuthCode, OAuthError, Origin, Parameters, Scopes, SessionLimits};
@@ -10,6 +11,13 @@ impl From<RefreshError> for GrantError {
     fn from(error: RefreshError) -> Self {
         match error {
             RefreshError::Invalid(_) => OAuthError::invalid_grant("the refresh token is not valid").into(),
+            RefreshError::Bound => {
+                OAuthError::new(OAuthCode::InvalidDpopProof, "the refresh token is bound to a key").into()
+            }
+            RefreshError::OtherKey => {
+                OAuthError::invalid_grant("the refresh token is bound to another key").into()
+            }
+            RefreshError::Key(error) => error.into(),
             RefreshError::Contended => Self::Contended,
             RefreshError::Keys(error) => Self::Keys(error),
             RefreshError::Sign(error) => Self::Sign(error),
@@ -23,6 +31,7 @@ pub(super) async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    proof: Option<&KeyProof>,
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let presented = parameters.require("refresh_token")?;
@@ -30,9 +39,9 @@ pub(super) async fn grant(
     let narrowed = narrowed(app, client, presented, parameters).await?;
     let usual = app.settings.sessions;
     let limits = SessionLimits { grace: client.refresh_grace.unwrap_or(usual.grace), ..usual };
-    let MovedOn { user, session, keyring, now } =
-        move_on(app, presented, &client.id, &limits, origin).await?;
-    let wish = ClientWish { client: Some(client), narrowed: narrowed.as_ref() };
+    let by = Refresher { client: &client.id, is_public: client.is_public(), proof };
+    let MovedOn { user, session, key, keyring, now } = move_on(app, presented, &by, &limits, origin).await?;
+    let wish = ClientWish { client: Some(client), narrowed: narrowed.as_ref(), key: key.as_ref() };
     let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
     Ok(granted(app, &keyring, client, (&user, &session), tokens, IdTokenWish::default(), now)?)
 }

@@ -3,23 +3,27 @@ use uuid::Uuid;
 use super::super::authenticate::{AuthenticateError, Bearer, look_up, verified_claims};
 use super::super::issue_tokens::{access_life, sign_access_token};
 use super::super::load_keyring::fresh_keyring;
+use super::super::prove_key::KeyProof;
 use super::{GrantError, Granted};
 use crate::app::App;
-use crate::domain::{Client, ExchangeRequest, OAuthError, Parameters};
-use crate::tokens::{AccessClaims, Act, Audience};
+use crate::domain::{Client, ExchangeRequest, OAuthCode, OAuthError, Parameters};
+use crate::tokens::{AccessClaims, Act, Audience, Confirmation};
 
 /// A user's access token for one by which the client acts for that user towards another service (RFC 8693): narrower, no longer good
-/// than the one that was shown, and dead with the user's session. One signature, and nothing written.
+/// than the one that was shown, and dead with the user's session. It is bound to the key the client proves. One signature, and
+/// nothing written but the proof's use.
 pub(super) async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    proof: Option<&KeyProof>,
 ) -> Result<Granted, GrantError> {
     let request = ExchangeRequest::parse(parameters, client)?;
     if let Some(token) = request.actor_token {
-        is_their_own(app, client, token).await?;
+        is_their_own(app, client, token, proof).await?;
     }
     let (shown, bearer) = good(app, request.subject_token, "subject_token is not valid").await?;
+    may_be_shown(&shown, proof, "subject_token")?;
     let is_for = client.audiences.iter().any(|audience| shown.aud.contains(audience));
     if !is_for && shown.client_id != client.id.as_str() {
         return refused("subject_token is neither for this client nor its own");
@@ -35,6 +39,10 @@ pub(super) async fn grant(
     if expires_at <= now.timestamp() {
         return refused("subject_token is not valid");
     }
+    let key = match proof {
+        Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?),
+        None => None,
+    };
     // What a role that was taken away gave is not said again.
     let mut roles = caller.user.roles.names();
     roles.retain(|role| shown.roles.as_ref().is_some_and(|shown| shown.contains(role)));
@@ -48,6 +56,7 @@ pub(super) async fn grant(
         scope: scopes.to_string(),
         roles: Some(roles),
         act: Some(act),
+        cnf: key.map(Confirmation::from),
         ..shown
     };
     let ends = chrono::DateTime::from_timestamp(expires_at, 0).unwrap_or(now);
@@ -64,10 +73,35 @@ pub(super) async fn grant(
 }
 
 /// Nobody acts but the client that asks.
-async fn is_their_own(app: &App, client: &Client, token: &str) -> Result<(), GrantError> {
+async fn is_their_own(
+    app: &App,
+    client: &Client,
+    token: &str,
+    proof: Option<&KeyProof>,
+) -> Result<(), GrantError> {
     match good(app, token, "actor_token is not valid").await? {
-        (_, Bearer::Service { client: actor, .. }) if actor.id == client.id => Ok(()),
+        (shown, Bearer::Service { client: actor, .. }) if actor.id == client.id => {
+            may_be_shown(&shown, proof, "actor_token")
+        }
         _ => refused("actor_token is not the client's own access token"),
+    }
+}
+
+/// A token that is bound to a key is exchanged for nobody who does not prove to have it: otherwise whoever has seen it could make
+/// one of it that is bound to a key of theirs, or to none (RFC 9449 section 9).
+fn may_be_shown(
+    shown: &AccessClaims,
+    proof: Option<&KeyProof>,
+    name: &'static str,
+) -> Result<(), GrantError> {
+    let Some(bound) = &shown.cnf else { return Ok(()) };
+    match proof {
+        None => {
+            let text = format!("{name} is bound to a key; send a DPoP header");
+            Err(OAuthError::new(OAuthCode::InvalidDpopProof, text).into())
+        }
+        Some(proof) if proof.is_of(&bound.jkt) => Ok(()),
+        Some(_) => Err(OAuthError::invalid_request(format!("{name} is bound to another key")).into()),
     }
 }
 
@@ -80,9 +114,9 @@ async fn good(app: &App, token: &str, otherwise: &'static str) -> Result<(Access
     };
     match looked_at.await {
         Ok(found) => Ok(found),
-        Err(AuthenticateError::Token(_) | AuthenticateError::Ended) => refused(otherwise),
         Err(AuthenticateError::Keys(error)) => Err(error.into()),
         Err(AuthenticateError::Store(error)) => Err(error.into()),
+        Err(_) => refused(otherwise),
     }
 }
 

@@ -95,6 +95,8 @@ pub struct NewClient {
     exchange_audiences: Option<Vec<String>>,
     /// Whether it must push its authorization requests; `false` when left out.
     require_pushed_authorization_requests: Option<bool>,
+    /// Whether it gets no access token that is not bound to a key (RFC 9449 section 5.2); `false` when left out.
+    dpop_bound_access_tokens: Option<bool>,
 }
 
 /// Registers a client. The answer holds its secret, which is told once.
@@ -177,6 +179,7 @@ pub struct ClientPatch {
     #[schema(max_items = 50)]
     exchange_audiences: Option<Vec<String>>,
     require_pushed_authorization_requests: Option<bool>,
+    dpop_bound_access_tokens: Option<bool>,
 }
 
 /// Tells `null` from absent.
@@ -277,6 +280,7 @@ impl NewClient {
             backchannel_logout_session_required: self.backchannel_logout_session_required,
             exchange_audiences: self.exchange_audiences,
             require_pushed_authorization_requests: self.require_pushed_authorization_requests,
+            dpop_bound_access_tokens: self.dpop_bound_access_tokens,
         }
     }
 }
@@ -311,6 +315,7 @@ impl ClientPatch {
             backchannel_logout_session_required: self.backchannel_logout_session_required,
             exchange_audiences: self.exchange_audiences,
             require_pushed: self.require_pushed_authorization_requests,
+            dpop_bound_access_tokens: self.dpop_bound_access_tokens,
         })
     }
 }

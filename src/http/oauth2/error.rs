@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::super::problem::{Code, Problem};
 use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::{
-    AuthenticateClientError, AuthenticateError, BeginDeviceError, FindRegistrationError, GrantError,
-    IntrospectError, PushRequestError, RegisterClientError,
+    AuthenticateClientError, BeginDeviceError, FindRegistrationError, GrantError, IntrospectError,
+    PushRequestError, RegisterClientError,
 };
 use crate::store::StoreError;
 
@@ -53,7 +53,7 @@ impl OAuthProblem {
         problem
     }
 
-    /// RFC 6750 section 3: what is wrong with a bearer.
+    /// RFC 6750 section 3: what is wrong with how a token is shown.
     pub fn bearer(status: StatusCode, error: &'static str, challenge: &str) -> Self {
         let mut problem = Self::new(status, error);
         problem.headers.push(("WWW-Authenticate", challenge.to_owned()));
@@ -80,7 +80,7 @@ impl ResponseError for OAuthProblem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         for (name, value) in &self.headers {
-            response.insert_header((*name, value.as_str()));
+            response.append_header((*name, value.as_str()));
         }
         response.insert_header((header::PRAGMA, "no-cache")).json(OAuthErrorView {
             error: self.error,
@@ -105,6 +105,10 @@ impl From<Problem> for OAuthProblem {
         let status = problem.status_code();
         let (status, error) = match (problem.code(), status) {
             (Code::TooManyAttempts, _) => (status, "invalid_client"),
+            (Code::TokenRequired, _) => (status, Code::InvalidToken.as_str()),
+            (code @ (Code::InvalidToken | Code::InvalidDpopProof | Code::UseDpopNonce), _) => {
+                (status, code.as_str())
+            }
             (_, StatusCode::SERVICE_UNAVAILABLE) => (status, "temporarily_unavailable"),
             (_, status) if status.is_server_error() => (status, "server_error"),
             (
@@ -118,10 +122,11 @@ impl From<Problem> for OAuthProblem {
         };
         problem.log();
         let description = match problem.code() {
-            Code::UnsupportedMediaType => "the body must be application/x-www-form-urlencoded",
-            code => code.title(),
+            Code::UnsupportedMediaType => "the body must be application/x-www-form-urlencoded".into(),
+            Code::InvalidDpopProof | Code::UseDpopNonce => problem.told().into(),
+            code => code.title().into(),
         };
-        let description = Some(description.into());
+        let description = Some(description);
         Self { description, headers: problem.into_headers(), ..Self::new(status, error) }
     }
 }
@@ -234,18 +239,6 @@ impl OAuthProblem {
                     .header("Retry-After", seconds)
             }
             AuthenticateClientError::Store(error) => error.into(),
-        }
-    }
-}
-
-impl From<AuthenticateError> for OAuthProblem {
-    fn from(error: AuthenticateError) -> Self {
-        match error {
-            AuthenticateError::Token(_) | AuthenticateError::Ended => {
-                Self::bearer(StatusCode::UNAUTHORIZED, "invalid_token", r#"Bearer error="invalid_token""#)
-            }
-            AuthenticateError::Keys(error) => Problem::from(error).into(),
-            AuthenticateError::Store(error) => error.into(),
         }
     }
 }

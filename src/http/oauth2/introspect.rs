@@ -11,6 +11,12 @@ use crate::domain::Session;
 use crate::flows::{Introspection, introspect as flow};
 use crate::tokens::{AccessClaims, Act};
 
+/// The key a token is bound to (RFC 9449 section 6.2).
+#[derive(Serialize, ToSchema)]
+pub struct ConfirmationView {
+    jkt: String,
+}
+
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]
 pub struct IntrospectionRequest {
@@ -67,6 +73,9 @@ pub struct IntrospectionAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     act: Option<Actor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    cnf: Option<ConfirmationView>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -90,7 +99,7 @@ impl IntrospectionAnswer {
             active: true,
             scope: Some(scope),
             client_id: Some(claims.client_id.clone()),
-            token_type: Some("Bearer"),
+            token_type: Some(if claims.cnf.is_some() { "DPoP" } else { "Bearer" }),
             exp: Some(claims.exp),
             iat: Some(claims.iat),
             nbf: Some(claims.nbf),
@@ -101,6 +110,7 @@ impl IntrospectionAnswer {
             sid: claims.sid.map(|sid| sid.to_string()),
             auth_time: claims.auth_time,
             act: claims.act.as_ref().map(Actor::from),
+            cnf: claims.cnf.as_ref().map(|bound| ConfirmationView { jkt: bound.jkt.clone() }),
         }
     }
 

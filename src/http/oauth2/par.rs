@@ -4,6 +4,7 @@ use utoipa::ToSchema;
 
 use super::super::AppData;
 use super::super::body::Body;
+use super::super::dpop::shown_proof;
 use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
@@ -32,6 +33,8 @@ pub struct PushedAuthorizationRequest {
     login_hint: Option<String>,
     id_token_hint: Option<String>,
     resource: Option<String>,
+    /// The key the code shall be bound to, unless a `DPoP` header proves one (RFC 9449 section 10).
+    dpop_jkt: Option<String>,
 }
 
 /// RFC 9126 section 2.2.
@@ -59,7 +62,7 @@ pub async fn push(
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
-    let pushed = push_request(&app, &client, &parameters).await?;
+    let pushed = push_request(&app, &client, &parameters, &shown_proof(&http)).await?;
     Ok(HttpResponse::Created().json(PushedAnswer {
         request_uri: pushed.request_uri.expose().to_owned(),
         expires_in: pushed.expires_in,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::super::AppData;
 use super::super::body::Body;
-use super::super::caller::bearer;
+use super::super::dpop::{Scheme, shown_token};
 use super::super::problem::{Code, Problem};
 use super::super::source::Source;
 use super::error::{OAuthErrorView, OAuthProblem};
@@ -62,7 +62,10 @@ impl FromRequest for OwnRegistration {
 }
 
 fn shown(request: &HttpRequest) -> Option<String> {
-    bearer(request).ok()
+    match shown_token(request) {
+        Ok((Scheme::Bearer, shown)) => Some(shown.text),
+        _ => None,
+    }
 }
 
 /// What an application says of itself (RFC 7591 section 2). What is not listed here is not listened to.
@@ -83,6 +86,8 @@ pub struct ClientRegistration {
     post_logout_redirect_uris: Option<Vec<String>>,
     backchannel_logout_uri: Option<String>,
     backchannel_logout_session_required: Option<bool>,
+    /// `false` when left out (RFC 9449 section 5.2).
+    dpop_bound_access_tokens: Option<bool>,
     /// Of a change (RFC 7592 section 2.2): the client's own.
     client_id: Option<String>,
     #[schema(value_type = Option<String>)]
@@ -101,6 +106,7 @@ impl ClientRegistration {
             post_logout_redirect_uris: self.post_logout_redirect_uris.unwrap_or_default(),
             backchannel_logout_uri: self.backchannel_logout_uri,
             backchannel_logout_session_required: self.backchannel_logout_session_required.unwrap_or(false),
+            dpop_bound_access_tokens: self.dpop_bound_access_tokens.unwrap_or(false),
         };
         ChangeRegistration { metadata, client_id: self.client_id, client_secret: self.client_secret }
     }
@@ -134,6 +140,7 @@ pub struct ClientInformation {
     #[schema(nullable = false)]
     backchannel_logout_uri: Option<String>,
     backchannel_logout_session_required: bool,
+    dpop_bound_access_tokens: bool,
 }
 
 impl ClientInformation {
@@ -155,6 +162,7 @@ impl ClientInformation {
             post_logout_redirect_uris: view.post_logout_redirect_uris,
             backchannel_logout_uri: view.backchannel_logout_uri,
             backchannel_logout_session_required: view.backchannel_logout_session_required,
+            dpop_bound_access_tokens: view.dpop_bound_access_tokens,
         }
     }
 }

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::AppData;
 use super::super::body::Body;
+use super::super::dpop::shown_proof;
 use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
@@ -43,6 +44,7 @@ pub struct TokenRequest {
 pub struct TokenAnswer {
     access_token: String,
     #[schema(example = "Bearer")]
+    /// `DPoP` where the request proved a key (RFC 9449).
     token_type: &'static str,
     /// Life of the access token in seconds.
     expires_in: i64,
@@ -67,8 +69,8 @@ pub struct TokenAnswer {
 impl From<Granted> for TokenAnswer {
     fn from(granted: Granted) -> Self {
         Self {
+            token_type: granted.access_token.kind(),
             access_token: granted.access_token.expose().to_owned(),
-            token_type: "Bearer",
             expires_in: granted.expires_in,
             scope: granted.scope,
             refresh_token: granted.refresh_token.map(|token| token.expose().to_owned()),
@@ -79,12 +81,12 @@ impl From<Granted> for TokenAnswer {
     }
 }
 
-/// Tokens for a client, by one of its grants.
+/// Tokens for a client, by one of its grants. With a proof in a `DPoP` header the access token is bound to its key (RFC 9449).
 #[utoipa::path(post, path = "/oauth2/token", tag = "oauth2",
     request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 200, body = TokenAnswer),
-        (status = 400, description = "RFC 6749 section 5.2", body = OAuthErrorView),
+        (status = 400, description = "RFC 6749 section 5.2; `invalid_dpop_proof` and `use_dpop_nonce` of RFC 9449", body = OAuthErrorView),
         (status = 401, description = "`invalid_client`", body = OAuthErrorView),
     ))]
 pub async fn token(
@@ -95,7 +97,7 @@ pub async fn token(
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
     let origin = source.origin(Actor::Client(client.id.clone()));
-    let outcome = grant(&app, &client, &parameters, &origin).await;
+    let outcome = grant(&app, &client, &parameters, &shown_proof(&http), &origin).await;
     let named = parameters.get("grant_type").and_then(GrantType::parse).map_or("other", GrantType::as_str);
     let told = match &outcome {
         Ok(_) => "success",

@@ -1,15 +1,15 @@
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
 use super::super::body::Body;
-use super::super::caller::bearer;
-use super::super::problem::Code;
+use super::super::caller::Holder;
+use super::super::dpop::Scheme;
+use super::super::problem::Problem;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{DisplayName, scope};
-use crate::flows::{Bearer, Caller, authenticate};
+use crate::flows::{Bearer, Caller};
 
 /// Who the token's user is, as far as its scope tells (OpenID Connect Core section 5.4).
 #[derive(Serialize, ToSchema)]
@@ -52,23 +52,16 @@ impl UserInfo {
     (status = 401, body = OAuthErrorView),
     (status = 403, description = "`insufficient_scope`", body = OAuthErrorView),
 ))]
-pub async fn userinfo(app: AppData, http: HttpRequest) -> Result<HttpResponse, OAuthProblem> {
-    let token = bearer(&http).map_err(|problem| match problem.code() {
-        // RFC 6750 section 3.1: who brings nothing is told nothing of what is wrong with it.
-        Code::TokenRequired => OAuthProblem::bearer(StatusCode::UNAUTHORIZED, "invalid_token", "Bearer"),
-        _ => {
-            let challenge = r#"Bearer error="invalid_token""#;
-            OAuthProblem::bearer(StatusCode::UNAUTHORIZED, "invalid_token", challenge)
-        }
-    })?;
-    match authenticate(&app, &token).await? {
+pub async fn userinfo(holder: Result<Holder, Problem>) -> Result<HttpResponse, OAuthProblem> {
+    let Holder { bearer, scheme } = holder?;
+    match bearer {
         Bearer::User(caller) if caller.scopes.contains(scope::OPENID) => {
             Ok(HttpResponse::Ok().json(UserInfo::of(&caller)))
         }
         _ => Err(OAuthProblem::bearer(
             StatusCode::FORBIDDEN,
             "insufficient_scope",
-            r#"Bearer error="insufficient_scope", scope="openid""#,
+            &scheme.challenge(r#"error="insufficient_scope", scope="openid""#),
         )),
     }
 }
@@ -81,14 +74,13 @@ pub async fn userinfo(app: AppData, http: HttpRequest) -> Result<HttpResponse, O
     (status = 403, description = "`insufficient_scope`", body = OAuthErrorView),
 ))]
 pub async fn userinfo_by_post(
-    app: AppData,
-    http: HttpRequest,
+    holder: Result<Holder, Problem>,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let form = body.form().await.unwrap_or_default();
     if form.iter().any(|(name, _)| name == "access_token") {
-        let challenge = r#"Bearer error="invalid_request""#;
-        return Err(OAuthProblem::bearer(StatusCode::BAD_REQUEST, "invalid_request", challenge));
+        let challenge = Scheme::Bearer.challenge(r#"error="invalid_request""#);
+        return Err(OAuthProblem::bearer(StatusCode::BAD_REQUEST, "invalid_request", &challenge));
     }
-    userinfo(app, http).await
+    userinfo(holder).await
 }

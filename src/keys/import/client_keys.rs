@@ -30,7 +30,7 @@ pub fn read_client_keys(set: &Value) -> Result<ClientKeys, ClientKeysError> {
 fn read_one(at: usize, jwk: &Value) -> Result<ClientKey, ClientKeysError> {
     let wrong = |error| ClientKeysError::Key(at, error);
     // Looked for by name: a private member is one too many even where the rest is not there.
-    let is_private = ["d", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|name| jwk.get(name).is_some());
+    let is_private = has_private_members(jwk);
     let written = WrittenJwk::from_value(jwk).map_err(wrong)?;
     if is_private {
         return Err(ClientKeysError::Private(at));
@@ -46,6 +46,10 @@ fn read_one(at: usize, jwk: &Value) -> Result<ClientKey, ClientKeysError> {
         alg,
         jwk: public.said(kid.as_ref(), alg),
     })
+}
+
+pub(super) fn has_private_members(jwk: &Value) -> bool {
+    ["d", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|name| jwk.get(name).is_some())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod client_keys;
 mod der;
 mod halves;
 mod jwk;
+mod proof_key;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use zeroize::Zeroizing;
 
 pub use self::client_keys::{ClientKeysError, read_client_keys};
 use self::halves::Halves;
+pub use self::proof_key::{ProofKey, ProofKeyError, read_proof_key};
 use super::public::PublicHalf;
 use super::signer::Pair;
 use crate::domain::{Kid, SigningAlgorithm};

@@ -49,6 +49,7 @@ fn session_of(app: &TestApp, user: UserId, client: &ClientId, grant: Option<&str
         parent: None,
         grant: grant.map(|scope| Grant { scopes: Scopes::from_claim(scope), audience: Vec::new() }),
         master_key_id: None,
+        dpop_jkt: None,
     }
 }
 
@@ -65,6 +66,7 @@ fn code_of(app: &TestApp, client: &ClientId, browser: &Session) -> Authorization
         nonce: None,
         id_claims: [].into(),
         challenge: None,
+        dpop_jkt: None,
         session: SessionId::new(now),
         created_at: now,
         expires_at: now + TimeDelta::minutes(1),
@@ -86,7 +88,8 @@ on_both! {
             "post_logout_redirect_uris": [], "scope": "email offline_access openid profile", "audience": [],
             "access_token_life": null, "refresh_grace": null, "require_pkce": true, "require_consent": true,
             "backchannel_logout_uri": null, "backchannel_logout_session_required": false, "exchange_audiences": [],
-            "require_pushed_authorization_requests": false, "created_at": shown["created_at"],
+            "require_pushed_authorization_requests": false, "dpop_bound_access_tokens": false,
+            "created_at": shown["created_at"],
         });
         assert_eq!(shown, expected);
         app.post_as(&admin, "/admin/clients", grafana()).await.expect_problem(409, "client_id_taken");
@@ -104,7 +107,7 @@ on_both! {
             "access_token_life": 60, "refresh_grace": 0, "require_pkce": false, "require_consent": false,
             "backchannel_logout_uri": "https://g.test/out?x", "backchannel_logout_session_required": true,
             "exchange_audiences": ["https://stock.test", "c"],
-            "require_pushed_authorization_requests": true,
+            "require_pushed_authorization_requests": true, "dpop_bound_access_tokens": true,
         });
         let changed = change(all.clone()).await.expect(200).json();
         let unordered = ["grant_types"];

@@ -11,10 +11,10 @@ use super::support::{
 };
 use crate::support::{Answer, Kind, PASSWORD, TestApp, on_both};
 
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A television: it keeps no secret and asks nobody for consent, and is confirmed all the same.
-fn television(app: &TestApp, id: &str) -> Client {
+pub fn television(app: &TestApp, id: &str) -> Client {
     Client {
         grant_types: [GrantType::DeviceCode, GrantType::RefreshToken].into(),
         redirect_uris: Vec::<RedirectUri>::new(),
@@ -26,12 +26,12 @@ async fn tv(app: &TestApp) -> Registered {
     register(app, &television(app, "tv")).await
 }
 
-struct Codes {
-    device: String,
-    user: String,
+pub struct Codes {
+    pub device: String,
+    pub user: String,
 }
 
-async fn begin(app: &TestApp, client: &Registered, scope: &str) -> Codes {
+pub async fn begin(app: &TestApp, client: &Registered, scope: &str) -> Codes {
     let answer = client.post(app, "/oauth2/device_authorization", &[("scope", scope)]).await.expect(200);
     assert_eq!(answer.header("cache-control"), "no-store");
     let told = answer.json();
@@ -54,7 +54,7 @@ async fn decide(browser: &Browser<'_>, page: &Answer, decision: &str) -> Answer 
 }
 
 /// Somebody with a browser of their own types the code, signs in, and decides.
-async fn decided(browser: &Browser<'_>, codes: &Codes, decision: &str) {
+pub async fn decided(browser: &Browser<'_>, codes: &Codes, decision: &str) {
     let page = enter(browser, &codes.user).await.page(200);
     let page = match page.text.contains("name=\"password\"") {
         true => browser.sign_in(&page, "ada@x.test", PASSWORD).await.page(200),

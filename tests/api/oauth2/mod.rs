@@ -5,6 +5,7 @@ mod client_assertion;
 mod clients;
 mod code;
 mod device;
+mod dpop;
 mod exchange;
 mod introspect;
 mod logout;

@@ -89,7 +89,7 @@ on_both! {
             "redirect_uris": [CALLBACK], "client_name": "Orders & Sons", "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"], "scope": "email openid", "token_endpoint_auth_method": "client_secret_basic",
             "post_logout_redirect_uris": ["https://app.test/bye"], "backchannel_logout_uri": "https://app.test/out",
-            "backchannel_logout_session_required": false,
+            "backchannel_logout_session_required": false, "dpop_bound_access_tokens": false,
         });
         assert_eq!(made, expected);
         assert!(!app.database.holds(secret) && !app.database.holds(token));

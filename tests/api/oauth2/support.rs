@@ -44,6 +44,7 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         backchannel_logout_session_required: false,
         exchange_audiences: vec![],
         require_pushed: false,
+        dpop_bound_access_tokens: false,
         created_at: app.clock.now(),
     }
 }
@@ -80,14 +81,25 @@ pub async fn service(app: &TestApp, id: &str, scopes: &str, audiences: &[&str]) 
 impl Registered {
     /// A form to an endpoint that clients use, with this client's credentials.
     pub async fn post(&self, app: &TestApp, path: &str, form: &[(&str, &str)]) -> Answer {
+        self.post_with(app, path, &[], form).await
+    }
+
+    /// The same with headers of its own.
+    pub async fn post_with(
+        &self,
+        app: &TestApp,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: &[(&str, &str)],
+    ) -> Answer {
         match &self.secret {
             Some(secret) => {
                 let basic = format!("Basic {}", STANDARD.encode(format!("{}:{secret}", self.id)));
-                post_form(app, path, &[("authorization", &basic)], form).await
+                post_form(app, path, &[headers, &[("authorization", &basic)]].concat(), form).await
             }
             None => {
                 let with_id = [form, &[("client_id", self.id.as_str())]].concat();
-                post_form(app, path, &[], &with_id).await
+                post_form(app, path, headers, &with_id).await
             }
         }
     }

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import * as oauth from 'oauth4webapi';
 
-import { check, visit } from './checks.js';
+import { PROOFS, check, visit, watched } from './checks.js';
 
-const { ISSUER, POST_ID, POST_SECRET, REDIRECT_URI, BYE, EMAIL, ALGORITHM } = process.env;
+const { ISSUER, POST_ID, POST_SECRET, REDIRECT_URI, BYE, EMAIL, ALGORITHM, NONCE } = process.env;
 const open = { [oauth.allowInsecureRequests]: true };
 
 const client = { client_id: POST_ID, id_token_signed_response_alg: ALGORITHM };
@@ -93,5 +93,60 @@ await check('signing out comes back', () => {
   const out = new URL(as.end_session_endpoint);
   out.search = new URLSearchParams({ id_token_hint: second.id_token, post_logout_redirect_uri: BYE, state });
   assert.equal(visit(out).searchParams.get('state'), state);
+});
+
+// The same client with a key (RFC 9449).
+const seen = watched();
+const DPoP = oauth.DPoP(client, await oauth.generateKeyPair(PROOFS));
+const proving = { ...open, DPoP, [oauth.customFetch]: seen.fetch };
+/// Once more where the first answer is a nonce: this library leaves that to its caller.
+async function proved(attempt) {
+  try {
+    return await attempt();
+  } catch (error) {
+    assert.ok(NONCE && oauth.isDPoPNonceError(error), error);
+    return attempt();
+  }
+}
+const own = await check(`client credentials with DPoP, ${PROOFS}`, () =>
+  proved(async () => {
+    const response = await oauth.clientCredentialsGrantRequest(as, client, authentication, { scope: 'orders:read' }, proving);
+    return oauth.processClientCredentialsResponse(as, client, response);
+  }));
+await check('introspection tells the key', async () => {
+  const told = await introspected(own.access_token);
+  assert.equal(told.token_type, 'DPoP');
+  assert.equal(told.cnf.jkt, await DPoP.calculateThumbprint());
+});
+const askedAgain = new URL(address);
+askedAgain.searchParams.set('dpop_jkt', await DPoP.calculateThumbprint());
+const bound = await check('code with DPoP', async () => {
+  const shown = oauth.validateAuthResponse(as, client, visit(askedAgain), state);
+  return proved(async () => {
+    const response = await oauth.authorizationCodeGrantRequest(as, client, authentication, shown, REDIRECT_URI, verifier, proving);
+    return oauth.processAuthorizationCodeResponse(as, client, response, { expectedNonce: nonce, requireIdToken: true });
+  });
+});
+await check('userinfo with DPoP', () =>
+  proved(async () => {
+    const response = await oauth.userInfoRequest(as, client, bound.access_token, proving);
+    assert.equal((await oauth.processUserInfoResponse(as, client, sub, response)).email, EMAIL);
+  }));
+await check(NONCE ? 'the proof had the nonce that was asked for' : 'no nonce is asked for', () => {
+  assert.equal(Boolean(seen.nonce), Boolean(NONCE));
+  assert.equal(seen.proof().nonce, seen.nonce ?? undefined);
+});
+await check('a service that has the library takes the token with its proof', async () => {
+  const options = { signingAlgorithms: [ALGORITHM, PROOFS], requireDPoP: true, ...open };
+  const claims = await oauth.validateJwtAccessToken(as, seen.request, 'chancery', options);
+  assert.equal(claims.sub, sub);
+});
+await check('userinfo refuses the token as a bearer\'s with a challenge the library reads', async () => {
+  const response = await oauth.userInfoRequest(as, client, bound.access_token, open);
+  await assert.rejects(oauth.processUserInfoResponse(as, client, sub, response), (error) => {
+    assert.equal(error.cause[0].scheme, 'dpop');
+    assert.equal(error.cause[0].parameters.error, 'invalid_token');
+    return true;
+  });
 });
 console.log('done');

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import * as client from 'openid-client';
 
-import { check, visit } from './checks.js';
+import { PROOFS, check, payload, visit, watched } from './checks.js';
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, SPA_ID, REDIRECT_URI, BYE, EMAIL, ALGORITHM } = process.env;
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, SPA_ID, BOUND_ID, REDIRECT_URI, BYE, EMAIL, ALGORITHM, NONCE } = process.env;
 const open = { execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] };
 
 const metadata = { id_token_signed_response_alg: ALGORITHM };
@@ -112,6 +112,56 @@ async function spa() {
   });
 }
 
+/// A public client whose tokens are of no use without its key (RFC 9449).
+async function bound() {
+  const config = await check('discovery, as a client of bound tokens', () =>
+    client.discovery(new URL(ISSUER), BOUND_ID, metadata, client.None(), open));
+  const seen = watched();
+  config[client.customFetch] = seen.fetch;
+  const handle = async () => client.getDPoPHandle(config, await client.randomDPoPKeyPair(PROOFS));
+  const [DPoP, another] = [await handle(), await handle()];
+  const jkt = await DPoP.calculateThumbprint();
+
+  const { back, checks, tokens } = await signedIn(config, { dpop_jkt: jkt });
+  await check('a code without a proof is of no use', () => refused(tokens(), 'invalid_dpop_proof'));
+  const first = await check(`code with DPoP, ${PROOFS}`, () => client.authorizationCodeGrant(config, back, checks, {}, { DPoP }));
+  await check('the token is bound to the key', () => {
+    assert.equal(first.token_type, 'dpop');
+    assert.equal(payload(first.access_token).cnf.jkt, jkt);
+  });
+  await check(NONCE ? 'the proof had the nonce that was asked for' : 'no nonce is asked for', () => {
+    assert.equal(Boolean(seen.nonce), Boolean(NONCE));
+    assert.equal(seen.proof().nonce, seen.nonce ?? undefined);
+  });
+  const { sub } = first.claims();
+  await check('userinfo with DPoP', async () => {
+    const info = await client.fetchUserInfo(config, first.access_token, sub, { DPoP });
+    assert.equal(info.email, EMAIL);
+  });
+  await check('userinfo refuses the token as a bearer\'s, and under another key', async () => {
+    await refused(client.fetchUserInfo(config, first.access_token, sub), 'OAUTH_WWW_AUTHENTICATE_CHALLENGE');
+    await refused(client.fetchUserInfo(config, first.access_token, sub, { DPoP: another }), 'OAUTH_WWW_AUTHENTICATE_CHALLENGE');
+  });
+  await check('a refresh without the key is refused', async () => {
+    await refused(client.refreshTokenGrant(config, first.refresh_token), 'invalid_dpop_proof');
+    await refused(client.refreshTokenGrant(config, first.refresh_token, {}, { DPoP: another }), 'invalid_grant');
+  });
+  await check('refresh with DPoP', async () => {
+    const second = await client.refreshTokenGrant(config, first.refresh_token, {}, { DPoP });
+    assert.equal(payload(second.access_token).cnf.jkt, jkt);
+  });
+  await check('a request that is pushed with DPoP', async () => {
+    const code_verifier = client.randomPKCECodeVerifier();
+    const code_challenge = await client.calculatePKCECodeChallenge(code_verifier);
+    const address = await client.buildAuthorizationUrlWithPAR(
+      config, { redirect_uri: REDIRECT_URI, scope: 'openid', code_challenge, code_challenge_method: 'S256' }, { DPoP });
+    const code = visit(address);
+    const exchanged = (DPoP) => client.authorizationCodeGrant(config, code, { pkceCodeVerifier: code_verifier }, {}, { DPoP });
+    assert.equal((await exchanged(DPoP)).token_type, 'dpop');
+  });
+}
+
 await web('client_secret_basic', client.ClientSecretBasic(CLIENT_SECRET));
 await spa();
+await bound();
 console.log('done');

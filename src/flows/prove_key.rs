@@ -1,0 +1,64 @@
+use crate::app::App;
+use crate::domain::{OAuthCode, OAuthError, Thumbprint};
+use crate::store::{Conn, StoreError, used_tokens};
+use crate::tokens::{DpopError, DpopNonces, ProofWanted, UnusedProof, verify_proof};
+
+/// What the DPoP headers of a request hold (RFC 9449 section 4.1), and which request it is.
+pub struct ShownProof {
+    pub texts: Vec<String>,
+    pub method: String,
+    pub path: String,
+}
+
+/// Why a key is not proved.
+#[derive(Debug, thiserror::Error)]
+pub enum ProveKeyError {
+    #[error(transparent)]
+    Proof(#[from] DpopError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<DpopError> for OAuthError {
+    fn from(error: DpopError) -> Self {
+        let code = match error {
+            DpopError::NonceNeeded => OAuthCode::UseDpopNonce,
+            _ => OAuthCode::InvalidDpopProof,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// A proof that is good in itself. It tells its key only when it is used up, so none can be used twice.
+pub(super) struct KeyProof(UnusedProof);
+
+/// Reads the one proof of a request, which is for that request and, at a resource, for the access token shown with it. Writes
+/// nothing.
+pub(super) fn prove_key(
+    app: &App,
+    shown: &ShownProof,
+    access_token: Option<&str>,
+) -> Result<KeyProof, DpopError> {
+    let [text] = &shown.texts[..] else { return Err(DpopError::NotOne) };
+    let wanted = ProofWanted {
+        method: &shown.method,
+        address: &format!("{}{}", app.settings.server.issuer, shown.path),
+        access_token,
+        nonces: app.settings.oauth.dpop_nonce.then_some(DpopNonces(&app.masters)),
+    };
+    verify_proof(text, &wanted, app.clock.now()).map(KeyProof)
+}
+
+impl KeyProof {
+    pub(super) fn is_of(&self, jkt: &str) -> bool {
+        self.0.key.as_str() == jkt
+    }
+
+    /// Uses the proof up. Of any number of parallel callers, on all nodes, one gets the key.
+    pub(super) async fn use_up(&self, conn: &mut Conn) -> Result<&Thumbprint, ProveKeyError> {
+        match used_tokens::use_up(conn, &self.0.digest, self.0.expires_at).await? {
+            true => Ok(&self.0.key),
+            false => Err(DpopError::Used.into()),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use actix_web::HttpRequest;
+use actix_web::http::header;
+
+use super::problem::{Code, Problem};
+use crate::domain::SigningAlgorithm;
+use crate::flows::{ShownProof, ShownToken};
+
+/// How an access token is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750 section 2.1.
+    Bearer,
+    /// With a proof that one has the key it is bound to (RFC 9449 section 7.1).
+    Dpop,
+}
+
+impl Scheme {
+    /// What `WWW-Authenticate` says: `said`, and under which algorithms a proof may be.
+    pub fn challenge(self, said: &str) -> String {
+        match self {
+            Self::Bearer => format!("Bearer {said}").trim_end().to_owned(),
+            Self::Dpop => {
+                let algorithms = SigningAlgorithm::OF_PROOFS.join(" ");
+                let comma = if said.is_empty() { "" } else { ", " };
+                format!(r#"DPoP {said}{comma}algs="{algorithms}""#)
+            }
+        }
+    }
+}
+
+/// What the request's DPoP headers hold. One that is no text is no proof either.
+pub fn shown_proof(request: &HttpRequest) -> ShownProof {
+    let text = |value: &header::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+    ShownProof {
+        texts: request.headers().get_all("dpop").map(text).collect(),
+        method: request.method().to_string(),
+        path: request.path().to_owned(),
+    }
+}
+
+/// The token of the one `Authorization` header, and how it is shown. Tokens in the query or the body are not read.
+pub fn shown_token(request: &HttpRequest) -> Result<(Scheme, ShownToken), Problem> {
+    let mut given = request.headers().get_all(header::AUTHORIZATION);
+    let value = match (given.next(), given.next()) {
+        (Some(value), None) => value.to_str().map_err(|_| Problem::new(Code::InvalidToken))?,
+        (Some(_), Some(_)) => return Err(Problem::new(Code::InvalidToken)),
+        (None, _) => return Err(Problem::new(Code::TokenRequired)),
+    };
+    let (scheme, token) = value.split_once(' ').ok_or_else(|| Problem::new(Code::TokenRequired))?;
+    let text = token.trim_start().to_owned();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok((Scheme::Bearer, ShownToken { text, proof: None }))
+    } else if scheme.eq_ignore_ascii_case("dpop") {
+        Ok((Scheme::Dpop, ShownToken { text, proof: Some(shown_proof(request)) }))
+    } else {
+        Err(Problem::new(Code::TokenRequired))
+    }
+}
