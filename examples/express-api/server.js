@@ -2,7 +2,7 @@
 // request: the library finds the key set by discovery, fetches it with the first token and keeps it.
 import { STATUS_CODES } from 'node:http';
 import express from 'express';
-import { auth } from 'express-oauth2-jwt-bearer';
+import { auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 
 const { PORT = '3001', CHANCERY_ISSUER = 'http://127.0.0.1:8080', AUDIENCE = 'chancery' } = process.env;
 // The one algorithm that is accepted, whatever a token's own header asks for: Chancery's `keys.algorithm`.
@@ -32,11 +32,18 @@ app.get('/orders', requireToken, (req, res) => {
   res.json({ service: 'express', sub, scope });
 });
 
+// A good token is not enough here: it must also have this scope.
+app.post('/orders', requireToken, requiredScopes('orders:write'), (req, res) => {
+  const { sub, scope } = req.auth.payload;
+  res.status(201).json({ service: 'express', sub, scope });
+});
+
 // The library's errors carry a status and an RFC 6750 code. The challenge is put together here, not taken from
 // `err.headers`: that one quotes the token, and a token may hold characters on which setting a header throws.
 app.use((err, req, res, next) => {
   const { status = 500, code } = err;
   if (status === 401) res.set('WWW-Authenticate', code ? `Bearer error="${code}"` : 'Bearer');
+  if (status === 403) res.set(err.headers); // names the scope, and quotes nothing
   if (status >= 500) console.error(err);
   res.status(status).json({ error: STATUS_CODES[status] });
 });
