@@ -1,13 +1,15 @@
 // An API that trusts Chancery's access tokens. It shares no secret with Chancery and does not call it per
 // request: the library finds the key set by discovery, fetches it with the first token and keeps it.
 import { STATUS_CODES } from 'node:http';
+import cors from 'cors';
 import express from 'express';
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer';
 
 const { PORT = '3001', CHANCERY_ISSUER = 'http://127.0.0.1:8080', AUDIENCE = 'chancery' } = process.env;
 // The one algorithm that is accepted, whatever a token's own header asks for: Chancery's `keys.algorithm`.
 const { ALGORITHM = 'RS256' } = process.env;
-
+// Where pages come from whose scripts call this API: "https://shop.example.com".
+const { ORIGIN } = process.env;
 // The library's own defaults: ten minutes, and an unknown `kid` refetches at most every 30 seconds.
 const { JWKS_CACHE = '600', JWKS_COOL_DOWN = '30' } = process.env;
 
@@ -24,6 +26,7 @@ const requireToken = auth({
 });
 
 const app = express();
+if (ORIGIN) app.use(cors({ origin: ORIGIN, allowedHeaders: ['Authorization', 'Content-Type'], maxAge: 600 }));
 
 app.get('/healthz', (req, res) => res.json({ status: 'ok' }));
 

@@ -1,4 +1,4 @@
-// The single-page app of docs/integrate/spa.md, with the addresses of this run, and an API of another origin that says what it is told to.
+// The single-page app of docs/integrate/spa.md, with the addresses of this run, and an API of another origin.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -10,14 +10,16 @@ const { ISSUER, SPA_ID, PORT, EMAIL, PASSWORD, ADMIN, ADMIN_PASSWORD } = process
 const home = `http://localhost:${PORT}/`;
 const here = new URL('.', import.meta.url);
 
+// The API is the Express example; what stands before it notes the tokens, and refuses as many as it is told to.
 const tokens = [];
 let refusing = 0;
-const api = createServer((request, response) => {
-  response.setHeader('access-control-allow-origin', home.slice(0, -1));
-  response.setHeader('access-control-allow-headers', 'authorization');
-  if (request.method === 'OPTIONS') return response.writeHead(204).end();
-  tokens.push(request.headers.authorization?.replace('Bearer ', ''));
-  response.writeHead(refusing-- > 0 ? 401 : 200).end('the orders');
+const upstream = process.env.API;
+const api = createServer(async (request, response) => {
+  if (request.method !== 'OPTIONS') tokens.push(request.headers.authorization?.replace('Bearer ', ''));
+  const { host, connection, ...headers } = request.headers;
+  const refused = request.method !== 'OPTIONS' && refusing-- > 0;
+  const answer = await fetch(upstream + request.url, { method: request.method, headers: refused ? { origin: headers.origin } : headers });
+  response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
 });
 await new Promise((ready) => api.listen(0, '127.0.0.1', ready));
 
@@ -47,7 +49,7 @@ const claims = (token, index = 1) => JSON.parse(Buffer.from(token.split('.')[ind
 async function orders() {
   await page.evaluate(() => (document.getElementById('answer').textContent = ''));
   await press('Orders');
-  await says('answer', '200 the orders');
+  await says('answer', '200 {"service":"express"');
   return tokens.at(-1);
 }
 
