@@ -52,11 +52,11 @@ class Apps:
 
     def express(self, chancery: "interop.Chancery", **settings: str) -> tuple["interop.Process", int]:
         """The API that the applications call, and its port."""
-        runs, port = self.clients.run, interop.free_port()
+        run, port = self.clients.run, interop.free_port()
         env = {"CHANCERY_ISSUER": chancery.issuer, "AUDIENCE": "orders", "PORT": str(port), **settings}
-        folder, log = interop.EXAMPLES / "express-api", runs.scratch / f"express-{port}.log"
+        folder, log = interop.EXAMPLES / "express-api", run.scratch / f"express-{port}.log"
         server = interop.Process("express", ["node", "server.js"], interop.clean_env() | env, folder, log)
-        runs.processes.append(server)
+        run.processes.append(server)
         server.wait_for(port, "/healthz")
         return server, port
 
