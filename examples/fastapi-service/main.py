@@ -7,6 +7,7 @@ would be trusted until the next restart.
 """
 
 import os
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import jwt
@@ -55,6 +56,21 @@ def caller(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(b
     return verified["payload"]
 
 
+Caller = Annotated[dict[str, Any], Depends(caller)]
+
+
+def scope(wanted: str) -> Callable[[Caller], dict[str, Any]]:
+    """The same, for callers whose token has this scope, too."""
+
+    def with_scope(claims: Caller) -> dict[str, Any]:
+        if wanted not in claims.get("scope", "").split():
+            challenge = f'Bearer error="insufficient_scope", scope="{wanted}"'
+            raise HTTPException(403, "forbidden", {"WWW-Authenticate": challenge})
+        return claims
+
+    return with_scope
+
+
 def unauthorized(challenge: str) -> HTTPException:
     return HTTPException(401, "unauthorized", {"WWW-Authenticate": challenge})
 
@@ -68,7 +84,12 @@ def healthz() -> dict[str, str]:
 
 
 @app.get("/orders")
-def orders(claims: Annotated[dict[str, Any], Depends(caller)]) -> dict[str, Any]:
+def orders(claims: Caller) -> dict[str, Any]:
+    return {"service": "fastapi", "sub": claims["sub"], "scope": claims.get("scope")}
+
+
+@app.post("/orders", status_code=201)
+def order(claims: Annotated[dict[str, Any], Depends(scope("orders:write"))]) -> dict[str, Any]:
     return {"service": "fastapi", "sub": claims["sub"], "scope": claims.get("scope")}
 
 

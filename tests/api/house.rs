@@ -152,6 +152,35 @@ fn every_test_that_the_security_page_names_exists() {
     }
 }
 
+/// Pages show whole files, which `scripts/interop` runs: a comment `<!-- file: PATH -->` and then the file in a code block.
+#[test]
+fn every_file_that_a_page_shows_is_that_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    collect(&root.join("docs"), &mut pages);
+    let (mut shown, mut offences) = (0, Vec::new());
+    for page in pages.iter().filter(|path| path.extension().is_some_and(|kind| kind == "md")) {
+        let text = fs::read_to_string(page).unwrap();
+        for part in text.split("<!-- file: ").skip(1) {
+            shown += 1;
+            let (path, rest) = part.split_once(" -->\n").unwrap_or((part.lines().next().unwrap(), ""));
+            if block(rest) != fs::read_to_string(root.join(path)).ok().as_deref() {
+                offences.push(format!("{}: the block under `file: {path}` is not that file", page.display()));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+    assert!(shown >= 10, "only {shown} files are shown");
+}
+
+/// What is in the fenced block that a text begins with. A file with a fence in it is shown with a longer one.
+fn block(text: &str) -> Option<&str> {
+    let fence = &text[..text.len() - text.trim_start_matches('`').len()];
+    let (_, body) = text.split_once('\n').filter(|_| fence.len() >= 3)?;
+    let end = body.find(&format!("\n{fence}\n"))?;
+    Some(&body[..=end])
+}
+
 /// Crate-level rooms a line names: `use crate::{…}` and paths such as `crate::store::Db`.
 fn imports(line: &str) -> Vec<String> {
     let mut rooms = Vec::new();

@@ -7,7 +7,7 @@ use std::{env, error::Error, fmt, pin::Pin, time::Duration};
 
 use actix_web::{
     App, FromRequest, HttpRequest, HttpResponse, HttpServer, Responder, ResponseError, dev::Payload, get,
-    http::header, web,
+    http::header, post, web,
 };
 use serde_json::json;
 use verifier::{Claims, Denied, Patience, Verifier};
@@ -21,10 +21,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let algorithm = var("ALGORITHM", "RS256").parse()?;
     let verifier = web::Data::new(Verifier::new(&issuer, &var("AUDIENCE", "chancery"), algorithm, patience)?);
 
-    HttpServer::new(move || App::new().app_data(verifier.clone()).service(healthz).service(orders))
-        .bind(("127.0.0.1", port))?
-        .run()
-        .await?;
+    HttpServer::new(move || {
+        App::new().app_data(verifier.clone()).service(healthz).service(orders).service(order)
+    })
+    .bind(("127.0.0.1", port))?
+    .run()
+    .await?;
     Ok(())
 }
 
@@ -44,6 +46,12 @@ async fn healthz() -> impl Responder {
 #[get("/orders")]
 async fn orders(Caller(claims): Caller) -> impl Responder {
     web::Json(json!({ "service": "actix", "sub": claims.sub, "scope": claims.scope }))
+}
+
+#[post("/orders")]
+async fn order(Caller(claims): Caller) -> Result<impl Responder, Denied> {
+    claims.need("orders:write")?;
+    Ok(HttpResponse::Created().json(json!({ "service": "actix", "sub": claims.sub, "scope": claims.scope })))
 }
 
 /// A handler that names this argument is only reached with a valid token.
@@ -74,6 +82,7 @@ impl fmt::Display for Denied {
         f.write_str(match self {
             Self::NoToken => "a bearer token is needed",
             Self::InvalidToken => "the token is not valid",
+            Self::NoScope(_) => "the token does not have the scope",
             Self::NoKeys => "the key set is unavailable",
         })
     }
@@ -81,13 +90,18 @@ impl fmt::Display for Denied {
 
 impl ResponseError for Denied {
     fn error_response(&self) -> HttpResponse {
-        let (mut answer, extra) = match self {
-            Self::NoToken => (HttpResponse::Unauthorized(), (header::WWW_AUTHENTICATE, "Bearer")),
-            Self::InvalidToken => {
-                (HttpResponse::Unauthorized(), (header::WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#))
+        let (mut answer, (name, value)) = match self {
+            Self::NoToken => (HttpResponse::Unauthorized(), (header::WWW_AUTHENTICATE, "Bearer".to_owned())),
+            Self::InvalidToken => (
+                HttpResponse::Unauthorized(),
+                (header::WWW_AUTHENTICATE, r#"Bearer error="invalid_token""#.to_owned()),
+            ),
+            Self::NoScope(scope) => {
+                let challenge = format!(r#"Bearer error="insufficient_scope", scope="{scope}""#);
+                (HttpResponse::Forbidden(), (header::WWW_AUTHENTICATE, challenge))
             }
-            Self::NoKeys => (HttpResponse::ServiceUnavailable(), (header::RETRY_AFTER, "5")),
+            Self::NoKeys => (HttpResponse::ServiceUnavailable(), (header::RETRY_AFTER, "5".to_owned())),
         };
-        answer.insert_header(extra).json(json!({ "error": self.to_string() }))
+        answer.insert_header((name, value)).json(json!({ "error": self.to_string() }))
     }
 }

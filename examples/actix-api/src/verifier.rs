@@ -25,12 +25,22 @@ pub struct Claims {
     pub scope: Option<String>,
 }
 
+impl Claims {
+    /// A good token is not always enough: this one must have the scope, too.
+    pub fn need(&self, scope: &'static str) -> Result<(), Denied> {
+        let mut scopes = self.scope.as_deref().unwrap_or_default().split_ascii_whitespace();
+        scopes.any(|had| had == scope).then_some(()).ok_or(Denied::NoScope(scope))
+    }
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub enum Denied {
     /// 401, without an error code (RFC 6750, section 3.1).
     NoToken,
     /// 401, `invalid_token`.
     InvalidToken,
+    /// 403, `insufficient_scope`.
+    NoScope(&'static str),
     /// 503: the token may be good, but no key set could be had yet.
     NoKeys,
 }
