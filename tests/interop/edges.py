@@ -75,6 +75,8 @@ class Edges:
         self.echo = None
         self.all = {
             "envoy": self.envoy,
+            "envoy-oauth2": self.envoy_browser,
+            "apache-api": self.apache_api,
         }
 
     # -------------------------------------------------------------- what all have in common
@@ -219,6 +221,57 @@ class Edges:
                 ask(f"a token from before {3 - number} rotations, with Chancery stopped", 200, one)
             ask("a tampered token, with Chancery stopped", 401, interop.tampered(tokens[-1]))
 
+    # -------------------------------------------------------------- what every sign-in in front of pages must do
+
+    def visit(self, env: dict, jar: str, address: str, until: str | None = None) -> dict:
+        argv = [sys.executable, HERE / "driver.py", address, *(["--until", until] if until else [])]
+        env = interop.clean_env() | env | {"COOKIES": str(self.run.scratch / f"{jar}.cookies")}
+        done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=60)
+        if done.returncode != 0:
+            raise interop.Failure(f"{jar} at {address}: {done.stderr.strip()}")
+        return json.loads(done.stdout)
+
+    def pages(self, name: str, chancery, at: str, path: str, seen, signout: str, cookies: list, cache: float = 0, life: float = 0) -> None:
+        """`seen` finds who is signed in, by a page; `cookies` are those which must not be forged; `life` is a token's."""
+        user = self.clients.user(chancery, name)
+        sub = interop.part(chancery.log_in(user["EMAIL"], user["PASSWORD"]), 1)["sub"]
+        page, login = at + path, f"{chancery.issuer}/oauth2/authorize?"
+
+        def sees(what: str, jar: str):
+            end = self.visit(user, jar, page)
+            found = seen(end["page"]) if end["status"] == 200 and end["address"].startswith(page) else None
+            self.check(name, what, found in (sub, user["EMAIL"]), f"{end['status']} at {end['address']}: {end['page'][:300]}")
+            return end["page"]
+
+        def is_out(what: str, jar: str):
+            end = self.visit(user, jar, page, login)
+            self.check(name, what, end["address"].startswith(login), f"{end['status']} at {end['address']}")
+
+        jar = f"{name}-one"
+        is_out("who is not signed in is sent to sign in", f"{name}-nobody")
+        before = sees("signs in, agrees, and sees the page", jar)
+        for turn in "first", "second":
+            self.rotate(chancery)
+            sees(f"who was signed in still is after the {turn} rotation", jar)
+            sees(f"another browser signs in after the {turn} rotation", f"{name}-{turn}")
+            time.sleep(cache)
+        if life:
+            time.sleep(life)
+            after = sees("stays signed in beyond the access token's life", jar)
+            self.check(name, "with a fresh one", seen(after) == seen(before) and after != before)
+        kept = json.loads((self.run.scratch / f"{jar}.cookies").read_text())
+        mine = [cookie for cookie in kept if any(cookie.startswith(prefix) for prefix in cookies)]
+        self.check(name, "has cookies", bool(mine), str(list(kept)))
+        for cookie in mine:
+            forged = kept | {cookie: kept[cookie][:-6] + "".join(reversed(kept[cookie][-6:]))}
+            # Without the cookies that would sign in anew: Chancery's own, and a refresh token.
+            forged = {each: value for each, value in forged.items() if "chancery" not in each and each != "RefreshToken"}
+            (self.run.scratch / f"{name}-forged.cookies").write_text(json.dumps(forged))
+            is_out(f"a tampered {cookie} signs nobody in", f"{name}-forged")
+        end = self.visit(user, jar, signout, at)
+        self.check(name, "signing out comes back", end["address"].startswith(at), f"{end['status']} at {end['address']}")
+        is_out("and whoever was there has to sign in again", jar)
+
     # -------------------------------------------------------------- Envoy
 
     def envoy_program(self) -> Path:
@@ -233,4 +286,48 @@ class Edges:
         server = self.serve("envoy", [program, "-c", config, "--concurrency", "1", "--disable-hot-restart"], home)
         self.listening(server, values["PORT"])
         self.api("envoy", chancery, values["PORT"], cache=3, offline=True, astray_is=403)
+        self.end(server)
+
+    def envoy_browser(self) -> None:
+        program = self.envoy_program()
+        chancery, home, values = self.begin("envoy-oauth2")
+        at = f"http://127.0.0.1:{values['PORT']}"
+        client, secret = self.clients.confidential(
+            chancery, "envoy-pages", "--redirect-uri", f"{at}/callback", "--post-logout-redirect-uri", f"{at}/",
+            "--audience", AUDIENCE, "--access-token-life", "10s",
+        )
+        (home / "client-secret").write_text(secret)
+        (home / "cookie-secret").write_text(secrets.token_hex(32))
+        values |= {"CLIENT_ID": client, "PAGES": at, "SECRETS": home, "JWKS_CACHE": "2s"}
+        config = self.fill_in("envoy/browser.yaml", home / "browser.yaml", values)
+        server = self.serve("envoy-oauth2", [program, "-c", config, "--concurrency", "1", "--disable-hot-restart"], home)
+        self.listening(server, values["PORT"])
+
+        def seen(page: str):
+            return json.loads(page)["headers"].get("x-user")
+
+        self.pages("envoy-oauth2", chancery, at, "/orders", seen, f"{at}/signout", ["BearerToken", "OauthHMAC"], cache=3, life=10)
+        self.end(server)
+        self.run.stop(chancery)
+
+    # -------------------------------------------------------------- Apache
+
+    def apache_api(self) -> None:
+        self.apache("apache-api", "apache/api.conf", "mod_oauth2.so", "libapache2-mod-oauth2")
+
+    def apache(self, name: str, source: str, module: str, package: str) -> None:
+        modules = Path("/usr/lib/apache2/modules")
+        if not (modules / module).exists():
+            self.clients.install("apache2-bin", package)
+        chancery, home, values = self.begin(name)
+        owner = "www-data" if os.geteuid() == 0 else interop.getpass.getuser()
+        values |= {"HOME_DIR": home, "MODULES": modules, "OWNER": owner}
+        if os.geteuid() == 0:
+            # Its workers run as somebody else, who must get in.
+            self.run.scratch.chmod(0o711)
+            shutil.chown(home, owner)
+        program = shutil.which("apache2") or "/usr/sbin/apache2"
+        server = self.serve(name, [program, "-X", "-d", home, "-f", self.fill_in(source, home / "apache.conf", values)], home)
+        self.listening(server, values["PORT"])
+        self.api(name, chancery, values["PORT"], offline=True)
         self.end(server)
