@@ -346,11 +346,18 @@ class Edges:
 
     # -------------------------------------------------------------- nginx
 
-    def nginx(self) -> None:
-        program = shutil.which("nginx") or "/usr/sbin/nginx"
-        modules = Path("/usr/lib/nginx/modules")
-        if not (Path(program).exists() and (modules / "ngx_http_js_module.so").exists()):
+    def nginx_program(self, module: str | None) -> tuple[str, Path]:
+        program, modules = shutil.which("nginx") or "/usr/sbin/nginx", Path("/usr/lib/nginx/modules")
+        if not (Path(program).exists() and (module is None or (modules / module).exists())):
+            # Where there is an init system, the package also starts a server, on port 80.
             self.clients.install("nginx-light", "libnginx-mod-http-js")
+        if os.geteuid() == 0:
+            # Its workers run as somebody else, who must get in.
+            self.run.scratch.chmod(0o711)
+        return program, modules
+
+    def nginx(self) -> None:
+        program, modules = self.nginx_program("ngx_http_js_module.so")
         chancery, home, values = self.begin("nginx")
         client = ["clients", "create", "--id", "gateway", "--name", "The gateway", "--grant", "client_credentials"]
         client += ["--audience", AUDIENCE, "-o", "json"]
@@ -358,16 +365,41 @@ class Edges:
         values |= {"HOME_DIR": home, "MODULES": modules, "BASIC": interop.base64.b64encode(basic.encode()).decode()}
         config = self.fill_in("nginx/nginx.conf", home / "nginx.conf", values)
         self.fill_in("nginx/token.js", home / "token.js", values)
-        if os.geteuid() == 0:
-            self.run.scratch.chmod(0o711)
-            home.chmod(0o755)
         server = self.serve("nginx", [program, "-p", home, "-c", config], home)
         self.listening(server, values["PORT"])
         self.api("nginx", chancery, values["PORT"])
         self.end(server)
 
     def oauth2_proxy(self) -> None:
-        raise interop.Missing("no package of these systems brings the program; its page says that nobody here has run it")
+        proxy = os.environ.get("OAUTH2_PROXY") or shutil.which("oauth2-proxy")
+        if not proxy:
+            raise interop.Missing("no package brings oauth2-proxy; OAUTH2_PROXY may name one")
+        program, _ = self.nginx_program(None)
+        chancery, home, values = self.begin("oauth2-proxy")
+        at, signed_out = f"http://127.0.0.1:{values['PORT']}", f"http://127.0.0.1:{values['PORT']}/"
+        client, secret = self.clients.confidential(
+            chancery, "oauth2-proxy", "--redirect-uri", f"{at}/oauth2/callback", "--post-logout-redirect-uri", signed_out,
+            "--access-token-life", "10s",
+        )
+        values |= {
+            "HOME_DIR": home, "PROXY_PORT": interop.free_port(), "PAGES": at, "CLIENT_ID": client, "CLIENT_SECRET": secret,
+            "COOKIE_SECRET": secrets.token_hex(16), "COOKIE_SECURE": "false", "COOKIE_REFRESH": "5s",
+        }
+        settings = self.fill_in("oauth2-proxy/oauth2-proxy.cfg", home / "oauth2-proxy.cfg", values)
+        asked = self.serve("oauth2-proxy", [proxy, "--config", settings], home)
+        self.listening(asked, values["PROXY_PORT"])
+        config = self.fill_in("oauth2-proxy/nginx.conf", home / "nginx.conf", values)
+        server = self.serve("oauth2-proxy's nginx", [program, "-p", home, "-c", config], home)
+        self.listening(server, values["PORT"])
+
+        def seen(page: str):
+            return json.loads(page)["headers"].get("x-user")
+
+        away = urllib.parse.urlencode({"client_id": client, "post_logout_redirect_uri": signed_out})
+        away = urllib.parse.urlencode({"rd": f"{chancery.issuer}/oauth2/logout?{away}"})
+        self.pages("oauth2-proxy", chancery, at, "/orders", seen, f"{at}/oauth2/sign_out?{away}", ["_oauth2_proxy"], life=10)
+        self.end(server, asked)
+        self.run.stop(chancery)
 
     # -------------------------------------------------------------- Go
 
