@@ -13,13 +13,13 @@ import sys
 import threading
 import time
 import urllib.parse
+import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import __main__ as interop
 
 HERE = Path(__file__).resolve().parent
-PAGES = interop.ROOT / "docs" / "integrate"
 AUDIENCE, SCOPE = "orders", "orders:read"
 LEEWAY = 5  # what each edge grants an expired token, as its configuration says
 
@@ -81,6 +81,7 @@ class Edges:
             "go-web": self.go_web,
             "go-api": self.go_api,
             "oauth2-proxy": self.oauth2_proxy,
+            "spring": self.spring,
         }
 
     # -------------------------------------------------------------- what all have in common
@@ -154,6 +155,23 @@ class Edges:
 
         return token
 
+    def id_token(self, chancery, name: str) -> str:
+        """Of a client that is called as the API's tokens' audience, so that nothing but its kind tells it from one of them."""
+        self.clients.public(chancery, AUDIENCE, self.clients.CALLBACK, self.clients.BYE)
+        verifier = secrets.token_urlsafe(48)
+        asked = {
+            "client_id": AUDIENCE, "redirect_uri": self.clients.CALLBACK, "response_type": "code", "scope": "openid",
+            "code_challenge": interop.b64(interop.hashlib.sha256(verifier.encode()).digest()), "code_challenge_method": "S256",
+        }
+        address = f"{chancery.issuer}/oauth2/authorize?{urllib.parse.urlencode(asked)}"
+        end = self.visit(self.clients.user(chancery, f"{name}-user"), f"{name}-user", address, self.clients.CALLBACK)
+        code = urllib.parse.parse_qs(urllib.parse.urlsplit(end["address"]).query)["code"][0]
+        form = {"grant_type": "authorization_code", "client_id": AUDIENCE, "code": code, "code_verifier": verifier}
+        form["redirect_uri"] = self.clients.CALLBACK
+        body = urllib.parse.urlencode(form).encode()
+        with urllib.request.urlopen(f"{chancery.issuer}/oauth2/token", body, timeout=10) as answer:
+            return json.load(answer)["id_token"]
+
     def rotate(self, chancery) -> None:
         admin = chancery.log_in(self.run.admin, self.run.admin_password)
         chancery.call("POST", "/admin/keys/rotate", {"force": True, "reason": "interop"}, token=admin)
@@ -170,8 +188,9 @@ class Edges:
         connection.close()
         return said
 
-    def api(self, name: str, chancery, port: int, cache: float = 0, offline: bool = False, astray_is: int = 401) -> None:
-        """`cache`: for how long it does not ask for keys that it lacks; `astray_is`: its answer where the audience is wrong."""
+    def api(self, name: str, chancery, port: int, cache: float = 0, offline: bool = False, **odd: int) -> str:
+        """`cache`: for how long it does not ask for keys that it lacks; `astray` and `kind`: its answers, other than 401, to
+        a token for another audience and to an ID token. The last token is returned."""
         mark = ["--scope", SCOPE, "--audience", AUDIENCE]
         token = self.issuing(chancery, f"{name}-caller", *mark)
         astray = self.issuing(chancery, f"{name}-astray", "--scope", SCOPE, "--audience", "someone-else")()
@@ -196,7 +215,8 @@ class Edges:
         sub = interop.part(first, 1)["sub"]
         self.check(name, "the service is told who calls, and not by the caller", told == sub, f"{told} and not {sub}")
         ask("no token", 401, None)
-        ask("a token for another audience", astray_is, astray)
+        ask("a token for another audience", odd.get("astray", 401), astray)
+        ask("an ID token", odd.get("kind", 401), self.id_token(chancery, name))
         for what, forged in interop.forgeries(first, chancery.jwks()[interop.kid(first)]):
             ask(what, 401, forged)
         ask("a token without the scope", 403, poor)
@@ -227,6 +247,7 @@ class Edges:
             for number, one in enumerate(tokens):
                 ask(f"a token from before {3 - number} rotations, with Chancery stopped", 200, one)
             ask("a tampered token, with Chancery stopped", 401, interop.tampered(tokens[-1]))
+        return tokens[-1]
 
     # -------------------------------------------------------------- what every sign-in in front of pages must do
 
@@ -295,7 +316,7 @@ class Edges:
         config = self.fill_in("envoy/api.yaml", home / "api.yaml", values)
         server = self.serve("envoy", [program, "-c", config, "--concurrency", "1", "--disable-hot-restart"], home)
         self.listening(server, values["PORT"])
-        self.api("envoy", chancery, values["PORT"], cache=3, offline=True, astray_is=403)
+        self.api("envoy", chancery, values["PORT"], cache=3, offline=True, astray=403, kind=403)
         self.end(server)
 
     def envoy_browser(self) -> None:
@@ -341,7 +362,7 @@ class Edges:
         config = self.fill_in(source, home / "apache.conf", values)
         server = self.serve(name, [program, "-X", "-d", home, "-f", config], home)
         self.listening(server, values["PORT"])
-        self.api(name, chancery, values["PORT"], offline=True, astray_is=403)
+        self.api(name, chancery, values["PORT"], offline=True, astray=403, kind=403)
         self.end(server)
 
     # -------------------------------------------------------------- nginx
@@ -367,7 +388,10 @@ class Edges:
         self.fill_in("nginx/token.js", home / "token.js", values)
         server = self.serve("nginx", [program, "-p", home, "-c", config], home)
         self.listening(server, values["PORT"])
-        self.api("nginx", chancery, values["PORT"])
+        last = self.api("nginx", chancery, values["PORT"])
+        time.sleep(6)
+        status = self.ask(values["PORT"], last).status
+        self.check("nginx", "500 when nobody can be asked and no answer is kept", status == 500, str(status))
         self.end(server)
 
     def oauth2_proxy(self) -> None:
@@ -436,3 +460,8 @@ class Edges:
     def go(self, folder: str) -> Path:
         """Go's module proxy is not asked: the libraries are the system's."""
         return self.clients.go_build(f"go-oidc/{folder}", f"go-oidc-{folder}")
+
+    # -------------------------------------------------------------- Spring
+
+    def spring(self) -> None:
+        raise interop.Missing("its libraries are in none of the registries that this uses; docs/integrate/spring.md says so")
