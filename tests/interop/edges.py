@@ -156,12 +156,13 @@ class Edges:
         return token
 
     def id_token(self, chancery, name: str) -> str:
-        """Of a client that is called as the API's tokens' audience, so that nothing but its kind tells it from one of them."""
+        """Of a client that is called as the API's tokens' audience, so that only its kind tells it from one of them."""
         self.clients.public(chancery, AUDIENCE, self.clients.CALLBACK, self.clients.BYE)
         verifier = secrets.token_urlsafe(48)
         asked = {
             "client_id": AUDIENCE, "redirect_uri": self.clients.CALLBACK, "response_type": "code", "scope": "openid",
-            "code_challenge": interop.b64(interop.hashlib.sha256(verifier.encode()).digest()), "code_challenge_method": "S256",
+            "code_challenge": interop.b64(interop.hashlib.sha256(verifier.encode()).digest()),
+            "code_challenge_method": "S256",
         }
         address = f"{chancery.issuer}/oauth2/authorize?{urllib.parse.urlencode(asked)}"
         end = self.visit(self.clients.user(chancery, f"{name}-user"), f"{name}-user", address, self.clients.CALLBACK)
@@ -188,9 +189,23 @@ class Edges:
         connection.close()
         return said
 
-    def api(self, name: str, chancery, port: int, cache: float = 0, offline: bool = False, **odd: int) -> str:
+    def probed(self, name: str, chancery, port: int, overlooks: set) -> None:
+        """What `chancery probe` finds wrong is what the page says, no more and no less."""
+        argv = [chancery.binary, "probe", f"http://127.0.0.1:{port}/orders", "--quick", "--audience", AUDIENCE]
+        argv += ["--scope", SCOPE, "-o", "json"]
+        done = subprocess.run(argv, env=chancery.env({}), cwd=chancery.home, capture_output=True, text=True, timeout=120)
+        cases = json.loads(done.stdout)["cases"] if done.stdout else []
+        found = {case["sent"] for case in cases if case["verdict"] != "right"}
+        detail = f"overlooks {found}, not {overlooks}; {done.stderr}"
+        self.check(name, "the probe finds what the page says", len(cases) > 10 and found == overlooks, detail)
+
+    def api(
+        self, name: str, chancery, port: int, cache: float = 0, offline: bool = False, overlooks: tuple | None = (),
+        **odd: int,
+    ) -> str:
         """`cache`: for how long it does not ask for keys that it lacks; `astray` and `kind`: its answers, other than 401, to
-        a token for another audience and to an ID token. The last token is returned."""
+        a token for another audience and to an ID token; `overlooks`: what the probe finds wrong with it, or None where it
+        cannot be probed. The last token is returned."""
         mark = ["--scope", SCOPE, "--audience", AUDIENCE]
         token = self.issuing(chancery, f"{name}-caller", *mark)
         astray = self.issuing(chancery, f"{name}-astray", "--scope", SCOPE, "--audience", "someone-else")()
@@ -220,6 +235,9 @@ class Edges:
         for what, forged in interop.forgeries(first, chancery.jwks()[interop.kid(first)]):
             ask(what, 401, forged)
         ask("a token without the scope", 403, poor)
+
+        if overlooks is not None:
+            self.probed(name, chancery, port, set(overlooks))
 
         traffic = Traffic(port, first)
         tokens = [first]
@@ -362,7 +380,8 @@ class Edges:
         config = self.fill_in(source, home / "apache.conf", values)
         server = self.serve(name, [program, "-X", "-d", home, "-f", config], home)
         self.listening(server, values["PORT"])
-        self.api(name, chancery, values["PORT"], offline=True, astray=403, kind=403)
+        overlooks = "not valid for 10 more minutes", "typ JWT, not at+jwt", "unknown critical header"
+        self.api(name, chancery, values["PORT"], offline=True, overlooks=overlooks, astray=403, kind=403)
         self.end(server)
 
     # -------------------------------------------------------------- nginx
@@ -388,7 +407,8 @@ class Edges:
         self.fill_in("nginx/token.js", home / "token.js", values)
         server = self.serve("nginx", [program, "-p", home, "-c", config], home)
         self.listening(server, values["PORT"])
-        last = self.api("nginx", chancery, values["PORT"])
+        # The probe's tokens are of a user who does not exist, whom Chancery does not call active.
+        last = self.api("nginx", chancery, values["PORT"], overlooks=None)
         time.sleep(6)
         status = self.ask(values["PORT"], last).status
         self.check("nginx", "500 when nobody can be asked and no answer is kept", status == 500, str(status))
@@ -427,7 +447,7 @@ class Edges:
 
     # -------------------------------------------------------------- Go
 
-    # The system's go-oidc keeps keys until 30 s before their `max-age` is over, whatever kid it meets; version 3 asks at once.
+    # The system's go-oidc keeps keys until 30 s before their `max-age` is over, whatever kid it meets. Version 3 does not.
     GO = {"CHANCERY_KEYS__JWKS_MAX_AGE": "2s"}
 
     def go_web(self) -> None:
