@@ -100,6 +100,7 @@ class Edges:
         at = urllib.parse.urlsplit(chancery.issuer)
         return chancery, home, {
             "ISSUER": chancery.issuer,
+            "ISSUER_HOST": at.netloc,
             "CHANCERY_HOST": at.hostname,
             "CHANCERY_PORT": at.port,
             "AUDIENCE": AUDIENCE,
