@@ -474,26 +474,27 @@ impl Client {
         }
     }
 
-    /// Whom its tokens are for, given the resource a request names.
-    pub fn audience_for(&self, resource: Option<&str>) -> Vec<String> {
-        match resource {
-            Some(resource) => vec![resource.to_owned()],
-            None => self.audiences.iter().take(1).cloned().collect(),
+    /// Whom its tokens are for, given the resources a request names.
+    pub fn audience_for(&self, resources: &[impl ToString]) -> Vec<String> {
+        match resources {
+            [] => self.audiences.iter().take(1).cloned().collect(),
+            named => named.iter().map(ToString::to_string).collect(),
         }
     }
 
-    /// The resource a request names (RFC 8707 section 2), if the client's tokens may be for it. `servers` are the audiences of
-    /// clients that have none of their own.
-    pub fn resource<'p>(
+    /// The resources a request names (RFC 8707 section 2), if the client's tokens may be for all of them. `servers` are the
+    /// audiences of clients that have none of their own.
+    pub fn resources<'p>(
         &self,
         parameters: &'p Parameters,
         servers: &[String],
-    ) -> Result<Option<&'p str>, OAuthError> {
-        match parameters.get("resource") {
-            Some(asked) if !self.audiences_or(servers).iter().any(|audience| audience == asked) => {
+    ) -> Result<Vec<&'p str>, OAuthError> {
+        let (asked, known) = (parameters.all("resource"), self.audiences_or(servers));
+        match asked.iter().all(|resource| known.iter().any(|audience| audience == resource)) {
+            true => Ok(asked),
+            false => {
                 Err(OAuthError::new(OAuthCode::InvalidTarget, "the client has no tokens for this resource"))
             }
-            asked => Ok(asked),
         }
     }
 

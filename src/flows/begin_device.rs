@@ -35,7 +35,7 @@ pub async fn begin_device(
     }
     parameters.each_once()?;
     let scopes = client.asked_scopes(parameters)?;
-    let audience = client.audience_for(client.resource(parameters, &app.settings.tokens.audience)?);
+    let audience = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
     let device_code = DeviceCode::random().ok_or(BeginDeviceError::NoRandomness)?;
     let now = app.clock.now();
     let device = DeviceGrant {

@@ -57,8 +57,8 @@ pub struct AuthorizationRequest {
     pub scopes: Scopes,
     /// Whom tokens of clients without audiences of their own are for.
     servers_audience: Vec<String>,
-    /// The resource its tokens shall be for (RFC 8707).
-    pub resource: Option<String>,
+    /// The resources its tokens shall be for (RFC 8707).
+    pub resources: Vec<String>,
     pub nonce: Option<String>,
     pub challenge: Option<CodeChallenge>,
     /// The key the code shall be bound to (RFC 9449 section 10).
@@ -142,7 +142,7 @@ impl AuthorizationRequest {
             state: back.state,
             scopes: Scopes::default(),
             servers_audience: audience.to_vec(),
-            resource: None,
+            resources: Vec::new(),
             nonce: None,
             challenge: None,
             dpop_jkt: None,

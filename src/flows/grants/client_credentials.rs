@@ -27,7 +27,7 @@ pub(super) async fn grant(
             Err(_) => return Err(wrong("this is no scope").into()),
         },
     };
-    let wished = client.audience_for(client.resource(parameters, &app.settings.tokens.audience)?);
+    let wished = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
     let keyring = fresh_keyring(app).await?;
     let key = match proof {
         Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?),
@@ -39,7 +39,7 @@ pub(super) async fn grant(
     let claims = AccessClaims {
         iss: app.settings.server.issuer.clone(),
         sub: client.id.to_string(),
-        aud: audience(app, Some(&grant), Some(client)),
+        aud: audience(app, Some(&grant), &[], Some(client)),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),

@@ -3,7 +3,7 @@ use super::super::issue_tokens::scopes_now;
 use super::super::load_keyring::fresh_keyring;
 use super::super::prove_key::KeyProof;
 use super::begin_session::{Beginning, begin_session, end_reused, present};
-use super::{GrantError, Granted, IdTokenWish};
+use super::{GrantError, Granted, IdTokenWish, granted_resources};
 use crate::app::App;
 use crate::domain::{Client, DeviceGrant, DeviceStatus, Grant, OAuthCode, OAuthError, Origin, Parameters};
 use crate::store::{Tx, device_codes, users};
@@ -33,6 +33,7 @@ pub(super) async fn grant(
         Some(proof) => Some(proof.use_up(&mut tx).await?),
         None => None,
     };
+    let resources = granted_resources(app, client, parameters, &device.grant)?;
     let present = match device.browser {
         Some(browser) => present(app, &mut tx, browser).await?,
         None => Err(OAuthError::invalid_grant("nobody has let the device in")),
@@ -46,7 +47,8 @@ pub(super) async fn grant(
     };
     let Present { user, .. } = &present;
     let grant = Grant { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
-    let beginning = Beginning { session: device.session, grant, id_token: IdTokenWish::default(), key, now };
+    let id_token = IdTokenWish::default();
+    let beginning = Beginning { session: device.session, grant, resources, id_token, key, now };
     let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)
