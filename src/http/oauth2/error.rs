@@ -233,6 +233,9 @@ impl OAuthProblem {
     pub fn of_client(error: AuthenticateClientError, by_header: bool) -> Self {
         match error {
             AuthenticateClientError::InvalidClient => Self::invalid_client(by_header),
+            AuthenticateClientError::Assertion(_) => {
+                Self { description: Some(error.to_string().into()), ..Self::invalid_client(by_header) }
+            }
             AuthenticateClientError::TooManyAttempts(error) => {
                 let seconds = error.wait_s();
                 Self::new(StatusCode::TOO_MANY_REQUESTS, OAuthCode::InvalidClient.as_str())
