@@ -221,7 +221,7 @@ pub async fn delete(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_client_id(&id)?;
-    flows::delete_client(&app, &id, &permit.authority(), &source.origin(permit.actor())).await?;
+    flows::delete_client(&app, &id, &permit.authority(), &source.origin(permit.actor()), false).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
