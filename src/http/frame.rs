@@ -13,6 +13,7 @@ use super::AppData;
 use super::context::{ClientIp, REQUEST_ID};
 use super::forwarded::client_ip;
 use super::problem::{Code, Problem};
+use super::routes::early_error_at;
 use crate::tokens::DpopNonces;
 
 /// All header fields of a request together. The server library gives up at 128 KiB, which is more than anybody needs.
@@ -42,18 +43,20 @@ pub async fn frame(
     let nonce = nonce.map(|app| DpopNonces(&app.masters).current(app.clock.now()));
     let nonce = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok());
     let method = known_method(request.method());
+    let path = request.path().to_owned();
+    let refused = move |code| early_error_at(&path, Problem::new(code));
     let id = Uuid::new_v4();
     let span = tracing::info_span!("request", request_id = %id);
 
     let answering = async {
         if !is_open {
-            return Err(Problem::new(Code::DatabaseUnavailable).into());
+            return Err(refused(Code::DatabaseUnavailable));
         }
         if is_too_large {
-            return Err(Problem::new(Code::HeadersTooLarge).into());
+            return Err(refused(Code::HeadersTooLarge));
         }
         let in_time = tokio::time::timeout(limit, next.call(request)).await;
-        let answer = in_time.unwrap_or_else(|_| Err(Problem::new(Code::TimedOut).into()));
+        let answer = in_time.unwrap_or_else(|_| Err(refused(Code::TimedOut)));
         answer.map(|response| in_our_words(response.map_into_boxed_body()))
     };
     let outcome = REQUEST_ID.scope(id, answering.instrument(span.clone())).await;

@@ -112,7 +112,8 @@ impl From<Problem> for OAuthProblem {
             (_, StatusCode::SERVICE_UNAVAILABLE) => (status, "temporarily_unavailable"),
             (_, status) if status.is_server_error() => (status, "server_error"),
             (
-                Code::PayloadTooLarge
+                Code::HeadersTooLarge
+                | Code::PayloadTooLarge
                 | Code::RequestTimeout
                 | Code::UnsupportedMediaType
                 | Code::MethodNotAllowed,
