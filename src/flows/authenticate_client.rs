@@ -1,10 +1,10 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::charge_source::charge_source;
 use super::check_password::TooManyAttempts;
 use crate::app::App;
 use crate::domain::{Actor, AuditEvent, Client, ClientAuthMethod, ClientId, Origin};
-use crate::store::source_attempts::{self, SourceCharge};
 use crate::store::{StoreError, audit, clients, used_tokens};
 use crate::throttle::Subject;
 use crate::tokens::{AssertionError, ClientAssertion, ClientSecret};
@@ -138,13 +138,7 @@ async fn refuse(
     let mut tx = app.db.begin().await?;
     if let Some((ip, policy)) = origin.ip.zip(app.settings.source_failures) {
         let source = Subject::client_source(&app.masters, ip);
-        match source_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
-            SourceCharge::Charged => {
-                source_attempts::settle(&mut tx, source.as_bytes(), &policy, true, now).await?;
-            }
-            SourceCharge::InFlight => {}
-            SourceCharge::Refused { retry_after } => return Err(TooManyAttempts { retry_after }.into()),
-        }
+        charge_source(&mut tx, &source, &policy, now).await??;
     }
     // A name that is nobody's may be a password in the wrong field.
     let subject = client.map_or("unknown", |client| client.id.as_str());

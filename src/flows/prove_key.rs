@@ -62,3 +62,25 @@ impl KeyProof {
         }
     }
 }
+
+/// The key of a request that may have a proof, which is used up in the caller's transaction.
+pub(super) async fn proved_key<'p>(
+    conn: &mut Conn,
+    proof: Option<&'p KeyProof>,
+) -> Result<Option<&'p Thumbprint>, ProveKeyError> {
+    match proof {
+        Some(proof) => proof.use_up(conn).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same where nothing else is written. Without a proof the database is not asked.
+pub(super) async fn proved_key_alone<'p>(
+    app: &App,
+    proof: Option<&'p KeyProof>,
+) -> Result<Option<&'p Thumbprint>, ProveKeyError> {
+    match proof {
+        Some(proof) => proof.use_up(&mut app.db.write().await?).await.map(Some),
+        None => Ok(None),
+    }
+}

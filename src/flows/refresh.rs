@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
-use super::prove_key::{KeyProof, ProveKeyError};
+use super::prove_key::{KeyProof, ProveKeyError, proved_key_alone};
 use crate::app::App;
 use crate::domain::{AuditEvent, ClientId, Origin, Session, SessionLimits, Thumbprint, User, Verdict};
 use crate::keys::{Keyring, SignerError};
@@ -83,10 +83,7 @@ pub(super) async fn move_on(
     }
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let key = match by.proof {
-        Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?.clone()),
-        None => None,
-    };
+    let key = proved_key_alone(app, by.proof).await?.cloned();
     let wish = Advance {
         id: token.session,
         generation: token.generation,

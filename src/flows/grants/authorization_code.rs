@@ -1,5 +1,5 @@
 use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::KeyProof;
+use super::super::prove_key::{KeyProof, proved_key};
 use super::begin_session::{Beginning, begin_session, end_reused, present};
 use super::{GrantError, Granted, IdTokenWish, granted_resources};
 use crate::app::App;
@@ -29,10 +29,7 @@ pub(super) async fn grant(
     let Some(code) = authorization_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse_used(app, tx, client, &digest, origin).await;
     };
-    let key = match proof {
-        Some(proof) => Some(proof.use_up(&mut tx).await?),
-        None => None,
-    };
+    let key = proved_key(&mut tx, proof).await?;
     let checked = match check(app, client, &code, parameters, key) {
         Ok(resources) => present(app, &mut tx, code.browser).await?.map(|present| (present, resources)),
         Err(error) => Err(error),

@@ -1,7 +1,7 @@
 use super::super::browser_session::Present;
 use super::super::issue_tokens::scopes_now;
 use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::KeyProof;
+use super::super::prove_key::{KeyProof, proved_key};
 use super::begin_session::{Beginning, begin_session, end_reused, present};
 use super::{GrantError, Granted, IdTokenWish, granted_resources};
 use crate::app::App;
@@ -29,10 +29,7 @@ pub(super) async fn grant(
     let Some(device) = device_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse(app, tx, client, &digest, origin).await;
     };
-    let key = match proof {
-        Some(proof) => Some(proof.use_up(&mut tx).await?),
-        None => None,
-    };
+    let key = proved_key(&mut tx, proof).await?;
     let resources = granted_resources(app, client, parameters, &device.grant)?;
     let present = match device.browser {
         Some(browser) => present(app, &mut tx, browser).await?,
