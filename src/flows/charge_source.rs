@@ -28,14 +28,14 @@ pub(super) async fn charge_source(
     Ok(Ok(()))
 }
 
-/// Charges the network a registration comes from, by the limit of accounts that people make. `source` says what is registered:
-/// accounts and applications are counted apart.
-pub(super) async fn charge_registration(
+/// The same where nothing else is written. `source` says what for: accounts, applications and devices are counted apart.
+pub(super) async fn charge_source_alone(
     app: &App,
     origin: &Origin,
+    policy: Option<SourcePolicy>,
     source: fn(&MasterKeys, IpAddr) -> Subject,
 ) -> Result<Result<(), TooManyAttempts>, StoreError> {
-    let Some((ip, policy)) = origin.ip.zip(app.settings.source_registrations) else { return Ok(Ok(())) };
+    let Some((ip, policy)) = origin.ip.zip(policy) else { return Ok(Ok(())) };
     let mut tx = app.db.begin().await?;
     let charged = charge_source(&mut tx, &source(&app.masters, ip), &policy, app.clock.now()).await?;
     if charged.is_ok() {

@@ -1,7 +1,7 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::ExposeSecret;
 
-use super::charge_source::charge_registration;
+use super::charge_source::charge_source_alone;
 use super::check_password::TooManyAttempts;
 use super::create_client::detail;
 use crate::app::App;
@@ -59,7 +59,8 @@ pub async fn register_client(
     origin: &Origin,
 ) -> Result<Registered, RegisterClientError> {
     // Also for what cannot be registered.
-    charge_registration(app, origin, Subject::client_registration_source).await??;
+    let policy = app.settings.source_registrations;
+    charge_source_alone(app, origin, policy, Subject::client_registration_source).await??;
     let now = app.clock.now();
     let client = metadata.into_client(ClientId::random(), limits(app), now)?;
     let token = RegistrationToken::random().ok_or(RegisterClientError::NoRandomness)?;

@@ -1,4 +1,4 @@
-use super::charge_source::charge_registration;
+use super::charge_source::charge_source_alone;
 use super::check_password::TooManyAttempts;
 use super::create_user::new_user;
 use super::hash_new_password::{NewPasswordError, hash_new_password};
@@ -36,7 +36,8 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
     }
     let SignUp { email, password, name, origin } = request;
     // Also for an address that is taken: it makes as much work.
-    charge_registration(app, &origin, Subject::registration_source).await??;
+    let policy = app.settings.source_registrations;
+    charge_source_alone(app, &origin, policy, Subject::registration_source).await??;
     let hash = hash_new_password(app, password, &email, name.as_ref()).await?;
     let now = app.clock.now();
     let user = new_user(email, name, hash, Roles::default(), now);

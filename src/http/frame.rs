@@ -39,7 +39,9 @@ pub async fn frame(
     let ip = settings
         .and_then(|server| client_ip(request.request(), &server.trusted_proxies, server.forwarded_header));
     request.extensions_mut().insert(ClientIp(ip));
-    let nonce = app.as_ref().filter(|app| app.settings.oauth.dpop_nonce && takes_proofs(request.path()));
+    // Whoever shows a proof is told the nonce for the next one (RFC 9449 section 8).
+    let nonce =
+        app.as_ref().filter(|app| app.settings.oauth.dpop_nonce && request.headers().contains_key("dpop"));
     let nonce = nonce.map(|app| DpopNonces(&app.masters).current(app.clock.now()));
     let nonce = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok());
     let method = known_method(request.method());
@@ -105,11 +107,6 @@ fn needs_no_database(path: &str) -> bool {
     const FROM_MEMORY: [&str; 6] =
         ["/.well-known/", "/health/", "/metrics", "/openapi.json", "/docs", "/pages/"];
     FROM_MEMORY.iter().any(|start| path.starts_with(start))
-}
-
-/// Where every answer carries the nonce for the next proof (RFC 9449 section 8).
-fn takes_proofs(path: &str) -> bool {
-    matches!(path, "/oauth2/token" | "/oauth2/par" | "/oauth2/userinfo") || path.starts_with("/admin/")
 }
 
 /// As on the wire: with colon, space and line end.

@@ -36,6 +36,8 @@ pub(super) async fn grant(
     };
     let (present, resources) = match checked {
         Ok(checked) => checked,
+        // Without the key nobody gains anything by trying, so the code stays for who has it and forgot to show it.
+        Err(error) if error.code == OAuthCode::InvalidDpopProof => return Err(error.into()),
         Err(error) => {
             tx.commit().await?;
             return Err(error.into());

@@ -21,21 +21,19 @@ pub(super) async fn grant(
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    // First of all the user is held, so that whatever ends their sessions comes before this one or sees it.
+    // First of all the user is held, so that whatever ends their sessions comes before this one or sees it. A device that is let in
+    // after this look gets its tokens when it asks again.
     let known = device_codes::of_client(&mut tx, &digest, &client.id).await?;
-    if let Some(browser) = known.and_then(|device| device.browser) {
-        users::hold_of_session(&mut tx, browser).await?;
-    }
+    let Some(browser) = known.and_then(|device| device.browser) else {
+        return refuse(app, tx, client, &digest, origin).await;
+    };
+    users::hold_of_session(&mut tx, browser).await?;
     let Some(device) = device_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse(app, tx, client, &digest, origin).await;
     };
     let key = proved_key(&mut tx, proof).await?;
     let resources = granted_resources(app, client, parameters, &device.grant)?;
-    let present = match device.browser {
-        Some(browser) => present(app, &mut tx, browser).await?,
-        None => Err(OAuthError::invalid_grant("nobody has let the device in")),
-    };
-    let present = match present {
+    let present = match present(app, &mut tx, browser).await? {
         Ok(present) => present,
         Err(error) => {
             tx.commit().await?;

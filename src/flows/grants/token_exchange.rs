@@ -97,7 +97,7 @@ fn may_be_shown(
             let text = format!("{name} is bound to a key; send a DPoP header");
             Err(OAuthError::new(OAuthCode::InvalidDpopProof, text).into())
         }
-        Some(proof) if proof.is_of(&bound.jkt) => Ok(()),
+        Some(proof) if proof.jkt() == bound.jkt => Ok(()),
         Some(_) => Err(OAuthError::invalid_request(format!("{name} is bound to another key")).into()),
     }
 }

@@ -11,7 +11,7 @@ use super::super::problem::{Code, Problem};
 use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::{
     AuthenticateClientError, BeginDeviceError, FindRegistrationError, GrantError, IntrospectError,
-    PushRequestError, RegisterClientError,
+    PushRequestError, RegisterClientError, TooManyAttempts,
 };
 use crate::store::StoreError;
 
@@ -163,6 +163,7 @@ impl From<BeginDeviceError> for OAuthProblem {
     fn from(error: BeginDeviceError) -> Self {
         match error {
             BeginDeviceError::OAuth(error) => error.into(),
+            BeginDeviceError::TooManyAttempts(error) => Self::too_many(error),
             BeginDeviceError::NoRandomness => Problem::new(Code::Internal).cause(error).into(),
             BeginDeviceError::Store(error) => error.into(),
         }
@@ -199,11 +200,7 @@ impl OAuthProblem {
             RegisterClientError::Off => Self::not_found(),
             RegisterClientError::NotAllowed => Self::invalid_registration_token(has_token),
             RegisterClientError::Metadata(error) => error.into(),
-            RegisterClientError::TooManyAttempts(error) => {
-                let seconds = error.wait_s();
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
-                    .header("Retry-After", seconds)
-            }
+            RegisterClientError::TooManyAttempts(error) => Self::too_many(error),
             RegisterClientError::NoRandomness => Problem::new(Code::Internal).into(),
             RegisterClientError::Store(error) => error.into(),
         }
@@ -222,6 +219,12 @@ impl OAuthProblem {
     pub fn invalid_registration_token(has_token: bool) -> Self {
         let challenge = if has_token { r#"Bearer error="invalid_token""# } else { "Bearer" };
         Self::bearer(StatusCode::UNAUTHORIZED, "invalid_token", challenge)
+    }
+
+    /// Of a network that has asked too often for something that anybody may have.
+    fn too_many(error: TooManyAttempts) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
+            .header("Retry-After", error.wait_s())
     }
 
     fn not_found() -> Self {
