@@ -31,23 +31,32 @@ pub async fn introspect(app: &App, asker: &Client, token: &str) -> Result<Intros
 }
 
 async fn introspect_access(app: &App, asker: &Client, token: &str) -> Result<Introspection, IntrospectError> {
-    let looked_at = async {
-        let claims = verified_claims(app, token, None).await?;
-        let bearer = look_up(app, &claims).await?;
-        Ok((claims, bearer))
-    };
-    let (claims, bearer): (AccessClaims, Bearer) = match looked_at.await {
-        Ok(found) => found,
-        Err(AuthenticateError::Keys(error)) => return Err(error.into()),
-        Err(AuthenticateError::Store(error)) => return Err(error.into()),
-        Err(_) => return Ok(Introspection::Inactive),
-    };
+    let Some((claims, bearer)) = active(app, token).await? else { return Ok(Introspection::Inactive) };
     let is_own = claims.client_id == asker.id.as_str();
     let is_for = asker.audiences.iter().any(|audience| claims.aud.contains(audience));
     match is_own || is_for {
         // What a role that was taken away gave is gone from here, though the token still says it.
         true => Ok(Introspection::Access { scope: bearer.scopes().to_string(), claims: Box::new(claims) }),
         false => Ok(Introspection::Inactive),
+    }
+}
+
+/// What an access token says and whose it is, if it is good at this moment. Of a bound one no proof is asked: it is looked at, and
+/// nothing is given for it.
+pub(super) async fn active(
+    app: &App,
+    token: &str,
+) -> Result<Option<(AccessClaims, Bearer)>, IntrospectError> {
+    let looked_at = async {
+        let claims = verified_claims(app, token, None).await?;
+        let bearer = look_up(app, &claims).await?;
+        Ok((claims, bearer))
+    };
+    match looked_at.await {
+        Ok(found) => Ok(Some(found)),
+        Err(AuthenticateError::Keys(error)) => Err(error.into()),
+        Err(AuthenticateError::Store(error)) => Err(error.into()),
+        Err(_) => Ok(None),
     }
 }
 

@@ -1,6 +1,7 @@
 use uuid::Uuid;
 
-use super::super::authenticate::{AuthenticateError, Bearer, look_up, verified_claims};
+use super::super::authenticate::Bearer;
+use super::super::introspect::{IntrospectError, active};
 use super::super::issue_tokens::{access_life, sign_access_token};
 use super::super::load_keyring::fresh_keyring;
 use super::super::prove_key::{KeyProof, proved_key_alone};
@@ -104,16 +105,11 @@ fn may_be_shown(
 
 /// A token that introspection would call active at this moment.
 async fn good(app: &App, token: &str, otherwise: &'static str) -> Result<(AccessClaims, Bearer), GrantError> {
-    let looked_at = async {
-        let claims = verified_claims(app, token, None).await?;
-        let bearer = look_up(app, &claims).await?;
-        Ok((claims, bearer))
-    };
-    match looked_at.await {
-        Ok(found) => Ok(found),
-        Err(AuthenticateError::Keys(error)) => Err(error.into()),
-        Err(AuthenticateError::Store(error)) => Err(error.into()),
-        Err(_) => refused(otherwise),
+    match active(app, token).await {
+        Ok(Some(found)) => Ok(found),
+        Ok(None) => refused(otherwise),
+        Err(IntrospectError::Keys(error)) => Err(error.into()),
+        Err(IntrospectError::Store(error)) => Err(error.into()),
     }
 }
 
