@@ -12,6 +12,10 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+fn program(folder: &Path, database: &Database) -> Chancery {
+    Chancery::new(folder).with("DATABASE_URL", &database.url()).with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY)
+}
+
 /// Exit code and what was said on standard error.
 fn outcome(chancery: &Chancery, arguments: &[&str], stdin: &str) -> (i32, String) {
     let output = chancery.run(arguments, stdin);
@@ -172,9 +176,7 @@ async fn operators_manage_keys_and_accounts() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let database = Database::create(kind).await;
         let folder = tempdir().unwrap();
-        let chancery = Chancery::new(folder.path())
-            .with("DATABASE_URL", &database.url())
-            .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY);
+        let chancery = program(folder.path(), &database);
         if kind == Kind::Postgres {
             let (code, said) = outcome(&chancery, &["keys", "list"], "");
             assert!(code == 1 && said.contains("chancery migrate"), "{said}");
@@ -258,9 +260,7 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let database = Database::create(kind).await;
         let folder = tempdir().unwrap();
-        let chancery = Chancery::new(folder.path())
-            .with("DATABASE_URL", &database.url())
-            .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY);
+        let chancery = program(folder.path(), &database);
         let serving = chancery.serve();
         let said = |arguments: &[&str]| -> String {
             let output = chancery.run(arguments, "");
@@ -350,10 +350,7 @@ async fn a_client_secret_is_in_no_log_and_no_database() {
     for kind in [Kind::Sqlite, Kind::Postgres] {
         let database = Database::create(kind).await;
         let folder = tempdir().unwrap();
-        let chancery = Chancery::new(folder.path())
-            .with("DATABASE_URL", &database.url())
-            .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY)
-            .with("CHANCERY_LOG__LEVEL", "debug");
+        let chancery = program(folder.path(), &database).with("CHANCERY_LOG__LEVEL", "debug");
         let serving = chancery.serve();
         let create = words("clients create --id grafana --name Grafana --redirect-uri https://g.test/cb");
         let of_command =
