@@ -7,8 +7,6 @@
 
 mod paper;
 mod policy;
-#[cfg(test)]
-mod tests;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, CacheControl, CacheDirective};
@@ -310,3 +308,6 @@ pub(in crate::http) async fn style(request: HttpRequest) -> HttpResponse {
         .insert_header(CacheControl(vec![CacheDirective::Public, CacheDirective::MaxAge(3600)]));
     if unchanged { response.finish() } else { response.content_type("text/css; charset=utf-8").body(STYLE) }
 }
+
+#[cfg(test)]
+mod tests;
