@@ -26,8 +26,8 @@ mod user;
 
 pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Origin, Reason};
 pub use authorization::{
-    AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, ResponseMode,
-    ReturnAddress, UserClaim,
+    AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, RequestRules,
+    ResponseMode, ReturnAddress, UserClaim,
 };
 pub use authorization_code::{AuthorizationCode, Consent, Grant};
 pub use client::{

@@ -170,7 +170,7 @@ pub async fn show_sign_in(app: &App, page: &Page, anew: bool) -> Result<Asking, 
     let parameters = page.parameters();
     let (client, back) = return_address(app, &parameters).await?;
     // It was good when the page was made; where it is not any more, the next step says so.
-    let request = AuthorizationRequest::read(&client, &parameters, back, &app.settings.tokens.audience)
+    let request = AuthorizationRequest::read(&client, &parameters, back, app.settings.request_rules())
         .map_err(|_| AuthorizeError::Answered)?;
     asking(app, flow, client, request)
 }

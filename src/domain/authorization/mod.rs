@@ -44,6 +44,15 @@ pub struct Prompt {
     pub consent: bool,
 }
 
+/// What this server wants of every request.
+#[derive(Clone, Debug)]
+pub struct RequestRules {
+    /// Whom tokens of clients without audiences of their own are for.
+    pub audience: Vec<String>,
+    /// Whether a request without PKCE must have a nonce in its place.
+    pub needs_nonce: bool,
+}
+
 /// A request that keeps all rules. Whether the user is there and agrees is another matter.
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest {
@@ -55,8 +64,7 @@ pub struct AuthorizationRequest {
     pub response_mode: ResponseMode,
     pub state: Option<String>,
     pub scopes: Scopes,
-    /// Whom tokens of clients without audiences of their own are for.
-    servers_audience: Vec<String>,
+    rules: RequestRules,
     /// The resource its tokens shall be for (RFC 8707).
     pub resource: Option<String>,
     pub nonce: Option<String>,
@@ -127,12 +135,11 @@ impl ReturnAddress {
 
 impl AuthorizationRequest {
     /// Reads a request whose return address is known: every check of [`CHECKS`] in order.
-    /// `audience` is the server's.
     pub fn read(
         client: &Client,
         parameters: &Parameters,
         back: ReturnAddress,
-        audience: &[String],
+        rules: RequestRules,
     ) -> Result<Self, OAuthError> {
         let mut request = Self {
             client_id: client.id.clone(),
@@ -141,7 +148,7 @@ impl AuthorizationRequest {
             response_mode: back.mode,
             state: back.state,
             scopes: Scopes::default(),
-            servers_audience: audience.to_vec(),
+            rules,
             resource: None,
             nonce: None,
             challenge: None,
