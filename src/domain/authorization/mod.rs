@@ -4,6 +4,7 @@
 mod checks;
 mod claims;
 mod pkce;
+mod request_object;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,6 +13,7 @@ use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Sessi
 pub use checks::CHECKS;
 pub use claims::{ClaimsRequest, UserClaim};
 pub use pkce::{CodeChallenge, CodeVerifier};
+use request_object::RefusedObject;
 
 /// How long a page is thought about.
 const THOUGHT: TimeDelta = TimeDelta::minutes(2);
@@ -125,10 +127,11 @@ impl ReturnAddress {
             (None, [only]) => only.clone(),
             (None, _) => return Err(NoReturn::NoRedirectUri),
         };
-        let asked = parameters.get("response_mode");
+        let refused = parameters.get("request").map(RefusedObject::read).unwrap_or_default();
+        let asked = parameters.get("response_mode").or(refused.response_mode.as_deref());
         let mode =
             ResponseMode::ALL.into_iter().find(|mode| asked == Some(mode.as_str())).unwrap_or_default();
-        let state = parameters.get("state").map(str::to_owned);
+        let state = parameters.get("state").map(str::to_owned).or(refused.state);
         Ok(Self { redirect_uri, was_sent: presented.is_some(), mode, state })
     }
 }
