@@ -137,6 +137,8 @@ pub enum InvalidRedirectUri {
     Scheme,
     #[error("it must be https, or http for a loopback address")]
     NotWeb,
+    #[error("it must be https")]
+    NotHttps,
 }
 
 impl RedirectUri {
@@ -233,6 +235,26 @@ impl LogoutUri {
     }
 }
 
+/// Where somebody else may send a user who is to sign in to a client (OpenID Connect Core section 4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginUri(String);
+
+impl LoginUri {
+    pub fn parse(text: &str) -> Result<Self, InvalidRedirectUri> {
+        let uri = RedirectUri::parse(text)?;
+        let is_https = Url::parse(text).is_ok_and(|url| url.scheme() == "https");
+        if is_https { Ok(Self(uri.0)) } else { Err(InvalidRedirectUri::NotHttps) }
+    }
+
+    pub fn from_row(stored: String) -> Self {
+        Self(stored)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// What follows host and port. `None` where neither a port nor a path follows, but more of a host.
 fn without_port(rest: &str) -> Option<&str> {
     let path = match rest.strip_prefix(':') {
@@ -280,6 +302,8 @@ pub struct Client {
     pub require_pushed: bool,
     /// Whether it gets no token that is not bound to a key (RFC 9449 section 5.2).
     pub dpop_bound_access_tokens: bool,
+    /// Said by clients that register themselves, and told to whoever manages that registration.
+    pub initiate_login_uri: Option<LoginUri>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -408,6 +432,7 @@ impl Client {
             exchange_audiences: Vec::new(),
             require_pushed: false,
             dpop_bound_access_tokens: false,
+            initiate_login_uri: None,
             created_at: now,
         }
     }

@@ -32,7 +32,7 @@ pub use authorization::{
 pub use authorization_code::{AuthorizationCode, Consent, Grant};
 pub use client::{
     Client, ClientAuthMethod, ClientChange, ClientId, GrantType, InvalidClient, InvalidClientId,
-    InvalidRedirectUri, LogoutUri, RedirectUri,
+    InvalidRedirectUri, LoginUri, LogoutUri, RedirectUri,
 };
 pub use client_keys::{ClientKey, ClientKeys};
 pub use consumer::{Consumer, KnownConsumer, Sighting};

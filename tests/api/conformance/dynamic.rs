@@ -1,25 +1,30 @@
-//! The modules of `oidcc-dynamic-certification-test-plan` that a server of the code flow alone can pass. Who registers by
-//! themselves must use PKCE here, which the suite's own client does not.
+//! What the suite asks of registration: 3rd Party-Init OP, and the modules of `oidcc-dynamic-certification-test-plan` that a server of
+//! the code flow alone can pass. Who registers by themselves must use PKCE here, which the suite's own client does not.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::suite::{BACK, NONCE, Suite, modules};
+use super::suite::{BACK, ISSUER, NONCE, Suite, modules};
 use crate::oauth2::support::{CHALLENGE, Registered, VERIFIER};
 use crate::support::{kids, part};
 
 const WITH_QUERY: &str = "https://suite.test/test/a/chancery/callback?dummy1=lorem&dummy2=ipsum";
 const PKCE: [(&str, &str); 2] = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
 
-/// The same run, as a client that has registered itself.
-async fn registered<'a>(suite: Suite<'a>, own: Value) -> Suite<'a> {
+/// What the suite registers.
+fn said(own: Value) -> Value {
     let mut said = json!({
         "client_name": "suite", "grant_types": ["authorization_code"], "response_types": ["code"], "redirect_uris": [BACK],
         "token_endpoint_auth_method": "client_secret_basic", "contacts": ["certification@suite.test"],
     });
     said.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
-    let answer = suite.app.post("/oauth2/register", said).await.expect(201);
+    said
+}
+
+/// The same run, as a client that has registered itself.
+async fn registered<'a>(suite: Suite<'a>, own: Value) -> Suite<'a> {
+    let answer = suite.app.post("/oauth2/register", said(own)).await.expect(201);
     assert!(answer.header("content-type").starts_with("application/json"));
     let made = answer.json();
     assert!(made["client_secret_expires_at"].is_i64() && made["registration_access_token"].is_string());
@@ -67,6 +72,25 @@ modules! {
     async fn oidcc_redirect_uri_query_added(suite: Suite<'_>) {
         let suite = registered(suite, json!({})).await;
         suite.browser.get(&suite.request(&[PKCE[0], PKCE[1], ("redirect_uri", WITH_QUERY)])).await.page(400);
+    }
+
+    // Of `oidcc-3rdparty-init-login-certification-test-plan`, both.
+    async fn oidcc_3rd_party_init_login(suite: Suite<'_>) {
+        let uri = "https://suite.test/test/a/chancery/initiate_login";
+        let wanted = said(json!({ "initiate_login_uri": uri }));
+        let made = suite.app.post("/oauth2/register", wanted).await.expect(201).json();
+        assert_eq!(made["initiate_login_uri"], uri);
+        let path = made["registration_client_uri"].as_str().unwrap().strip_prefix(ISSUER).unwrap();
+        let token = made["registration_access_token"].as_str().unwrap();
+        let kept = suite.app.get_as(token, path).await.expect(200);
+        assert!(kept.header("content-type").starts_with("application/json"));
+        assert_eq!(kept.json()["initiate_login_uri"], uri);
+        suite.app.delete_as(token, path).await.expect(204);
+    }
+
+    async fn oidcc_3rd_party_init_login_nohttps(suite: Suite<'_>) {
+        let wanted = said(json!({ "initiate_login_uri": "http://suite.test/test/a/chancery/initiate_login" }));
+        suite.app.post("/oauth2/register", wanted).await.expect_oauth(400, "invalid_client_metadata");
     }
 
     async fn oidcc_server_rotate_keys(suite: Suite<'_>) {
