@@ -6,7 +6,7 @@ use super::suite::ISSUER;
 use crate::support::{TestApp, on_both};
 
 /// Members of server metadata that some specification has. Of any other the suite warns.
-const KNOWN: [&str; 37] = [
+const KNOWN: [&str; 35] = [
     // OpenID Connect Discovery section 3, RFC 8414 section 2.
     "issuer",
     "authorization_endpoint",
@@ -45,8 +45,6 @@ const KNOWN: [&str; 37] = [
     "end_session_endpoint",
     "backchannel_logout_supported",
     "backchannel_logout_session_supported",
-    "op_policy_uri",
-    "op_tos_uri",
 ];
 
 async fn metadata(app: &TestApp) -> Value {
