@@ -23,7 +23,7 @@ fn said(own: Value) -> Value {
 }
 
 /// The same run, as a client that has registered itself.
-async fn registered<'a>(suite: Suite<'a>, own: Value) -> Suite<'a> {
+async fn registered(suite: Suite<'_>, own: Value) -> Suite<'_> {
     let answer = suite.app.post("/oauth2/register", said(own)).await.expect(201);
     assert!(answer.header("content-type").starts_with("application/json"));
     let made = answer.json();

@@ -5,16 +5,20 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chancery::domain::{Client, LogoutUri};
 use jsonwebtoken::jwk::JwkSet;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode};
 use serde_json::{Value, json};
 
 use super::suite::{BYE, ISSUER, Suite, modules, suite_client};
 use crate::oauth2::backchannel_logout::Receiver;
-use crate::oauth2::support::register;
+use crate::oauth2::support::{encode, register};
 use crate::support::{Answer, part};
 
 /// Longer than most, and it must come back as it was.
 const STATE: &str = "oY8zU6xR4wQ2vP0nM7lK5jH3gF1dS9aZ-._~";
+
+fn logout(parameters: &[(&str, &str)]) -> String {
+    format!("/oauth2/logout?{}", encode(parameters))
+}
 
 /// Whether the user is signed in after it all, which the suite finds out by `prompt=none`.
 async fn is_signed_out(suite: &Suite<'_>) {
@@ -43,7 +47,7 @@ modules! {
 
     async fn oidcc_rp_initiated_logout(suite: Suite<'_>) {
         let hint = suite.sign_in(&[]).await.id_token();
-        let out = suite.logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
+        let out = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
         let back = suite.browser.get(&out).await.sent_to(BYE);
         assert_eq!(back.into_iter().collect::<Vec<_>>(), [("state".to_owned(), STATE.to_owned())]);
         is_signed_out(&suite).await;
@@ -51,7 +55,7 @@ modules! {
 
     async fn oidcc_rp_initiated_logout_no_state(suite: Suite<'_>) {
         let hint = suite.sign_in(&[]).await.id_token();
-        let out = suite.logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]);
+        let out = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]);
         assert!(suite.browser.get(&out).await.sent_to(BYE).is_empty());
         is_signed_out(&suite).await;
     }
@@ -59,7 +63,7 @@ modules! {
     async fn oidcc_rp_initiated_logout_bad_post_logout_redirect_uri(suite: Suite<'_>) {
         let hint = suite.sign_in(&[]).await.id_token();
         for other in ["https://suite.test/test/a/chancery/bad_post_logout_redirect_uri", &format!("{BYE}?foo=bar")] {
-            let out = suite.logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", other), ("state", STATE)]);
+            let out = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", other), ("state", STATE)]);
             suite.browser.get(&out).await.page(400);
         }
         is_still_signed_in(&suite).await;
@@ -68,7 +72,7 @@ modules! {
     async fn oidcc_rp_initiated_logout_modified_id_token_hint(suite: Suite<'_>) {
         let hint = suite.sign_in(&[]).await.id_token();
         let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#), hint.split('.').nth(1).unwrap());
-        let out = suite.logout(&[("id_token_hint", &unsigned), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
+        let out = logout(&[("id_token_hint", &unsigned), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
         let asked = suite.browser.get(&out).await;
         confirmed(&suite, asked).await;
     }
@@ -79,15 +83,15 @@ modules! {
         // The client's own, under its secret, and the wrong way round.
         let claims = json!({ "iss": suite.client.id, "aud": ISSUER, "sub": "SubjectID", "nonce": "flibble", "iat": now, "exp": now + 300 });
         let key = EncodingKey::from_secret(suite.client.secret.as_ref().unwrap().as_bytes());
-        let hint = encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
-        let out = suite.logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
+        let hint = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap();
+        let out = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
         let asked = suite.browser.get(&out).await;
         confirmed(&suite, asked).await;
     }
 
     async fn oidcc_rp_initiated_logout_no_id_token_hint(suite: Suite<'_>) {
         suite.sign_in(&[]).await;
-        let out = suite.logout(&[("post_logout_redirect_uri", BYE), ("state", STATE)]);
+        let out = logout(&[("post_logout_redirect_uri", BYE), ("state", STATE)]);
         suite.browser.get(&out).await.page(400);
         is_still_signed_in(&suite).await;
     }
@@ -100,13 +104,13 @@ modules! {
 
     async fn oidcc_rp_initiated_logout_only_state(suite: Suite<'_>) {
         suite.sign_in(&[]).await;
-        let asked = suite.browser.get(&suite.logout(&[("state", STATE)])).await;
+        let asked = suite.browser.get(&logout(&[("state", STATE)])).await;
         confirmed(&suite, asked).await;
     }
 
     async fn oidcc_rp_initiated_logout_no_post_logout_redirect_uri(suite: Suite<'_>) {
         let hint = suite.sign_in(&[]).await.id_token();
-        suite.browser.get(&suite.logout(&[("id_token_hint", &hint), ("state", STATE)])).await.page(200);
+        suite.browser.get(&logout(&[("id_token_hint", &hint), ("state", STATE)])).await.page(200);
         is_signed_out(&suite).await;
     }
 
@@ -122,7 +126,7 @@ modules! {
         let suite = suite.played_by(client);
         let tokens = suite.sign_in(&[]).await;
         let hint = tokens.id_token();
-        let out = suite.logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
+        let out = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE), ("state", STATE)]);
         let back = suite.browser.get(&out).await.sent_to(BYE);
         assert_eq!(back.into_iter().collect::<Vec<_>>(), [("state".to_owned(), STATE.to_owned())]);
 

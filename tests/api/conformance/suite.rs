@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 
-use crate::oauth2::support::{Browser, Registered, client, encode, post_form, register};
+use crate::oauth2::support::{Browser, Registered, client, post_form, register};
 use crate::support::{Answer, Kind, PASSWORD, TestApp, part};
 
 pub const ISSUER: &str = "https://auth.test";
@@ -294,10 +294,6 @@ impl<'a> Suite<'a> {
     /// Time goes by, for programs that would wait.
     pub fn wait(&self, seconds: i64) {
         self.app.advance(TimeDelta::seconds(seconds));
-    }
-
-    pub fn logout(&self, parameters: &[(&str, &str)]) -> String {
-        format!("/oauth2/logout?{}", encode(parameters))
     }
 }
 
