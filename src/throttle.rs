@@ -79,6 +79,11 @@ impl Subject {
         Self::source(masters, ip, b"client source")
     }
 
+    /// Everyone at one source whose devices begin to wait for somebody to let them in.
+    pub fn device_source(masters: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(masters, ip, b"device source")
+    }
+
     /// Everyone at one source who types codes of devices.
     pub fn user_code_source(masters: &MasterKeys, ip: IpAddr) -> Self {
         Self::source(masters, ip, b"user code source")

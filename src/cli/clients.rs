@@ -29,7 +29,7 @@ pub enum ClientsCommand {
     /// Change a client. What is not named stays as it is; a list that is named is replaced.
     Update(UpdateArgs),
     /// Remove a client and end its sessions.
-    Delete(WhichArgs),
+    Delete(DeleteArgs),
     /// Give a client a new secret. It is shown once.
     RotateSecret(RotateArgs),
 }
@@ -175,6 +175,15 @@ pub struct WhichArgs {
 }
 
 #[derive(Args)]
+pub struct DeleteArgs {
+    #[arg(value_name = "ID", value_parser = ClientId::parse)]
+    id: ClientId,
+    /// Says what it would end, and changes nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Args)]
 pub struct RotateArgs {
     #[command(flatten)]
     which: WhichArgs,
@@ -199,15 +208,25 @@ pub async fn run(command: ClientsCommand, settings: Settings, output: Output) ->
             print_client(&get_client(&app, &which.id).await.map_err(failed)?, output)
         }
         ClientsCommand::Update(args) => update(&app, args, keys, &origin, output).await,
-        ClientsCommand::Delete(which) => {
-            delete_client(&app, &which.id, &Authority::Unlimited, &origin).await.map_err(failed)?;
-            if output == Output::Text {
-                println!("{} is removed, and its sessions have ended.", which.id);
-            }
-            Ok(())
-        }
+        ClientsCommand::Delete(args) => delete(&app, &args, &origin, output).await,
         ClientsCommand::RotateSecret(args) => rotate(&app, args, &origin, output).await,
     }
+}
+
+async fn delete(app: &App, args: &DeleteArgs, origin: &Origin, output: Output) -> Result<(), Failure> {
+    let DeleteArgs { id, dry_run } = args;
+    let deleted = delete_client(app, id, &Authority::Unlimited, origin, *dry_run).await;
+    let sessions = deleted.map_err(failed)?;
+    if output == Output::Json {
+        return print_json(
+            &serde_json::json!({ "client_id": id.as_str(), "sessions": sessions, "dry_run": dry_run }),
+        );
+    }
+    match dry_run {
+        true => println!("Nothing was changed. {id} would be removed. Sessions that would end: {sessions}"),
+        false => println!("{id} is removed. Sessions that have ended: {sessions}"),
+    }
+    Ok(())
 }
 
 async fn create(

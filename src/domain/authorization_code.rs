@@ -13,6 +13,14 @@ pub struct Grant {
     pub audience: Vec<String>,
 }
 
+impl Grant {
+    /// Whether tokens may be for these, of what was granted. A grant that names nobody is for whom the client may have.
+    pub fn is_for(&self, resources: &[&str]) -> bool {
+        self.audience.is_empty()
+            || resources.iter().all(|resource| self.audience.iter().any(|granted| granted == resource))
+    }
+}
+
 /// A code, as it is remembered (RFC 6749 section 1.3.1). The code itself is not: only its digest.
 #[derive(Clone, Debug)]
 pub struct AuthorizationCode {

@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ClientId, Grant, SessionId};
+use super::{ClientId, Grant, SessionId, SourcePolicy};
 
 /// A device that waits for somebody to let it in (RFC 8628), as it is remembered. Its codes are not: only what they are known by.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ impl DeviceGrant {
     pub const LIFE: TimeDelta = TimeDelta::minutes(10);
     /// How long a device waits before it asks again, and how much longer each time it asks too soon (RFC 8628 section 3.5).
     pub const INTERVAL: TimeDelta = TimeDelta::seconds(5);
+    /// How many wrong codes one network may type, where no limit of sources is set: there are 20^8 of them.
+    pub const GUESSES: SourcePolicy = SourcePolicy { attempts: 100, window: TimeDelta::minutes(15) };
     /// How much too soon is not, for clocks and networks are not that exact.
     pub const TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 

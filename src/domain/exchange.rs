@@ -57,9 +57,10 @@ impl<'p> ExchangeRequest<'p> {
 /// The services a request names, by `resource`, by `audience` or by both; the client's first where it names none.
 fn targets(parameters: &Parameters, client: &Client) -> Result<Vec<String>, OAuthError> {
     let wrong = |text| Err(OAuthError::new(OAuthCode::InvalidTarget, text));
-    let mut named: Vec<&str> =
-        ["resource", "audience"].iter().filter_map(|name| parameters.get(name)).collect();
-    named.dedup();
+    let mut named = parameters.all("resource");
+    named.extend(
+        parameters.all("audience").into_iter().filter(|one| !named.contains(one)).collect::<Vec<_>>(),
+    );
     let known = &client.exchange_audiences;
     match named.as_slice() {
         _ if known.is_empty() => wrong("the client is registered for no service to exchange tokens for"),

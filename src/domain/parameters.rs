@@ -3,6 +3,10 @@ use std::fmt;
 
 use super::OAuthError;
 
+/// These may be there more than once (RFC 8707 section 2, RFC 8693 section 2.1), and are kept as one value with spaces between: neither
+/// a URI nor an audience has one.
+const LISTS: [&str; 2] = ["resource", "audience"];
+
 /// The parameters of an OAuth request. One without a value is as if it were not there; one that is there twice has no value
 /// (RFC 6749 section 3.1).
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -22,6 +26,14 @@ impl FromIterator<(String, String)> for Parameters {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
         let mut parameters = Self::default();
         for (name, value) in pairs {
+            if LISTS.contains(&name.as_str()) {
+                let list = parameters.once.entry(name).or_default();
+                if !list.is_empty() && !value.is_empty() {
+                    list.push(' ');
+                }
+                list.push_str(&value);
+                continue;
+            }
             if parameters.once.insert(name.clone(), value).is_some() || parameters.repeated.contains(&name) {
                 parameters.once.remove(&name);
                 parameters.repeated.insert(name);
@@ -35,6 +47,17 @@ impl FromIterator<(String, String)> for Parameters {
 impl Parameters {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.once.get(name).map(String::as_str)
+    }
+
+    /// All values of one that may be there more than once, each of them once.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let mut values: Vec<&str> = Vec::new();
+        for value in self.get(name).unwrap_or_default().split_ascii_whitespace() {
+            if !values.contains(&value) {
+                values.push(value);
+            }
+        }
+        values
     }
 
     /// One that must be there.
@@ -66,6 +89,23 @@ mod tests {
 
     fn parameters(pairs: &[(&str, &str)]) -> Parameters {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn some_may_be_said_twice() {
+        let two = parameters(&[
+            ("resource", "b"),
+            ("audience", ""),
+            ("resource", ""),
+            ("resource", "a"),
+            ("resource", "b"),
+        ]);
+        assert_eq!((two.all("resource"), two.all("audience")), (vec!["b", "a"], vec![]));
+        assert!(two.each_once().is_ok() && two.get("audience").is_none());
+        // They are the same when they come back from where the request was kept.
+        let kept =
+            two.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Parameters>();
+        assert_eq!(kept.all("resource"), two.all("resource"));
     }
 
     #[test]

@@ -54,10 +54,10 @@ impl SigningAlgorithm {
         Self::ALL.into_iter().find(|alg| alg.as_str() == name)
     }
 
-    /// What proofs of possession may say: all of those, and the later name of the last one (RFC 9864 section 2.2).
-    pub const OF_PROOFS: [&str; 5] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+    /// What clients may say that they have signed by: all of those, and the later name of the last one (RFC 9864 section 2.2).
+    pub const OF_CLIENTS: [&str; 5] = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
 
-    pub fn of_proof(name: &str) -> Option<Self> {
+    pub fn of_client(name: &str) -> Option<Self> {
         if name == "Ed25519" { Some(Self::EdDsa) } else { Self::parse(name) }
     }
 }

@@ -4,10 +4,8 @@
 pub struct Thumbprint(String);
 
 impl Thumbprint {
-    /// `None` for what no SHA-256 in base64url can be.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        (text.len() == 43 && text.bytes().all(is_base64url)).then(|| Self(text.to_owned()))
+        is_sha256(text).then(|| Self(text.to_owned()))
     }
 
     pub fn from_row(stored: String) -> Self {
@@ -17,4 +15,10 @@ impl Thumbprint {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a text can be a SHA-256 in base64url.
+pub(super) fn is_sha256(text: &str) -> bool {
+    let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    text.len() == 43 && text.bytes().all(is_base64url)
 }

@@ -104,7 +104,7 @@ async fn check_binding(
         (None, Some(_)) => Err(AuthenticateError::Unbound),
         (Some(bound), Some(proof)) => {
             let proof = prove_key(app, proof, Some(&shown.text))?;
-            if !proof.is_of(&bound.jkt) {
+            if proof.jkt() != bound.jkt {
                 return Err(AuthenticateError::WrongKey);
             }
             proof.use_up(&mut app.db.write().await?).await?;

@@ -1,13 +1,13 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::charge_source::charge_source;
 use super::check_password::TooManyAttempts;
 use crate::app::App;
 use crate::domain::{Actor, AuditEvent, Client, ClientAuthMethod, ClientId, Origin};
-use crate::store::source_attempts::{self, SourceCharge};
 use crate::store::{StoreError, audit, clients, used_tokens};
 use crate::throttle::Subject;
-use crate::tokens::{ClientAssertion, ClientSecret};
+use crate::tokens::{AssertionError, ClientAssertion, ClientSecret};
 
 /// What a client shows of itself (RFC 6749 section 2.3).
 pub struct ClientCredentials {
@@ -30,6 +30,9 @@ pub enum AuthenticateClientError {
     /// Unknown, without what proves who it is, with something wrong, or by a method that is not its own.
     #[error("the client is not known, or does not prove who it is")]
     InvalidClient,
+    /// Signed by a key of the client's, and not good all the same.
+    #[error("client_assertion is refused: {0}")]
+    Assertion(AssertionError),
     #[error(transparent)]
     TooManyAttempts(#[from] TooManyAttempts),
     #[error(transparent)]
@@ -45,21 +48,27 @@ pub async fn authenticate_client(
     shown: &ClientCredentials,
     origin: &Origin,
 ) -> Result<Client, AuthenticateClientError> {
-    let Some(claimed) = claimed(shown) else { return refuse(app, None, origin).await };
-    let Some(client) = clients::by_id(&mut app.db.read().await?, &claimed.id).await? else {
-        return refuse(app, None, origin).await;
+    let Some(claimed) = claimed(shown) else {
+        return refuse(app, None, AuthenticateClientError::InvalidClient, origin).await;
     };
-    let is_right = match (&shown.proof, client.auth_method) {
-        (Proof::Nothing, ClientAuthMethod::None) => true,
+    let Some(client) = clients::by_id(&mut app.db.read().await?, &claimed.id).await? else {
+        return refuse(app, None, AuthenticateClientError::InvalidClient, origin).await;
+    };
+    let refused = match (&shown.proof, client.auth_method) {
+        (Proof::Nothing, ClientAuthMethod::None) => None,
         (Proof::Secret(secret), ClientAuthMethod::SecretBasic | ClientAuthMethod::SecretPost) => {
-            is_secret_of(app, &client, secret).await?
+            let is_right = is_secret_of(app, &client, secret).await?;
+            (!is_right).then_some(AuthenticateClientError::InvalidClient)
         }
         (Proof::Assertion(_), ClientAuthMethod::PrivateKeyJwt) => {
-            proves(app, &client, claimed.assertion.as_ref()).await?
+            refusal(app, &client, claimed.assertion.as_ref()).await?
         }
-        _ => false,
+        _ => Some(AuthenticateClientError::InvalidClient),
     };
-    if is_right { Ok(client) } else { refuse(app, Some(&client), origin).await }
+    match refused {
+        None => Ok(client),
+        Some(why) => refuse(app, Some(&client), why, origin).await,
+    }
 }
 
 /// Who it says it is, and what is to prove it if that must be read first.
@@ -90,48 +99,51 @@ async fn is_secret_of(app: &App, client: &Client, secret: &SecretString) -> Resu
     Ok(live.iter().any(|digest| verify_slices_are_equal(digest, &shown).is_ok()))
 }
 
-/// Whether the assertion is good, and this is its first use on any node.
-async fn proves(
+/// Why the assertion is not good, or not in its first use on any node. Who has shown a key of the client's may know.
+async fn refusal(
     app: &App,
     client: &Client,
     assertion: Option<&ClientAssertion<'_>>,
-) -> Result<bool, StoreError> {
-    let (Some(assertion), Some(keys)) = (assertion, &client.keys) else { return Ok(false) };
+) -> Result<Option<AuthenticateClientError>, StoreError> {
+    let (Some(assertion), Some(keys)) = (assertion, &client.keys) else {
+        return Ok(Some(AuthenticateClientError::InvalidClient));
+    };
     let issuer = &app.settings.server.issuer;
     // RFC 9126 section 2 names the last.
     let audiences = [issuer.clone(), format!("{issuer}/oauth2/token"), format!("{issuer}/oauth2/par")];
-    match assertion.verify(keys, &audiences, app.clock.now()) {
+    let error = match assertion.verify(keys, &audiences, app.clock.now()) {
+        Err(error) => error,
         Ok(unused) => {
-            used_tokens::use_up(&mut app.db.write().await?, &unused.digest, unused.expires_at).await
+            let conn = &mut app.db.write().await?;
+            match used_tokens::use_up(conn, &unused.digest, unused.expires_at).await? {
+                true => return Ok(None),
+                false => AssertionError::Used,
+            }
         }
-        Err(error) => {
-            tracing::debug!(event = "client_assertion_refused", client = client.id.as_str(), %error);
-            Ok(false)
-        }
-    }
+    };
+    tracing::debug!(event = "client_assertion_refused", client = client.id.as_str(), %error);
+    Ok(Some(match error {
+        AssertionError::BadSignature => AuthenticateClientError::InvalidClient,
+        error => AuthenticateClientError::Assertion(error),
+    }))
 }
 
 async fn refuse(
     app: &App,
     client: Option<&Client>,
+    why: AuthenticateClientError,
     origin: &Origin,
 ) -> Result<Client, AuthenticateClientError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if let Some((ip, policy)) = origin.ip.zip(app.settings.source_failures) {
         let source = Subject::client_source(&app.masters, ip);
-        match source_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
-            SourceCharge::Charged => {
-                source_attempts::settle(&mut tx, source.as_bytes(), &policy, true, now).await?;
-            }
-            SourceCharge::InFlight => {}
-            SourceCharge::Refused { retry_after } => return Err(TooManyAttempts { retry_after }.into()),
-        }
+        charge_source(&mut tx, &source, &policy, now).await??;
     }
     // A name that is nobody's may be a password in the wrong field.
     let subject = client.map_or("unknown", |client| client.id.as_str());
     let origin = Origin { actor: Actor::Anonymous, ..origin.clone() };
     audit::append(&mut tx, AuditEvent::ClientRefused, &origin, subject, None, now).await?;
     tx.commit().await?;
-    Err(AuthenticateClientError::InvalidClient)
+    Err(why)
 }

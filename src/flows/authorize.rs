@@ -264,7 +264,7 @@ fn new_code(
     flow_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> AuthorizationCode {
-    let audience = client.audience_for(request.resource.as_deref());
+    let audience = client.audience_for(&request.resources);
     let wished = Grant { scopes: request.scopes.clone(), audience };
     let grant = Grant { scopes: scopes_now(app, &present.user, Some(&wished)), ..wished };
     AuthorizationCode {

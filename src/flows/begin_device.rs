@@ -1,6 +1,11 @@
+use super::charge_source::charge_source_alone;
+use super::check_password::TooManyAttempts;
 use crate::app::App;
-use crate::domain::{Client, DeviceGrant, Grant, GrantType, OAuthCode, OAuthError, Parameters, SessionId};
+use crate::domain::{
+    Client, DeviceGrant, Grant, GrantType, OAuthCode, OAuthError, Origin, Parameters, SessionId,
+};
 use crate::store::{StoreError, device_codes};
+use crate::throttle::Subject;
 use crate::tokens::{DeviceCode, UserCode};
 
 /// Of so many user codes one is free.
@@ -17,17 +22,21 @@ pub struct WaitingDevice {
 pub enum BeginDeviceError {
     #[error(transparent)]
     OAuth(#[from] OAuthError),
+    #[error(transparent)]
+    TooManyAttempts(#[from] TooManyAttempts),
     #[error("the operating system gives no randomness")]
     NoRandomness,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// A device without a browser begins to wait for somebody who has one.
+/// A device without a browser begins to wait for somebody who has one. Anybody can be a client that proves nothing, so those are
+/// charged to the network they come from.
 pub async fn begin_device(
     app: &App,
     client: &Client,
     parameters: &Parameters,
+    origin: &Origin,
 ) -> Result<WaitingDevice, BeginDeviceError> {
     if !client.may(GrantType::DeviceCode) {
         let text = "the client is not registered for this grant";
@@ -35,7 +44,11 @@ pub async fn begin_device(
     }
     parameters.each_once()?;
     let scopes = client.asked_scopes(parameters)?;
-    let audience = client.audience_for(client.resource(parameters, &app.settings.tokens.audience)?);
+    let audience = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
+    if client.is_public() {
+        let policy = app.settings.source_failures;
+        charge_source_alone(app, origin, policy, Subject::device_source).await??;
+    }
     let device_code = DeviceCode::random().ok_or(BeginDeviceError::NoRandomness)?;
     let now = app.clock.now();
     let device = DeviceGrant {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::domain::{AuditEvent, Consumer, LogoutNotice, Origin};
+use crate::domain::{AuditEvent, Consumer, DeviceGrant, LogoutNotice, Origin};
 use crate::store::{
     StoreError, audit, authorization_codes, client_registrations, clients, device_codes, idempotency_keys,
     issued_tokens, jwks_consumers, login_attempts, logout_notices, pushed_requests, sessions,
@@ -56,7 +56,11 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += in_batches!(logout_notices::delete_older(&mut db.write().await?, told_since, BATCH).await?);
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(pushed_requests::delete_expired(&mut db.write().await?, now, BATCH).await?);
-    removed += in_batches!(device_codes::delete_expired(&mut db.write().await?, forgotten, BATCH).await?);
+    removed += in_batches!({
+        // A device that asks a little too late is told that its time is over, and not that nobody knows it.
+        let unused = now - DeviceGrant::LIFE;
+        device_codes::delete_expired(&mut db.write().await?, unused, forgotten, BATCH).await?
+    });
     removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(remove_unused_clients(app).await?);
     removed += in_batches!({

@@ -6,22 +6,27 @@ use crate::app::App;
 use crate::domain::{AuditEvent, Authority, ClientId, Origin};
 use crate::store::{StoreError, Tx, audit, clients, logout_notices, sessions};
 
-/// Removes a client, and ends its sessions.
+/// Removes a client, and ends its sessions. Returns how many that were, or with `dry_run` would be.
 pub async fn delete_client(
     app: &App,
     id: &ClientId,
     authority: &Authority,
     origin: &Origin,
-) -> Result<(), ClientError> {
+    dry_run: bool,
+) -> Result<u64, ClientError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let client = clients::hold(&mut tx, id).await?.ok_or(ClientError::NotFound)?;
     may_manage(app, authority, &client)?;
     let ended = remove(&mut tx, id, now).await?;
+    if dry_run {
+        // What is not committed has not happened.
+        return Ok(ended);
+    }
     let detail = serde_json::json!({ "sessions": ended }).to_string();
     audit::append(&mut tx, AuditEvent::ClientDeleted, origin, id.as_str(), Some(&detail), now).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(ended)
 }
 
 /// Removes a client and all that is its own. Returns how many of its sessions ended.

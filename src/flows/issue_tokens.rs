@@ -33,8 +33,9 @@ pub(super) fn issue_tokens(
 #[derive(Default)]
 pub(super) struct ClientWish<'a> {
     pub client: Option<&'a Client>,
-    /// Less than was granted, for this access token only (RFC 6749 section 6).
-    pub narrowed: Option<&'a Scopes>,
+    /// Less than was granted, for this access token only (RFC 6749 section 6, RFC 8707 section 2.2).
+    pub scopes: Option<&'a Scopes>,
+    pub resources: &'a [&'a str],
     /// The key it has shown, to which the access token is bound.
     pub key: Option<&'a Thumbprint>,
 }
@@ -61,7 +62,7 @@ pub(super) fn issue_client_tokens(
         // What was taken from the client since is not its sessions' any more.
         scopes = scopes.intersection(&client.scopes);
     }
-    if let Some(narrowed) = wish.narrowed {
+    if let Some(narrowed) = wish.scopes {
         scopes = scopes.intersection(narrowed);
     }
     // An access token never outlives its session.
@@ -69,7 +70,7 @@ pub(super) fn issue_client_tokens(
     let claims = AccessClaims {
         iss: settings.server.issuer.clone(),
         sub: user.id.to_string(),
-        aud: audience(app, session.grant.as_ref(), wish.client),
+        aud: audience(app, session.grant.as_ref(), wish.resources, wish.client),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),
@@ -120,14 +121,23 @@ pub(super) fn scopes_now(app: &App, user: &User, grant: Option<&Grant>) -> Scope
     }
 }
 
-/// Whom a token is for: what was granted, as far as the client still has it. Who may ask userinfo has a token for this server,
-/// too.
-pub(super) fn audience(app: &App, grant: Option<&Grant>, client: Option<&Client>) -> Audience {
+/// Whom a token is for: what was granted, or the `resources` that a request names of it, as far as the client still has it. Who may
+/// ask userinfo has a token for this server, too.
+pub(super) fn audience(
+    app: &App,
+    grant: Option<&Grant>,
+    resources: &[&str],
+    client: Option<&Client>,
+) -> Audience {
     let own = &app.settings.tokens.audience[..];
     let may_have = client.map_or(own, |client| client.audiences_or(own));
     let granted = grant.map_or(&[][..], |grant| &grant.audience);
+    let wished = match resources {
+        [] => granted.to_vec(),
+        named => named.iter().map(ToString::to_string).collect(),
+    };
     let mut audiences: Vec<String> =
-        granted.iter().filter(|audience| may_have.contains(audience)).cloned().collect();
+        wished.into_iter().filter(|audience| may_have.contains(audience)).collect();
     if audiences.is_empty() {
         let registered = client.is_some_and(|client| !client.audiences.is_empty());
         audiences = may_have.iter().take(if registered { 1 } else { may_have.len() }).cloned().collect();

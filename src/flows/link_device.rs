@@ -78,12 +78,12 @@ async fn look_up(
     typed: &str,
 ) -> Result<Result<UserCode, CodeRefusal>, StoreError> {
     let (now, origin) = (app.clock.now(), &visitor.origin);
-    let source = origin.ip.zip(app.settings.source_failures);
-    let source = source.map(|(ip, policy)| (Subject::user_code_source(&app.masters, ip), policy));
+    let policy = app.settings.source_failures.unwrap_or(DeviceGrant::GUESSES);
+    let source = origin.ip.map(|ip| Subject::user_code_source(&app.masters, ip));
     let mut tx = app.db.begin().await?;
-    if let Some((source, policy)) = &source {
-        // It lapses at once: what is charged is settled in this transaction.
-        match source_attempts::charge(&mut tx, source.as_bytes(), policy, now, now).await? {
+    if let Some(source) = &source {
+        // It lapses at once: what is charged is settled in this transaction, so none is in flight.
+        match source_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
             SourceCharge::Charged | SourceCharge::InFlight => {}
             SourceCharge::Refused { retry_after } => {
                 return Ok(Err(CodeRefusal::TooManyAttempts(TooManyAttempts { retry_after })));
@@ -97,8 +97,8 @@ async fn look_up(
         }
         None => None,
     };
-    if let Some((source, policy)) = &source {
-        source_attempts::settle(&mut tx, source.as_bytes(), policy, found.is_none(), now).await?;
+    if let Some(source) = &source {
+        source_attempts::settle(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
     }
     if found.is_none() {
         audit::append(&mut tx, AuditEvent::UserCodeRefused, origin, "unknown", None, now).await?;
@@ -168,9 +168,15 @@ pub(super) async fn proceed_link(
 }
 
 /// The page to sign in, for the sake of a device.
-pub(super) async fn show_link_sign_in(app: &App, flow: &Flow) -> Result<Asking, AuthorizeError> {
-    let linking = waiting(app, flow).await?.ok_or(AuthorizeError::Answered)?;
-    asking(app, flow, linking)
+pub(super) async fn show_link_sign_in(
+    app: &App,
+    flow: &Flow,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    match waiting(app, flow).await? {
+        Some(linking) => Ok(Step::SignIn(Box::new(asking(app, flow, linking)?))),
+        None => Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?)),
+    }
 }
 
 fn asking(app: &App, flow: &Flow, linking: Linking) -> Result<Asking, AuthorizeError> {

@@ -11,6 +11,7 @@ mod begin_device;
 mod browser_session;
 mod change_password;
 mod change_registration;
+mod charge_source;
 mod check_master_keys;
 mod check_password;
 mod clean_up;

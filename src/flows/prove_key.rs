@@ -29,7 +29,7 @@ impl From<DpopError> for OAuthError {
     }
 }
 
-/// A proof that is good in itself. It tells its key only when it is used up, so none can be used twice.
+/// A proof that is good in itself. Whoever gives something for its key uses it up first, so none is good for two things.
 pub(super) struct KeyProof(UnusedProof);
 
 /// Reads the one proof of a request, which is for that request and, at a resource, for the access token shown with it. Writes
@@ -50,8 +50,9 @@ pub(super) fn prove_key(
 }
 
 impl KeyProof {
-    pub(super) fn is_of(&self, jkt: &str) -> bool {
-        self.0.key.as_str() == jkt
+    /// The thumbprint of the key it is of, for looking whether there is anything to give.
+    pub(super) fn jkt(&self) -> &str {
+        self.0.key.as_str()
     }
 
     /// Uses the proof up. Of any number of parallel callers, on all nodes, one gets the key.
@@ -60,5 +61,27 @@ impl KeyProof {
             true => Ok(&self.0.key),
             false => Err(DpopError::Used.into()),
         }
+    }
+}
+
+/// The key of a request that may have a proof, which is used up in the caller's transaction.
+pub(super) async fn proved_key<'p>(
+    conn: &mut Conn,
+    proof: Option<&'p KeyProof>,
+) -> Result<Option<&'p Thumbprint>, ProveKeyError> {
+    match proof {
+        Some(proof) => proof.use_up(conn).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The same where nothing else is written. Without a proof the database is not asked.
+pub(super) async fn proved_key_alone<'p>(
+    app: &App,
+    proof: Option<&'p KeyProof>,
+) -> Result<Option<&'p Thumbprint>, ProveKeyError> {
+    match proof {
+        Some(proof) => proof.use_up(&mut app.db.write().await?).await.map(Some),
+        None => Ok(None),
     }
 }

@@ -1,6 +1,6 @@
 use super::authorize::hinted_user;
 use super::load_keyring::LoadKeyringError;
-use super::prove_key::{KeyProof, ProveKeyError, ShownProof, prove_key};
+use super::prove_key::{KeyProof, ProveKeyError, ShownProof, prove_key, proved_key};
 use crate::app::App;
 use crate::domain::{
     AuthorizationRequest, Client, NoReturn, OAuthCode, OAuthError, Parameters, ReturnAddress,
@@ -70,6 +70,10 @@ pub async fn push_request(
         return Err(OAuthError::invalid_request("the request is too long").into());
     }
     let proof = proof_of(app, &kept, shown)?;
+    let kept = match &proof {
+        Some(proof) => with(kept, "dpop_jkt", proof.jkt()),
+        None => kept,
+    };
     let back = ReturnAddress::find(client, &kept).map_err(OAuthError::from)?;
     let request = AuthorizationRequest::read(client, &kept, back, app.settings.request_rules())?;
     hinted_user(app, client, &request).await??;
@@ -77,10 +81,7 @@ pub async fn push_request(
     let life = app.settings.oauth.par_life;
     let expires_at = app.clock.now() + life;
     let conn = &mut app.db.write().await?;
-    let kept = match &proof {
-        Some(proof) => with(kept, "dpop_jkt", proof.use_up(conn).await?.as_str()),
-        None => kept,
-    };
+    proved_key(conn, proof.as_ref()).await?;
     pushed_requests::insert(conn, &request_uri.digest(), &client.id, &kept, expires_at).await?;
     Ok(PushedRequest { request_uri, expires_in: life.num_seconds() })
 }
@@ -92,7 +93,7 @@ fn proof_of(app: &App, said: &Parameters, shown: &ShownProof) -> Result<Option<K
     }
     let proof = prove_key(app, shown, None)?;
     match said.get("dpop_jkt") {
-        Some(jkt) if !proof.is_of(jkt) => {
+        Some(jkt) if proof.jkt() != jkt => {
             let text = "dpop_jkt is not the key of the DPoP header";
             Err(OAuthError::new(OAuthCode::InvalidDpopProof, text))
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
-use super::prove_key::{KeyProof, ProveKeyError};
+use super::prove_key::{KeyProof, ProveKeyError, proved_key_alone};
 use crate::app::App;
 use crate::domain::{AuditEvent, ClientId, Origin, Session, SessionLimits, Thumbprint, User, Verdict};
 use crate::keys::{Keyring, SignerError};
@@ -83,10 +83,10 @@ pub(super) async fn move_on(
     }
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let key = match by.proof {
-        Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?.clone()),
-        None => None,
-    };
+    if let Some(proof) = by.proof {
+        is_worth(app, &token, proof, limits).await?;
+    }
+    let key = proved_key_alone(app, by.proof).await?.cloned();
     let wish = Advance {
         id: token.session,
         generation: token.generation,
@@ -101,6 +101,24 @@ pub(super) async fn move_on(
     let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
     Ok(MovedOn { user, session, key, keyring, now })
+}
+
+/// Whether there is a session for this proof: one that is shown for nothing is not used up, for that would be remembered.
+async fn is_worth(
+    app: &App,
+    token: &RefreshToken,
+    proof: &KeyProof,
+    limits: &SessionLimits,
+) -> Result<(), RefreshError> {
+    let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;
+    let session = session.ok_or(RefreshError::Invalid("unknown session"))?;
+    if !session.is_live(limits, app.clock.now()) {
+        return Err(RefreshError::Invalid("session over"));
+    }
+    match session.dpop_jkt {
+        Some(bound) if bound.as_str() != proof.jkt() => Err(RefreshError::OtherKey),
+        _ => Ok(()),
+    }
 }
 
 /// Moves the session on, or finds why not.
@@ -128,7 +146,7 @@ async fn use_up(
         match session.judge(wish.client, wish.generation, limits, app.database_back_at(), now) {
             Verdict::Current => {}
             Verdict::Replay => {
-                if sessions::count_replay(&mut conn, session.id, session.generation).await? {
+                if sessions::count_replay(&mut conn, session.generation, wish).await? {
                     return Ok(session);
                 }
             }

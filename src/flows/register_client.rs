@@ -1,12 +1,12 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use secrecy::ExposeSecret;
 
+use super::charge_source::charge_source_alone;
 use super::check_password::TooManyAttempts;
 use super::create_client::detail;
 use crate::app::App;
 use crate::domain::{AuditEvent, Client, ClientId, ClientMetadata, OAuthError, Origin, RegistrationLimits};
 use crate::settings::Registration;
-use crate::store::source_attempts::{self, SourceCharge};
 use crate::store::{StoreError, audit, client_registrations, clients};
 use crate::throttle::Subject;
 use crate::tokens::{ClientSecret, RegistrationToken};
@@ -58,7 +58,9 @@ pub async fn register_client(
     metadata: ClientMetadata,
     origin: &Origin,
 ) -> Result<Registered, RegisterClientError> {
-    charge_source(app, origin).await?;
+    // Also for what cannot be registered.
+    let policy = app.settings.source_registrations;
+    charge_source_alone(app, origin, policy, Subject::client_registration_source).await??;
     let now = app.clock.now();
     let client = metadata.into_client(ClientId::random(), limits(app), now)?;
     let token = RegistrationToken::random().ok_or(RegisterClientError::NoRandomness)?;
@@ -83,20 +85,4 @@ pub async fn register_client(
 
 pub(super) fn limits(app: &App) -> RegistrationLimits<'_> {
     RegistrationLimits { audience: app.settings.own_audience(), longest: app.settings.tokens.access_life }
-}
-
-/// Every attempt counts, by the limit of accounts that people make.
-async fn charge_source(app: &App, origin: &Origin) -> Result<(), RegisterClientError> {
-    let Some((ip, policy)) = origin.ip.zip(app.settings.source_registrations) else { return Ok(()) };
-    let (source, now) = (Subject::client_registration_source(&app.masters, ip), app.clock.now());
-    let mut tx = app.db.begin().await?;
-    match source_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
-        SourceCharge::Charged => {
-            source_attempts::settle(&mut tx, source.as_bytes(), &policy, true, now).await?;
-        }
-        // Charges lapse at once here, so none is in flight.
-        SourceCharge::InFlight => {}
-        SourceCharge::Refused { retry_after } => return Err(TooManyAttempts { retry_after }.into()),
-    }
-    Ok(tx.commit().await?)
 }

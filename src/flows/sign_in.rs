@@ -1,13 +1,11 @@
-use super::authorize::{
-    Asking, AuthorizeError, Progress, Step, Visitor, asking, proceed, refusal, return_address,
-};
+use super::authorize::{AuthorizeError, Progress, Step, Visitor, asking, proceed, refusal, return_address};
 use super::browser_session::{Present, present_of};
 use super::link_device::{begin_link, proceed_link, show_link_sign_in};
 use super::log_in::{LogIn, audit_login, new_session};
 use super::prove_password::{ProvePasswordError, Proved, prove_password};
 use crate::app::App;
 use crate::domain::{AuthorizationRequest, ClientId, OAuthCode, OAuthError, Parameters, Session};
-use crate::store::{StoreError, Tx, sessions, users};
+use crate::store::{StoreError, Tx, authorization_codes, device_codes, sessions, users};
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, Flow, FlowKind};
 
@@ -152,7 +150,10 @@ async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(),
     // The browser's first, as wherever sessions end.
     sessions::revoke(tx, before.session.id, session.created_at).await?;
     if before.session.user_id == session.user_id {
-        sessions::adopt_children(tx, before.session.id, session.id).await?;
+        let (from, to) = (before.session.id, session.id);
+        sessions::adopt_children(tx, from, to).await?;
+        authorization_codes::adopt(tx, from, to).await?;
+        device_codes::adopt(tx, from, to).await?;
     } else {
         sessions::revoke_children(tx, before.session.id, session.created_at).await?;
     }
@@ -161,18 +162,23 @@ async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(),
 
 /// The page to sign in, once more: after wrong credentials, or for another account. `anew` lets it sign somebody in although it
 /// has done so before.
-pub async fn show_sign_in(app: &App, page: &Page, anew: bool) -> Result<Asking, AuthorizeError> {
+pub async fn show_sign_in(
+    app: &App,
+    page: &Page,
+    visitor: &Visitor,
+    anew: bool,
+) -> Result<Step, AuthorizeError> {
     let fresh = page.0.anew(app.clock.now());
     let flow = if anew { &fresh } else { &page.0 };
     if page.is_of_device() {
-        return show_link_sign_in(app, flow).await;
+        return show_link_sign_in(app, flow, visitor).await;
     }
     let parameters = page.parameters();
     let (client, back) = return_address(app, &parameters).await?;
     // It was good when the page was made; where it is not any more, the next step says so.
     let request = AuthorizationRequest::read(&client, &parameters, back, app.settings.request_rules())
         .map_err(|_| AuthorizeError::Answered)?;
-    asking(app, flow, client, request)
+    Ok(Step::SignIn(Box::new(asking(app, flow, client, request)?)))
 }
 
 /// Shows a page that has an address of its own, as often as it is loaded.

@@ -1,9 +1,9 @@
+use super::charge_source::charge_source_alone;
 use super::check_password::TooManyAttempts;
 use super::create_user::new_user;
 use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
 use crate::domain::{AuditEvent, DisplayName, Email, Origin, Roles, User};
-use crate::store::source_attempts::{self, SourceCharge};
 use crate::store::{StoreError, audit, users};
 use crate::throttle::Subject;
 
@@ -35,7 +35,9 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
         return Err(SignUpError::Closed);
     }
     let SignUp { email, password, name, origin } = request;
-    charge_source(app, &origin).await?;
+    // Also for an address that is taken: it makes as much work.
+    let policy = app.settings.source_registrations;
+    charge_source_alone(app, &origin, policy, Subject::registration_source).await??;
     let hash = hash_new_password(app, password, &email, name.as_ref()).await?;
     let now = app.clock.now();
     let user = new_user(email, name, hash, Roles::default(), now);
@@ -47,20 +49,4 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
     audit::append(&mut tx, event, &origin, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
     Ok(user)
-}
-
-/// Every registration counts, also one for an address that is taken: it makes as much work.
-async fn charge_source(app: &App, origin: &Origin) -> Result<(), SignUpError> {
-    let Some((ip, policy)) = origin.ip.zip(app.settings.source_registrations) else { return Ok(()) };
-    let (source, now) = (Subject::registration_source(&app.masters, ip), app.clock.now());
-    let mut tx = app.db.begin().await?;
-    match source_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
-        SourceCharge::Charged => {
-            source_attempts::settle(&mut tx, source.as_bytes(), &policy, true, now).await?;
-        }
-        // Charges lapse at once here, so none is in flight.
-        SourceCharge::InFlight => {}
-        SourceCharge::Refused { retry_after } => return Err(TooManyAttempts { retry_after }.into()),
-    }
-    Ok(tx.commit().await?)
 }

@@ -20,7 +20,7 @@ impl Scheme {
         match self {
             Self::Bearer => format!("Bearer {said}").trim_end().to_owned(),
             Self::Dpop => {
-                let algorithms = SigningAlgorithm::OF_PROOFS.join(" ");
+                let algorithms = SigningAlgorithm::OF_CLIENTS.join(" ");
                 let comma = if said.is_empty() { "" } else { ", " };
                 format!(r#"DPoP {said}{comma}algs="{algorithms}""#)
             }

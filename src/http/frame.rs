@@ -13,6 +13,7 @@ use super::AppData;
 use super::context::{ClientIp, REQUEST_ID};
 use super::forwarded::client_ip;
 use super::problem::{Code, Problem};
+use super::routes::early_error_at;
 use crate::tokens::DpopNonces;
 
 /// All header fields of a request together. The server library gives up at 128 KiB, which is more than anybody needs.
@@ -38,22 +39,26 @@ pub async fn frame(
     let ip = settings
         .and_then(|server| client_ip(request.request(), &server.trusted_proxies, server.forwarded_header));
     request.extensions_mut().insert(ClientIp(ip));
-    let nonce = app.as_ref().filter(|app| app.settings.oauth.dpop_nonce && takes_proofs(request.path()));
+    // Whoever shows a proof is told the nonce for the next one (RFC 9449 section 8).
+    let nonce =
+        app.as_ref().filter(|app| app.settings.oauth.dpop_nonce && request.headers().contains_key("dpop"));
     let nonce = nonce.map(|app| DpopNonces(&app.masters).current(app.clock.now()));
     let nonce = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok());
     let method = known_method(request.method());
+    let path = request.path().to_owned();
+    let refused = move |code| early_error_at(&path, Problem::new(code));
     let id = Uuid::new_v4();
     let span = tracing::info_span!("request", request_id = %id);
 
     let answering = async {
         if !is_open {
-            return Err(Problem::new(Code::DatabaseUnavailable).into());
+            return Err(refused(Code::DatabaseUnavailable));
         }
         if is_too_large {
-            return Err(Problem::new(Code::HeadersTooLarge).into());
+            return Err(refused(Code::HeadersTooLarge));
         }
         let in_time = tokio::time::timeout(limit, next.call(request)).await;
-        let answer = in_time.unwrap_or_else(|_| Err(Problem::new(Code::TimedOut).into()));
+        let answer = in_time.unwrap_or_else(|_| Err(refused(Code::TimedOut)));
         answer.map(|response| in_our_words(response.map_into_boxed_body()))
     };
     let outcome = REQUEST_ID.scope(id, answering.instrument(span.clone())).await;
@@ -102,11 +107,6 @@ fn needs_no_database(path: &str) -> bool {
     const FROM_MEMORY: [&str; 6] =
         ["/.well-known/", "/health/", "/metrics", "/openapi.json", "/docs", "/pages/"];
     FROM_MEMORY.iter().any(|start| path.starts_with(start))
-}
-
-/// Where every answer carries the nonce for the next proof (RFC 9449 section 8).
-fn takes_proofs(path: &str) -> bool {
-    matches!(path, "/oauth2/token" | "/oauth2/par" | "/oauth2/userinfo") || path.starts_with("/admin/")
 }
 
 /// As on the wire: with colon, space and line end.

@@ -76,8 +76,13 @@ struct BearerScheme;
 
 impl Modify for BearerScheme {
     fn modify(&self, document: &mut Document) {
-        let bearer =
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT (RFC 9068)").build();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT (RFC 9068)")
+            .description(Some(
+                "Under `/admin` and at userinfo also `Authorization: DPoP`, with a proof in the header `DPoP` (RFC 9449)",
+            ))
+            .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let registration = HttpBuilder::new()

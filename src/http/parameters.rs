@@ -5,7 +5,9 @@ use actix_web::web::Query;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::problem::{Code, Problem};
@@ -19,6 +21,18 @@ pub fn parse_id(text: &str) -> Result<Uuid, Problem> {
 pub fn parse_query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let query = Query::from_query(request.query_string());
     query.map(Query::into_inner).map_err(|error| Problem::new(Code::InvalidParameter).detail(error))
+}
+
+/// Which page of a list is asked for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// Where the last page ended; from its answer.
+    pub cursor: Option<String>,
+    /// 1 to 200, 50 when left out.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u16>,
 }
 
 /// How much of a list is asked for: 1 to 200, 50 when left out.

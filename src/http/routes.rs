@@ -129,17 +129,29 @@ impl Endpoint {
     fn mount(self, config: &mut ServiceConfig, origins: &[String]) {
         let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         let allow = allowed.join(", ");
-        let is_oauth = self.path.starts_with("/oauth2/");
+        let path = self.path;
         let resource = self.resource.default_service(web::to(move || {
-            let problem = Problem::new(Code::MethodNotAllowed).header("Allow", &allow);
-            // Clients of OAuth read errors in OAuth's words; on pages and elsewhere they are problems.
-            let error: Error = if is_oauth { OAuthProblem::from(problem).into() } else { problem.into() };
+            let error = error_at(path, Problem::new(Code::MethodNotAllowed).header("Allow", &allow));
             async move { Err::<HttpResponse, _>(error) }
         }));
         let (for_uis, for_apps) = (self.path.starts_with("/auth/"), OPEN_TO_APPS.contains(&self.path));
         let cors = if for_apps { open_cors(self.methods) } else { cors(origins, self.methods) };
         config.service(resource.wrap(Condition::new(for_uis || for_apps, cors)));
     }
+}
+
+/// An error as whoever calls this address reads it: clients of OAuth in OAuth's words, all others as a problem.
+fn error_at(path: &str, problem: Problem) -> Error {
+    if path.starts_with("/oauth2/") { OAuthProblem::from(problem).into() } else { problem.into() }
+}
+
+/// The same for what is refused before the address is looked at, and so passes by its CORS.
+pub fn early_error_at(path: &str, problem: Problem) -> Error {
+    let problem = match OPEN_TO_APPS.contains(&path) {
+        true => problem.header("Access-Control-Allow-Origin", "*"),
+        false => problem,
+    };
+    error_at(path, problem)
 }
 
 /// What is served at an address.

@@ -133,7 +133,7 @@ impl Metadata {
             let fitting = all.filter(|method| with_public || **method != ClientAuthMethod::None);
             fitting.map(|method| method.as_str()).collect()
         };
-        let signing: Vec<&str> = SigningAlgorithm::ALL.into_iter().map(SigningAlgorithm::as_str).collect();
+        let signing = SigningAlgorithm::OF_CLIENTS.to_vec();
         Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: at("/oauth2/authorize"),
@@ -159,7 +159,7 @@ impl Metadata {
             token_endpoint_auth_signing_alg_values_supported: signing.clone(),
             introspection_endpoint_auth_signing_alg_values_supported: signing.clone(),
             revocation_endpoint_auth_signing_alg_values_supported: signing,
-            dpop_signing_alg_values_supported: SigningAlgorithm::OF_PROOFS.to_vec(),
+            dpop_signing_alg_values_supported: SigningAlgorithm::OF_CLIENTS.to_vec(),
             code_challenge_methods_supported: vec!["S256"],
             prompt_values_supported: vec!["none", "login", "consent", "select_account"],
             acr_values_supported: vec![Session::ACR],

@@ -141,6 +141,19 @@ pub async fn user_of(
     Ok(row.map(|row| UserId(row.user_id)))
 }
 
+/// Hands the codes of one browser session that have not been used to the one that takes its place.
+pub async fn adopt(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query(
+            "UPDATE authorization_codes SET browser_id = $1 WHERE browser_id = $2 AND consumed_at IS NULL"
+        )
+        .bind(to.0)
+        .bind(from.0)
+    )?;
+    Ok(())
+}
+
 /// Forgets a user's codes of a client.
 pub async fn delete_of(tx: &mut Tx, user: UserId, client: &ClientId) -> Result<u64, StoreError> {
     Ok(execute!(

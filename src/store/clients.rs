@@ -91,43 +91,42 @@ fn joined<'a>(words: impl Iterator<Item = &'a str>) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn keys_of(client: &Client) -> Option<String> {
-    client.keys.as_ref().map(|keys| keys.to_json().to_string())
+/// A statement with the columns of a client bound to it, in the order of `columns!`. Only a new client's age is written.
+macro_rules! written {
+    ($statement:expr, $client:ident $(, $created_at:ident)?) => {
+        sqlx::query($statement)
+            .bind($client.id.as_str())
+            .bind($client.name.as_str())
+            .bind($client.auth_method.as_str())
+            .bind(joined($client.grant_types.iter().map(|grant| grant.as_str())))
+            .bind(joined($client.redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind(joined($client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
+            .bind($client.scopes.to_string())
+            .bind($client.audiences.join(" "))
+            .bind($client.access_life.map(|life| life.num_seconds()))
+            .bind($client.refresh_grace.map(|grace| grace.num_seconds()))
+            .bind($client.require_pkce)
+            .bind($client.require_consent)
+            $(.bind($client.$created_at))?
+            .bind($client.keys.as_ref().map(|keys| keys.to_json().to_string()))
+            .bind($client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
+            .bind($client.backchannel_logout_session_required)
+            .bind($client.exchange_audiences.join(" "))
+            .bind($client.require_pushed)
+            .bind($client.dpop_bound_access_tokens)
+            .bind($client.initiate_login_uri.as_ref().map(LoginUri::as_str))
+    };
 }
 
 /// Adds a client. `false`, and nothing done, when its id is taken.
 pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
-    let inserted = execute!(
-        tx,
-        sqlx::query(
-            "INSERT INTO clients (id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes,
-                                  audiences, access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks,
-                                  backchannel_logout_uri, backchannel_logout_session_required, exchange_audiences,
-                                  require_pushed, dpop_bound_access_tokens, initiate_login_uri)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
-             ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(client.id.as_str())
-        .bind(client.name.as_str())
-        .bind(client.auth_method.as_str())
-        .bind(joined(client.grant_types.iter().map(|grant| grant.as_str())))
-        .bind(joined(client.redirect_uris.iter().map(RedirectUri::as_str)))
-        .bind(joined(client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
-        .bind(client.scopes.to_string())
-        .bind(client.audiences.join(" "))
-        .bind(client.access_life.map(|life| life.num_seconds()))
-        .bind(client.refresh_grace.map(|grace| grace.num_seconds()))
-        .bind(client.require_pkce)
-        .bind(client.require_consent)
-        .bind(client.created_at)
-        .bind(keys_of(client))
-        .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
-        .bind(client.backchannel_logout_session_required)
-        .bind(client.exchange_audiences.join(" "))
-        .bind(client.require_pushed)
-        .bind(client.dpop_bound_access_tokens)
-        .bind(client.initiate_login_uri.as_ref().map(LoginUri::as_str))
-    )?;
+    let statement = concat!(
+        "INSERT INTO clients (",
+        columns!(),
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+         ON CONFLICT (id) DO NOTHING",
+    );
+    let inserted = execute!(tx, written!(statement, client, created_at))?;
     Ok(inserted == 1)
 }
 
@@ -135,7 +134,7 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
 pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
     let changed = execute!(
         tx,
-        sqlx::query(
+        written!(
             "UPDATE clients SET name = $2, auth_method = $3, grant_types = $4, redirect_uris = $5,
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
                                 refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13,
@@ -143,26 +142,8 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
                                 exchange_audiences = $16, require_pushed = $17, dpop_bound_access_tokens = $18,
                                 initiate_login_uri = $19
              WHERE id = $1",
+            client
         )
-        .bind(client.id.as_str())
-        .bind(client.name.as_str())
-        .bind(client.auth_method.as_str())
-        .bind(joined(client.grant_types.iter().map(|grant| grant.as_str())))
-        .bind(joined(client.redirect_uris.iter().map(RedirectUri::as_str)))
-        .bind(joined(client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
-        .bind(client.scopes.to_string())
-        .bind(client.audiences.join(" "))
-        .bind(client.access_life.map(|life| life.num_seconds()))
-        .bind(client.refresh_grace.map(|grace| grace.num_seconds()))
-        .bind(client.require_pkce)
-        .bind(client.require_consent)
-        .bind(keys_of(client))
-        .bind(client.backchannel_logout_uri.as_ref().map(LogoutUri::as_str))
-        .bind(client.backchannel_logout_session_required)
-        .bind(client.exchange_audiences.join(" "))
-        .bind(client.require_pushed)
-        .bind(client.dpop_bound_access_tokens)
-        .bind(client.initiate_login_uri.as_ref().map(LoginUri::as_str))
     )?;
     Ok(changed == 1)
 }

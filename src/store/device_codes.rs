@@ -188,6 +188,17 @@ pub async fn note_poll(
     Ok(false)
 }
 
+/// Hands what one browser session has let in, and has no tokens yet, to the one that takes its place.
+pub async fn adopt(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
+    execute!(
+        tx,
+        sqlx::query("UPDATE device_codes SET browser_id = $1 WHERE browser_id = $2 AND consumed_at IS NULL")
+            .bind(to.0)
+            .bind(from.0)
+    )?;
+    Ok(())
+}
+
 /// Forgets the devices of a client that a user has let in and that have no tokens yet.
 pub async fn delete_of(tx: &mut Tx, user: UserId, client: &ClientId) -> Result<u64, StoreError> {
     Ok(execute!(
@@ -202,15 +213,23 @@ pub async fn delete_of(tx: &mut Tx, user: UserId, client: &ClientId) -> Result<u
     )?)
 }
 
-/// Forgets up to `limit` devices whose time was over before `before`. Returns how many.
-pub async fn delete_expired(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+/// Forgets up to `limit` devices whose time was over before `unused`, or which have got tokens and it was before `used`. Returns how
+/// many.
+pub async fn delete_expired(
+    conn: &mut Conn,
+    unused: DateTime<Utc>,
+    used: DateTime<Utc>,
+    limit: i64,
+) -> Result<u64, StoreError> {
     Ok(execute!(
         conn,
         sqlx::query(
             "DELETE FROM device_codes WHERE digest IN (
-                 SELECT digest FROM device_codes WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+                 SELECT digest FROM device_codes
+                 WHERE expires_at < $1 AND (consumed_at IS NULL OR expires_at < $2) ORDER BY expires_at LIMIT $3)",
         )
-        .bind(before)
+        .bind(unused)
+        .bind(used)
         .bind(limit)
     )?)
 }

@@ -225,18 +225,21 @@ pub async fn advance(
     rows.into_iter().next().map(Session::try_from).transpose()
 }
 
-/// Counts one more answer to the parent of `generation`. `false` when the session has moved on, ended, or has given
-/// all the replays it may.
-pub async fn count_replay(conn: &mut Conn, id: SessionId, generation: i64) -> Result<bool, StoreError> {
+/// Counts one more answer to the parent of `generation`, and binds the session as [`advance`] does. `false` when the session has
+/// moved on, ended, was bound to another key, or has given all the replays it may.
+pub async fn count_replay(conn: &mut Conn, generation: i64, wish: &Advance<'_>) -> Result<bool, StoreError> {
     let changed = execute!(
         conn,
         sqlx::query(
-            "UPDATE sessions SET replays = replays + 1
-             WHERE id = $1 AND generation = $2 AND replays < $3 AND revoked_at IS NULL",
+            "UPDATE sessions SET replays = replays + 1, dpop_jkt = COALESCE(dpop_jkt, $5)
+             WHERE id = $1 AND generation = $2 AND replays < $3 AND revoked_at IS NULL
+                   AND (dpop_jkt IS NULL OR dpop_jkt = $4)",
         )
-        .bind(id.0)
+        .bind(wish.id.0)
         .bind(generation)
         .bind(SessionLimits::MAX_REPLAYS)
+        .bind(wish.key.map(Thumbprint::as_str))
+        .bind(wish.key.filter(|_| wish.binds).map(Thumbprint::as_str))
     )?;
     Ok(changed == 1)
 }

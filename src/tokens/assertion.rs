@@ -7,7 +7,7 @@ use jsonwebtoken::jwk::Jwk;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::verify::signature_only;
+use super::verify::is_signed_by;
 use crate::domain::{ClientKey, ClientKeys, SigningAlgorithm};
 
 /// They are about 700 characters. What is far longer is not worth decoding.
@@ -26,13 +26,15 @@ pub struct ClientAssertion<'a> {
     alg: SigningAlgorithm,
 }
 
-/// Why an assertion is refused. For our logs; the client only ever hears `invalid_client`.
+/// Why an assertion is refused. The client hears the reason only where a key of its own has signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AssertionError {
     #[error("no JWT that proves who a client is")]
     Malformed,
     #[error("no key of the client's has signed it")]
     BadSignature,
+    #[error("used before")]
+    Used,
     #[error("iss and sub are not both the client")]
     WrongClient,
     #[error("for another audience")]
@@ -111,7 +113,7 @@ impl<'a> ClientAssertion<'a> {
             // Media types know no case (RFC 7515 section 4.1.9).
             Some(typ) => ["jwt", "client-authentication+jwt"].contains(&typ.to_ascii_lowercase().as_str()),
         };
-        let alg = SigningAlgorithm::parse(&header.alg).filter(|_| is_ours && header.crit.is_none());
+        let alg = SigningAlgorithm::of_client(&header.alg).filter(|_| is_ours && header.crit.is_none());
         Ok(Self { text, alg: alg.ok_or(AssertionError::Malformed)?, header, claims })
     }
 
@@ -167,7 +169,7 @@ impl<'a> ClientAssertion<'a> {
     fn is_signed_by(&self, key: &ClientKey) -> bool {
         let jwk: Option<Jwk> = serde_json::from_value(key.jwk.clone()).ok();
         let Some(key) = jwk.and_then(|jwk| DecodingKey::from_jwk(&jwk).ok()) else { return false };
-        jsonwebtoken::decode::<IgnoredAny>(self.text, &key, &signature_only(self.alg)).is_ok()
+        is_signed_by(self.text, &key, self.alg)
     }
 }
 

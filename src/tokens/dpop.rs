@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::dpop_nonce::DpopNonces;
-use super::verify::of_the_library;
+use super::verify::is_signed_by;
 use crate::domain::{SigningAlgorithm, Thumbprint};
 use crate::keys::{ProofKey, read_proof_key};
 
@@ -141,7 +141,7 @@ pub fn verify_proof(
 /// A proof whose signature is its own key's.
 fn read(text: &str) -> Result<(Thumbprint, Claims), DpopError> {
     let mut parts = text.split('.');
-    let (Some(header), Some(claims), Some(signature), None) =
+    let (Some(header), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(DpopError::Malformed);
@@ -155,15 +155,13 @@ fn read(text: &str) -> Result<(Thumbprint, Claims), DpopError> {
         return Err(DpopError::Malformed);
     }
     let claims: Claims = json(claims)?;
-    let alg = SigningAlgorithm::of_proof(&header.alg).ok_or(DpopError::UnknownAlgorithm)?;
+    let alg = SigningAlgorithm::of_client(&header.alg).ok_or(DpopError::UnknownAlgorithm)?;
     let ProofKey { thumbprint, jwk } = read_proof_key(&header.jwk, alg).map_err(|_| DpopError::Key)?;
     let jwk: Jwk = serde_json::from_value(jwk).map_err(|_| DpopError::Key)?;
     let key = DecodingKey::from_jwk(&jwk).map_err(|_| DpopError::Key)?;
-    // Not by the library's reading of the header, which knows no Ed25519.
-    let signed = text.rsplit_once('.').map_or("", |(signed, _)| signed);
-    match jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &key, of_the_library(alg)) {
-        Ok(true) => Ok((thumbprint, claims)),
-        Ok(false) | Err(_) => Err(DpopError::BadSignature),
+    match is_signed_by(text, &key, alg) {
+        true => Ok((thumbprint, claims)),
+        false => Err(DpopError::BadSignature),
     }
 }
 

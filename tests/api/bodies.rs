@@ -87,6 +87,13 @@ on_both! {
         ask(15).await.expect(200);
         ask(17).await.expect_problem(431, "headers_too_large");
         ask(80).await.expect_problem(431, "headers_too_large");
+        // In the words of whoever asks, and so that an app in a browser may read them.
+        let headers = headers(17);
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = app.send(Method::POST, "/oauth2/token", &headers, None).await.expect_oauth(431, "invalid_request");
+        assert_eq!(answer.header("access-control-allow-origin"), "*");
+        let answer = app.send(Method::POST, "/auth/login", &headers, None).await.expect_problem(431, "headers_too_large");
+        assert_eq!(answer.header("access-control-allow-origin"), "");
     }
 
     async fn an_unknown_path_and_a_wrong_method_are_told_apart(app: TestApp) {

@@ -332,7 +332,13 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
         let (code, error) = outcome(&chancery, &["clients", "rotate-secret", id], "");
         assert!(code == 1 && error.contains("a public client has no secret"), "{error}");
 
-        assert_eq!(outcome(&chancery, &["clients", "delete", id], "").0, 0);
+        let dry = said(&["clients", "delete", id, "--dry-run"]);
+        assert!(dry.starts_with("Nothing was changed.") && dry.contains("would end: 0"), "{dry}");
+        let gone = json(&["clients", "delete", id]);
+        assert_eq!(
+            (&gone["client_id"], &gone["sessions"], &gone["dry_run"]),
+            (&id.into(), &0.into(), &false.into())
+        );
         let (code, error) = outcome(&chancery, &["clients", "delete", id], "");
         assert!(code == 1 && error.contains("no such client"), "{error}");
         assert_eq!(serving.terminate(), Some(0));

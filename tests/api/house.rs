@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("telemetry", &["settings"], &["sqlx", "actix_web"]),
     (
         "http",
-        // `store`, `keys` and `passwords` for their errors only, which problem.rs turns into answers.
+        // `store`, `keys` and `passwords` for their errors only, which problem/errors.rs turns into answers.
         &[
             "app",
             "domain",

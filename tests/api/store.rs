@@ -266,16 +266,16 @@ on_both! {
             assert!(sessions::advance(conn, &wish(first.id, generation, &client, now), &LIMITS).await.unwrap().is_none());
         }
         for count in 0..=SessionLimits::MAX_REPLAYS {
-            let counted = sessions::count_replay(conn, first.id, 2).await.unwrap();
+            let counted = sessions::count_replay(conn, 2, &wish(first.id, 2, &client, at(1))).await.unwrap();
             assert_eq!(counted, count < SessionLimits::MAX_REPLAYS, "{count}");
         }
-        assert!(!sessions::count_replay(conn, first.id, 1).await.unwrap());
+        assert!(!sessions::count_replay(conn, 1, &wish(first.id, 1, &client, at(1))).await.unwrap());
         let moved = sessions::advance(conn, &wish(first.id, 2, &client, at(7)), &LIMITS).await.unwrap().unwrap();
         assert_eq!(moved.replays, 0);
         assert!(sessions::revoke(conn, first.id, at(8)).await.unwrap());
         assert!(!sessions::revoke(conn, first.id, at(9)).await.unwrap());
         assert!(sessions::advance(conn, &wish(first.id, 3, &client, at(9)), &LIMITS).await.unwrap().is_none());
-        assert!(!sessions::count_replay(conn, first.id, 3).await.unwrap());
+        assert!(!sessions::count_replay(conn, 3, &wish(first.id, 3, &client, at(1))).await.unwrap());
     }
 
     async fn sessions_are_listed_revoked_and_removed_by_user_and_age(app: TestApp) {
@@ -792,9 +792,10 @@ on_both! {
         }
         tx.commit().await.unwrap();
         let conn = &mut db.write().await.unwrap();
-        assert_eq!(device_codes::delete_expired(conn, at(60), 10).await.unwrap(), 0);
-        assert_eq!(device_codes::delete_expired(conn, at(61), 2).await.unwrap(), 2, "a batch at a time");
-        assert_eq!(device_codes::delete_expired(conn, at(61), 2).await.unwrap(), 1);
+        assert_eq!(device_codes::delete_expired(conn, at(60), at(60), 10).await.unwrap(), 0);
+        assert_eq!(device_codes::delete_expired(conn, at(61), at(60), 1).await.unwrap(), 1, "a batch at a time");
+        assert_eq!(device_codes::delete_expired(conn, at(61), at(60), 10).await.unwrap(), 1, "but for what was used");
+        assert_eq!(device_codes::delete_expired(conn, at(61), at(61), 10).await.unwrap(), 1);
     }
 
     async fn of_many_who_ask_for_a_device_one_gets_in(app: TestApp) {
@@ -826,10 +827,12 @@ on_both! {
         let (ada, client) = (user("ada@x.test", at(0)), ClientId::first_party());
         let key = |letter: &str| Thumbprint::from_row(letter.repeat(43));
         let (one, other) = (key("a"), key("b"));
-        let begun = session(ada.id, at(0));
+        let (begun, other_session) = (session(ada.id, at(0)), session(ada.id, at(1)));
         let mut tx = app.app.db.begin().await.unwrap();
         users::insert(&mut tx, &ada).await.unwrap();
-        sessions::insert(&mut tx, &begun).await.unwrap();
+        for begun in [&begun, &other_session] {
+            sessions::insert(&mut tx, begun).await.unwrap();
+        }
         tx.commit().await.unwrap();
         let conn = &mut app.app.db.write().await.unwrap();
         for (generation, key, binds, bound_to) in [
@@ -845,6 +848,15 @@ on_both! {
             let moved = sessions::advance(conn, &wish, &LIMITS).await.unwrap();
             let found = moved.as_ref().map(|session| session.dpop_jkt.as_ref());
             assert_eq!(found, bound_to, "{generation} {key:?} {binds}");
+        }
+        // An answer given again binds as well, and to no second key.
+        for (key, binds, counted, bound_to) in
+            [(None, true, true, None), (Some(&one), false, true, None), (Some(&one), true, true, Some(&one)), (Some(&other), true, false, Some(&one)), (None, true, false, Some(&one))]
+        {
+            let wish = Advance { key, binds, ..wish(other_session.id, 1, &client, at(1)) };
+            assert_eq!(sessions::count_replay(conn, 1, &wish).await.unwrap(), counted, "{key:?} {binds}");
+            let found = sessions::by_id(conn, other_session.id).await.unwrap().unwrap().dpop_jkt;
+            assert_eq!(found.as_ref(), bound_to);
         }
         let kept = sessions::by_id(conn, begun.id).await.unwrap().unwrap();
         assert!(kept.is_open_to(Some(&one)) && !kept.is_open_to(Some(&other)) && !kept.is_open_to(None));

@@ -26,7 +26,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("response_mode", response_mode),
     ("scope", scopes),
     ("claims", claims),
-    ("resource", resource),
+    ("resource", resources),
     ("code_challenge", code_challenge),
     ("dpop_jkt", dpop_jkt),
     ("prompt", prompt),
@@ -131,12 +131,13 @@ fn claims(
     Ok(())
 }
 
-fn resource(
+fn resources(
     request: &mut AuthorizationRequest,
     client: &Client,
     parameters: &Parameters,
 ) -> Result<(), OAuthError> {
-    request.resource = client.resource(parameters, &request.rules.audience)?.map(str::to_owned);
+    let resources = client.resources(parameters, &request.rules.audience)?;
+    request.resources = resources.into_iter().map(str::to_owned).collect();
     Ok(())
 }
 

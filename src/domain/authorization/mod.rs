@@ -67,8 +67,8 @@ pub struct AuthorizationRequest {
     pub state: Option<String>,
     pub scopes: Scopes,
     rules: RequestRules,
-    /// The resource its tokens shall be for (RFC 8707).
-    pub resource: Option<String>,
+    /// The resources its tokens shall be for (RFC 8707).
+    pub resources: Vec<String>,
     pub nonce: Option<String>,
     pub challenge: Option<CodeChallenge>,
     /// The key the code shall be bound to (RFC 9449 section 10).
@@ -152,7 +152,7 @@ impl AuthorizationRequest {
             state: back.state,
             scopes: Scopes::default(),
             rules,
-            resource: None,
+            resources: Vec::new(),
             nonce: None,
             challenge: None,
             dpop_jkt: None,

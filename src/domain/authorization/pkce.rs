@@ -1,13 +1,13 @@
+use crate::domain::thumbprint::is_sha256;
+
 /// The transformed secret of an authorization request: S256 only (RFC 7636 section 4.2; `plain` is refused, RFC 9700 section
 /// 2.1.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodeChallenge(String);
 
 impl CodeChallenge {
-    /// `None` for what no SHA-256 in base64url can be.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_base64url = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        (text.len() == 43 && text.bytes().all(is_base64url)).then(|| Self(text.to_owned()))
+        is_sha256(text).then(|| Self(text.to_owned()))
     }
 
     pub fn from_row(stored: String) -> Self {

@@ -1,7 +1,7 @@
 use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::KeyProof;
+use super::super::prove_key::{KeyProof, proved_key};
 use super::begin_session::{Beginning, begin_session, end_reused, present};
-use super::{GrantError, Granted, IdTokenWish};
+use super::{GrantError, Granted, IdTokenWish, granted_resources};
 use crate::app::App;
 use crate::domain::{
     AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters, Thumbprint,
@@ -29,36 +29,35 @@ pub(super) async fn grant(
     let Some(code) = authorization_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse_used(app, tx, client, &digest, origin).await;
     };
-    let key = match proof {
-        Some(proof) => Some(proof.use_up(&mut tx).await?),
-        None => None,
-    };
+    let key = proved_key(&mut tx, proof).await?;
     let checked = match check(app, client, &code, parameters, key) {
-        Ok(()) => present(app, &mut tx, code.browser).await?,
+        Ok(resources) => present(app, &mut tx, code.browser).await?.map(|present| (present, resources)),
         Err(error) => Err(error),
     };
-    let present = match checked {
-        Ok(present) => present,
+    let (present, resources) = match checked {
+        Ok(checked) => checked,
+        // Without the key nobody gains anything by trying, so the code stays for who has it and forgot to show it.
+        Err(error) if error.code == OAuthCode::InvalidDpopProof => return Err(error.into()),
         Err(error) => {
             tx.commit().await?;
             return Err(error.into());
         }
     };
     let id_token = IdTokenWish { nonce: code.nonce, claims: code.id_claims };
-    let beginning = Beginning { session: code.session, grant: code.grant, id_token, key, now };
+    let beginning = Beginning { session: code.session, grant: code.grant, resources, id_token, key, now };
     let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)
 }
 
-/// What the token request must bring.
-fn check(
+/// What the token request must bring. Returns the resources it names.
+fn check<'p>(
     app: &App,
     client: &Client,
     code: &AuthorizationCode,
-    parameters: &Parameters,
+    parameters: &'p Parameters,
     key: Option<&Thumbprint>,
-) -> Result<(), OAuthError> {
+) -> Result<Vec<&'p str>, OAuthError> {
     let wrong = |text| Err(OAuthError::invalid_grant(text));
     let named = parameters.get("redirect_uri");
     let is_same = match named {
@@ -88,14 +87,7 @@ fn check(
         (Some(bound), Some(key)) if bound != key => return wrong("the code is bound to another key"),
         _ => {}
     }
-    if let Some(resource) = client.resource(parameters, &app.settings.tokens.audience)?
-        && !code.grant.audience.is_empty()
-        && !code.grant.audience.iter().any(|granted| granted == resource)
-    {
-        let text = "resource is not the one of the authorization request";
-        return Err(OAuthError::new(OAuthCode::InvalidTarget, text));
-    }
-    Ok(())
+    granted_resources(app, client, parameters, &code.grant)
 }
 
 /// A code that was used before ends what came of it: one of the two who had it is a thief (RFC 6749 section 4.1.2).

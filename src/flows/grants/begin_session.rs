@@ -32,6 +32,8 @@ pub(super) async fn present(
 pub(super) struct Beginning<'a> {
     pub session: SessionId,
     pub grant: Grant,
+    /// Those of it that the first access token shall be for; all where it is empty.
+    pub resources: Vec<&'a str>,
     pub id_token: IdTokenWish,
     /// The key its tokens are bound to.
     pub key: Option<&'a Thumbprint>,
@@ -49,7 +51,7 @@ pub(super) async fn begin_session(
     origin: &Origin,
 ) -> Result<Granted, GrantError> {
     let Present { session: browser, user } = present;
-    let Beginning { session: id, grant, id_token, key, now } = beginning;
+    let Beginning { session: id, grant, resources, id_token, key, now } = beginning;
     let browser_id = browser.id;
     let session = Session {
         id,
@@ -66,7 +68,7 @@ pub(super) async fn begin_session(
         dpop_jkt: key.filter(|_| client.is_public()).cloned(),
         ..browser
     };
-    let wish = ClientWish { client: Some(client), narrowed: None, key };
+    let wish = ClientWish { client: Some(client), scopes: None, resources: &resources, key };
     let tokens = issue_client_tokens(app, keyring, &user, &session, &wish, now)?;
     let granted = granted(app, keyring, client, (&user, &session), tokens, id_token, now)?;
     sessions::insert(tx, &session).await?;

@@ -2,7 +2,7 @@ use uuid::Uuid;
 
 use super::super::issue_tokens::{access_life, audience, sign_access_token};
 use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::KeyProof;
+use super::super::prove_key::{KeyProof, proved_key_alone};
 use super::{GrantError, Granted};
 use crate::app::App;
 use crate::domain::{Client, Grant, OAuthCode, OAuthError, Parameters, Scopes, scope};
@@ -27,19 +27,16 @@ pub(super) async fn grant(
             Err(_) => return Err(wrong("this is no scope").into()),
         },
     };
-    let wished = client.audience_for(client.resource(parameters, &app.settings.tokens.audience)?);
+    let wished = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
     let keyring = fresh_keyring(app).await?;
-    let key = match proof {
-        Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?),
-        None => None,
-    };
+    let key = proved_key_alone(app, proof).await?;
     let now = app.clock.now();
     let expires_at = now + access_life(app, Some(client));
     let grant = Grant { scopes, audience: wished };
     let claims = AccessClaims {
         iss: app.settings.server.issuer.clone(),
         sub: client.id.to_string(),
-        aud: audience(app, Some(&grant), Some(client)),
+        aud: audience(app, Some(&grant), &[], Some(client)),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),

@@ -1,9 +1,9 @@
 use super::super::browser_session::Present;
 use super::super::issue_tokens::scopes_now;
 use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::KeyProof;
+use super::super::prove_key::{KeyProof, proved_key};
 use super::begin_session::{Beginning, begin_session, end_reused, present};
-use super::{GrantError, Granted, IdTokenWish};
+use super::{GrantError, Granted, IdTokenWish, granted_resources};
 use crate::app::App;
 use crate::domain::{Client, DeviceGrant, DeviceStatus, Grant, OAuthCode, OAuthError, Origin, Parameters};
 use crate::store::{Tx, device_codes, users};
@@ -21,23 +21,19 @@ pub(super) async fn grant(
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    // First of all the user is held, so that whatever ends their sessions comes before this one or sees it.
+    // First of all the user is held, so that whatever ends their sessions comes before this one or sees it. A device that is let in
+    // after this look gets its tokens when it asks again.
     let known = device_codes::of_client(&mut tx, &digest, &client.id).await?;
-    if let Some(browser) = known.and_then(|device| device.browser) {
-        users::hold_of_session(&mut tx, browser).await?;
-    }
+    let Some(browser) = known.and_then(|device| device.browser) else {
+        return refuse(app, tx, client, &digest, origin).await;
+    };
+    users::hold_of_session(&mut tx, browser).await?;
     let Some(device) = device_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse(app, tx, client, &digest, origin).await;
     };
-    let key = match proof {
-        Some(proof) => Some(proof.use_up(&mut tx).await?),
-        None => None,
-    };
-    let present = match device.browser {
-        Some(browser) => present(app, &mut tx, browser).await?,
-        None => Err(OAuthError::invalid_grant("nobody has let the device in")),
-    };
-    let present = match present {
+    let key = proved_key(&mut tx, proof).await?;
+    let resources = granted_resources(app, client, parameters, &device.grant)?;
+    let present = match present(app, &mut tx, browser).await? {
         Ok(present) => present,
         Err(error) => {
             tx.commit().await?;
@@ -46,7 +42,8 @@ pub(super) async fn grant(
     };
     let Present { user, .. } = &present;
     let grant = Grant { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
-    let beginning = Beginning { session: device.session, grant, id_token: IdTokenWish::default(), key, now };
+    let id_token = IdTokenWish::default();
+    let beginning = Beginning { session: device.session, grant, resources, id_token, key, now };
     let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
     tx.commit().await?;
     Ok(granted)

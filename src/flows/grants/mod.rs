@@ -17,7 +17,7 @@ use super::load_keyring::LoadKeyringError;
 use super::prove_key::{KeyProof, ProveKeyError, ShownProof, prove_key};
 use crate::app::App;
 use crate::domain::{
-    Client, GrantType, OAuthCode, OAuthError, Origin, Parameters, Session, User, UserClaim, scope,
+    Client, Grant, GrantType, OAuthCode, OAuthError, Origin, Parameters, Session, User, UserClaim, scope,
 };
 use crate::keys::{Keyring, SignerError};
 use crate::store::StoreError;
@@ -98,6 +98,20 @@ fn proof_of(app: &App, client: &Client, shown: &ShownProof) -> Result<Option<Key
             Err(OAuthError::new(OAuthCode::InvalidDpopProof, text))
         }
         true => Ok(None),
+    }
+}
+
+/// The resources a token request names of those that were granted (RFC 8707 section 2.2). None for all of them.
+fn granted_resources<'p>(
+    app: &App,
+    client: &Client,
+    parameters: &'p Parameters,
+    grant: &Grant,
+) -> Result<Vec<&'p str>, OAuthError> {
+    let resources = client.resources(parameters, &app.settings.tokens.audience)?;
+    match grant.is_for(&resources) {
+        true => Ok(resources),
+        false => Err(OAuthError::new(OAuthCode::InvalidTarget, "this resource was not granted")),
     }
 }
 

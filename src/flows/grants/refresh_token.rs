@@ -1,7 +1,7 @@
 use super::super::issue_tokens::{ClientWish, issue_client_tokens};
 use super::super::prove_key::KeyProof;
 use super::super::refresh::{MovedOn, RefreshError, Refresher, move_on};
-use super::{GrantError, Granted, IdTokenWish, granted};
+use super::{GrantError, Granted, IdTokenWish, granted, granted_resources};
 use crate::app::App;
 use crate::domain::{Client, OAuthCode, OAuthError, Origin, Parameters, Scopes, SessionLimits};
 use crate::store::sessions;
@@ -36,48 +36,50 @@ pub(super) async fn grant(
 ) -> Result<Granted, GrantError> {
     let presented = parameters.require("refresh_token")?;
     // Looked at before the token is used up: whoever asks for too much may ask again.
-    let narrowed = narrowed(app, client, presented, parameters).await?;
+    let Narrowed { scopes, resources } = narrowed(app, client, presented, parameters).await?;
     let usual = app.settings.sessions;
     let limits = SessionLimits { grace: client.refresh_grace.unwrap_or(usual.grace), ..usual };
     let by = Refresher { client: &client.id, is_public: client.is_public(), proof };
     let MovedOn { user, session, key, keyring, now } = move_on(app, presented, &by, &limits, origin).await?;
-    let wish = ClientWish { client: Some(client), narrowed: narrowed.as_ref(), key: key.as_ref() };
+    let wish = ClientWish {
+        client: Some(client),
+        scopes: scopes.as_ref(),
+        resources: &resources,
+        key: key.as_ref(),
+    };
     let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
     Ok(granted(app, &keyring, client, (&user, &session), tokens, IdTokenWish::default(), now)?)
 }
 
-/// The scope of this one access token, where it shall be less than was granted. The refresh token keeps all.
-async fn narrowed(
+/// What this one access token shall be, where that is less than was granted. The refresh token keeps all.
+struct Narrowed<'p> {
+    scopes: Option<Scopes>,
+    resources: Vec<&'p str>,
+}
+
+async fn narrowed<'p>(
     app: &App,
     client: &Client,
     presented: &str,
-    parameters: &Parameters,
-) -> Result<Option<Scopes>, GrantError> {
-    let resource = client.resource(parameters, &app.settings.tokens.audience)?;
-    let asked = match parameters.get("scope") {
-        None if resource.is_none() => return Ok(None),
-        None => None,
-        Some(written) => {
-            let wrong = || OAuthError::new(OAuthCode::InvalidScope, "this is no scope");
-            Some(Scopes::parse(written).map_err(|_| wrong())?)
-        }
-    };
+    parameters: &'p Parameters,
+) -> Result<Narrowed<'p>, GrantError> {
+    let resources = client.resources(parameters, &app.settings.tokens.audience)?;
+    let scopes = parameters.get("scope").map(Scopes::parse).transpose();
+    let scopes = scopes.map_err(|_| OAuthError::new(OAuthCode::InvalidScope, "this is no scope"))?;
+    let narrowed = Narrowed { scopes, resources };
+    if narrowed.scopes.is_none() && narrowed.resources.is_empty() {
+        return Ok(narrowed);
+    }
     let token = RefreshToken::parse(presented);
     let token = token.filter(|token| RefreshKeys(&app.masters).is_genuine(token, &client.id));
     // What is no token of this client's is refused by the next step.
-    let Some(token) = token else { return Ok(asked) };
+    let Some(token) = token else { return Ok(narrowed) };
     let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;
     let granted = session.and_then(|session| session.grant).unwrap_or_default();
-    if asked.as_ref().is_some_and(|asked| !granted.scopes.includes(asked)) {
+    if narrowed.scopes.as_ref().is_some_and(|asked| !granted.scopes.includes(asked)) {
         let text = "this is more than was granted";
         return Err(OAuthError::new(OAuthCode::InvalidScope, text).into());
     }
-    let is_named = !granted.audience.is_empty();
-    if resource
-        .is_some_and(|resource| is_named && !granted.audience.iter().any(|audience| audience == resource))
-    {
-        let text = "this resource was not granted";
-        return Err(OAuthError::new(OAuthCode::InvalidTarget, text).into());
-    }
-    Ok(asked)
+    granted_resources(app, client, parameters, &granted)?;
+    Ok(narrowed)
 }

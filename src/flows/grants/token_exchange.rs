@@ -3,7 +3,7 @@ use uuid::Uuid;
 use super::super::authenticate::{AuthenticateError, Bearer, look_up, verified_claims};
 use super::super::issue_tokens::{access_life, sign_access_token};
 use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::KeyProof;
+use super::super::prove_key::{KeyProof, proved_key_alone};
 use super::{GrantError, Granted};
 use crate::app::App;
 use crate::domain::{Client, ExchangeRequest, OAuthCode, OAuthError, Parameters};
@@ -39,10 +39,7 @@ pub(super) async fn grant(
     if expires_at <= now.timestamp() {
         return refused("subject_token is not valid");
     }
-    let key = match proof {
-        Some(proof) => Some(proof.use_up(&mut app.db.write().await?).await?),
-        None => None,
-    };
+    let key = proved_key_alone(app, proof).await?;
     // What a role that was taken away gave is not said again.
     let mut roles = caller.user.roles.names();
     roles.retain(|role| shown.roles.as_ref().is_some_and(|shown| shown.contains(role)));
@@ -100,7 +97,7 @@ fn may_be_shown(
             let text = format!("{name} is bound to a key; send a DPoP header");
             Err(OAuthError::new(OAuthCode::InvalidDpopProof, text).into())
         }
-        Some(proof) if proof.is_of(&bound.jkt) => Ok(()),
+        Some(proof) if proof.jkt() == bound.jkt => Ok(()),
         Some(_) => Err(OAuthError::invalid_request(format!("{name} is bound to another key")).into()),
     }
 }

@@ -2,14 +2,14 @@ use std::fmt;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use chrono::TimeDelta;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::super::AppData;
-use super::super::body::Body;
+use super::super::body::{Body, given};
 use super::super::caller::{ClientsRead, ClientsWrite, Permit};
-use super::super::parameters::{page_limit, parse_query, read_client_cursor, write_client_cursor};
+use super::super::parameters::{PageQuery, page_limit, parse_query, read_client_cursor, write_client_cursor};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
 use crate::domain::{
@@ -17,17 +17,6 @@ use crate::domain::{
 };
 use crate::flows::{self, CreateClient, RotatedSecret};
 use crate::views::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct PageQuery {
-    /// Where the last page ended; from its answer.
-    cursor: Option<String>,
-    /// 1 to 200, 50 when left out.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u16>,
-}
 
 #[derive(Serialize, ToSchema)]
 pub struct ClientList {
@@ -182,13 +171,6 @@ pub struct ClientPatch {
     dpop_bound_access_tokens: Option<bool>,
 }
 
-/// Tells `null` from absent.
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(deserializer).map(Some)
-}
-
 /// Changes what a client is and may do. Its sessions go on, and follow at their next refresh.
 #[utoipa::path(patch, path = "/admin/clients/{id}", tag = "admin", security(("bearer" = ["clients:write"])), params(("id" = String, Path)),
     request_body = ClientPatch,
@@ -221,7 +203,7 @@ pub async fn delete(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_client_id(&id)?;
-    flows::delete_client(&app, &id, &permit.authority(), &source.origin(permit.actor())).await?;
+    flows::delete_client(&app, &id, &permit.authority(), &source.origin(permit.actor()), false).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

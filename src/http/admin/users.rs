@@ -1,27 +1,16 @@
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::super::AppData;
-use super::super::body::Body;
+use super::super::body::{Body, given};
 use super::super::caller::{Permit, UsersRead, UsersWrite};
-use super::super::parameters::{page_limit, parse_id, parse_query, read_cursor, write_cursor};
+use super::super::parameters::{PageQuery, page_limit, parse_id, parse_query, read_cursor, write_cursor};
 use super::super::problem::{Code, Problem, ProblemView};
 use super::super::source::Source;
 use crate::domain::{DisplayName, Email, Roles, UserId, UserStatus};
 use crate::flows::{self, CreateUser, UserChange};
 use crate::views::UserView;
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct PageQuery {
-    /// Where the last page ended; from its answer.
-    cursor: Option<String>,
-    /// 1 to 200, 50 when left out.
-    #[param(minimum = 1, maximum = 200)]
-    limit: Option<u16>,
-}
 
 #[derive(Serialize, ToSchema)]
 pub struct UserList {
@@ -105,11 +94,6 @@ pub struct UserPatch {
     roles: Option<Vec<String>>,
     #[schema(pattern = "^(active|disabled)$")]
     status: Option<String>,
-}
-
-/// Tells `null` from absent.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
 }
 
 /// Changes name, roles or status. Disabling ends all the user's sessions.

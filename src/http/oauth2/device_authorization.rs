@@ -7,7 +7,7 @@ use super::super::body::Body;
 use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
-use crate::domain::DeviceGrant;
+use crate::domain::{Actor, DeviceGrant};
 use crate::flows::begin_device;
 
 #[derive(Deserialize, ToSchema)]
@@ -46,6 +46,7 @@ pub struct DeviceAuthorizationAnswer {
         (status = 200, body = DeviceAuthorizationAnswer),
         (status = 400, body = OAuthErrorView),
         (status = 401, description = "`invalid_client`", body = OAuthErrorView),
+        (status = 429, description = "`temporarily_unavailable`: too many from one network", body = OAuthErrorView),
     ))]
 pub async fn begin(
     app: AppData,
@@ -54,7 +55,8 @@ pub async fn begin(
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
-    let waiting = begin_device(&app, &client, &parameters).await?;
+    let origin = source.origin(Actor::Client(client.id.clone()));
+    let waiting = begin_device(&app, &client, &parameters, &origin).await?;
     let (address, user_code) = (format!("{}/device", app.settings.server.issuer), waiting.user_code.shown());
     Ok(HttpResponse::Ok().json(DeviceAuthorizationAnswer {
         device_code: waiting.device_code.expose().to_owned(),

@@ -11,7 +11,7 @@ use super::super::problem::{Code, Problem};
 use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::{
     AuthenticateClientError, BeginDeviceError, FindRegistrationError, GrantError, IntrospectError,
-    PushRequestError, RegisterClientError,
+    PushRequestError, RegisterClientError, TooManyAttempts,
 };
 use crate::store::StoreError;
 
@@ -112,7 +112,8 @@ impl From<Problem> for OAuthProblem {
             (_, StatusCode::SERVICE_UNAVAILABLE) => (status, "temporarily_unavailable"),
             (_, status) if status.is_server_error() => (status, "server_error"),
             (
-                Code::PayloadTooLarge
+                Code::HeadersTooLarge
+                | Code::PayloadTooLarge
                 | Code::RequestTimeout
                 | Code::UnsupportedMediaType
                 | Code::MethodNotAllowed,
@@ -162,6 +163,7 @@ impl From<BeginDeviceError> for OAuthProblem {
     fn from(error: BeginDeviceError) -> Self {
         match error {
             BeginDeviceError::OAuth(error) => error.into(),
+            BeginDeviceError::TooManyAttempts(error) => Self::too_many(error),
             BeginDeviceError::NoRandomness => Problem::new(Code::Internal).cause(error).into(),
             BeginDeviceError::Store(error) => error.into(),
         }
@@ -198,11 +200,7 @@ impl OAuthProblem {
             RegisterClientError::Off => Self::not_found(),
             RegisterClientError::NotAllowed => Self::invalid_registration_token(has_token),
             RegisterClientError::Metadata(error) => error.into(),
-            RegisterClientError::TooManyAttempts(error) => {
-                let seconds = error.wait_s();
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
-                    .header("Retry-After", seconds)
-            }
+            RegisterClientError::TooManyAttempts(error) => Self::too_many(error),
             RegisterClientError::NoRandomness => Problem::new(Code::Internal).into(),
             RegisterClientError::Store(error) => error.into(),
         }
@@ -223,6 +221,12 @@ impl OAuthProblem {
         Self::bearer(StatusCode::UNAUTHORIZED, "invalid_token", challenge)
     }
 
+    /// Of a network that has asked too often for something that anybody may have.
+    fn too_many(error: TooManyAttempts) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable")
+            .header("Retry-After", error.wait_s())
+    }
+
     fn not_found() -> Self {
         let mut problem = Self::new(StatusCode::NOT_FOUND, "not_found");
         problem.description = Some(Code::NotFound.title().into());
@@ -233,6 +237,9 @@ impl OAuthProblem {
     pub fn of_client(error: AuthenticateClientError, by_header: bool) -> Self {
         match error {
             AuthenticateClientError::InvalidClient => Self::invalid_client(by_header),
+            AuthenticateClientError::Assertion(_) => {
+                Self { description: Some(error.to_string().into()), ..Self::invalid_client(by_header) }
+            }
             AuthenticateClientError::TooManyAttempts(error) => {
                 let seconds = error.wait_s();
                 Self::new(StatusCode::TOO_MANY_REQUESTS, OAuthCode::InvalidClient.as_str())

@@ -35,6 +35,7 @@ pub struct PushedAuthorizationRequest {
     resource: Option<String>,
     /// The key the code shall be bound to, unless a `DPoP` header proves one (RFC 9449 section 10).
     dpop_jkt: Option<String>,
+    claims: Option<String>,
 }
 
 /// RFC 9126 section 2.2.

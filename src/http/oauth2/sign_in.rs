@@ -14,7 +14,7 @@ use super::visit::{
 use crate::domain::{Actor, CandidatePassword, DisplayName, Email, Parameters};
 use crate::flows::{
     self, AuthorizeError, LogIn, NewPasswordError, Page, ProvePasswordError, SignInError, SignUp,
-    SignUpError, show_sign_in,
+    SignUpError, Step, show_sign_in,
 };
 use crate::passwords::Busy;
 
@@ -56,10 +56,7 @@ pub async fn sign_in(app: AppData, http: HttpRequest, source: Source, body: Body
     }
     let is_another = posted.form.get("switch").is_some();
     if is_another || posted.form.get("show").is_some() {
-        return match show_sign_in(&app, page, is_another).await {
-            Ok(asking) => sign_in_page(&app, &asking, None, StatusCode::OK),
-            Err(error) => fault(&app, error),
-        };
+        return visit.show(&app, show_sign_in(&app, page, &visit.visitor, is_another).await);
     }
     enter(&app, &http, source, &posted).await
 }
@@ -91,12 +88,12 @@ pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body
         Err(SignUpError::Password(NewPasswordError::Rejected(error))) => unprocessable(&error),
         Err(SignUpError::Password(NewPasswordError::Busy(Busy))) => {
             let text = "Too many people are signing in at this moment. Try again in a few seconds.";
-            (StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
+            Refusal { text: text.to_owned(), ..Refusal::of(StatusCode::SERVICE_UNAVAILABLE) }
         }
         Err(SignUpError::TooManyAttempts(error)) => {
             let wait = pages::in_words(error.wait_s());
             let text = format!("Too many accounts were made from your network. Try again in {wait}.");
-            (StatusCode::TOO_MANY_REQUESTS, text)
+            Refusal { text, retry_after: Some(error.wait_s()), ..Refusal::of(StatusCode::TOO_MANY_REQUESTS) }
         }
     };
     sign_up_page(&app, &posted, Some(refusal)).await
@@ -183,33 +180,52 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
             (StatusCode::SERVICE_UNAVAILABLE, pages::Message::Busy)
         }
     };
-    match show_sign_in(app, page, false).await {
-        Ok(asking) => sign_in_page(app, &asking, Some((posted.says("email"), message)), status),
-        Err(error) => fault(app, error),
+    match show_sign_in(app, page, &visit.visitor, false).await {
+        Ok(Step::SignIn(asking)) => sign_in_page(app, &asking, Some((posted.says("email"), message)), status),
+        outcome => visit.show(app, outcome),
+    }
+}
+
+/// Why no account was made, as the form says it.
+struct Refusal {
+    status: StatusCode,
+    text: String,
+    retry_after: Option<i64>,
+}
+
+impl Refusal {
+    fn of(status: StatusCode) -> Self {
+        Self { status, text: String::new(), retry_after: None }
     }
 }
 
 /// What was typed is not taken, and why.
-fn unprocessable(error: &dyn std::fmt::Display) -> (StatusCode, String) {
-    (StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+fn unprocessable(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal { text: error.to_string(), ..Refusal::of(StatusCode::UNPROCESSABLE_ENTITY) }
 }
 
-async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<(StatusCode, String)>) -> HttpResponse {
-    let (status, message) = refusal.map_or((StatusCode::OK, None), |(status, text)| (status, Some(text)));
+async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<Refusal>) -> HttpResponse {
     if !app.settings.registration {
         return foreign(app);
     }
-    match show_sign_in(app, &posted.page, false).await {
-        Ok(asking) => pages::SignUp {
+    let Posted { visit, page, .. } = posted;
+    let (status, retry_after) = match &refusal {
+        None => (StatusCode::OK, None),
+        Some(refusal) => (refusal.status, refusal.retry_after),
+    };
+    let message = refusal.map(|refusal| refusal.text);
+    match show_sign_in(app, page, &visit.visitor, false).await {
+        Ok(Step::SignIn(asking)) => pages::SignUp {
             flow: &asking.flow,
             client: asking.client.name.as_str(),
             email: posted.says("email"),
             name: posted.says("name"),
             message,
+            retry_after,
             min_length: app.settings.passwords.min_length,
             return_origin: &return_origin(&asking),
         }
         .render(app, status),
-        Err(error) => fault(app, error),
+        outcome => visit.show(app, outcome),
     }
 }

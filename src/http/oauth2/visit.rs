@@ -135,7 +135,7 @@ fn device_page(app: &App, step: &DeviceStep, typed: &str) -> HttpResponse {
             let message = refusal.map(|refusal| match refusal {
                 CodeRefusal::Wrong => pages::DeviceMessage::WrongCode,
                 CodeRefusal::TooManyAttempts(error) => {
-                    let seconds = error.retry_after.num_seconds() + 1;
+                    let seconds = error.wait_s();
                     pages::DeviceMessage::TooManyAttempts { seconds }
                 }
             });

@@ -43,6 +43,8 @@ pub(in crate::http) struct SignUp<'a> {
     pub email: &'a str,
     pub name: &'a str,
     pub message: Option<String>,
+    /// How many seconds to wait before another try.
+    pub retry_after: Option<i64>,
     pub min_length: usize,
     pub return_origin: &'a str,
 }
@@ -128,9 +130,13 @@ impl SignIn<'_> {
     fn page(&self, status: StatusCode) -> Page {
         let Self { flow, client, email, may_sign_up, return_origin, message } = *self;
         let is_wrong = message == Some(Message::WrongCredentials);
+        let wait = match message {
+            Some(Message::TooManyAttempts { seconds }) => Some(seconds),
+            _ => None,
+        };
         let message = message.map(Message::text);
         let shown = context! { flow, client, email, may_sign_up, is_wrong, message };
-        Page::new("sign_in.html", shown).status(status).form_to(return_origin)
+        Page::new("sign_in.html", shown).status(status).retry_after(wait).form_to(return_origin)
     }
 }
 
@@ -140,9 +146,9 @@ impl SignUp<'_> {
     }
 
     fn page(&self, status: StatusCode) -> Page {
-        let Self { flow, client, email, name, ref message, min_length, return_origin } = *self;
+        let Self { flow, client, email, name, ref message, retry_after, min_length, return_origin } = *self;
         let shown = context! { flow, client, email, name, message, min_length };
-        Page::new("sign_up.html", shown).status(status).form_to(return_origin)
+        Page::new("sign_up.html", shown).status(status).retry_after(retry_after).form_to(return_origin)
     }
 }
 
@@ -167,14 +173,16 @@ impl Device<'_> {
 
     fn page(&self) -> Page {
         let Self { flow, code, message } = *self;
-        let status = match message {
-            None => StatusCode::OK,
-            Some(DeviceMessage::WrongCode) => StatusCode::UNPROCESSABLE_ENTITY,
-            Some(DeviceMessage::TooManyAttempts { .. }) => StatusCode::TOO_MANY_REQUESTS,
+        let (status, wait) = match message {
+            None => (StatusCode::OK, None),
+            Some(DeviceMessage::WrongCode) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+            Some(DeviceMessage::TooManyAttempts { seconds }) => {
+                (StatusCode::TOO_MANY_REQUESTS, Some(seconds))
+            }
         };
         let is_wrong = message == Some(DeviceMessage::WrongCode);
         let message = message.map(DeviceMessage::text);
-        Page::new("device.html", context! { flow, code, is_wrong, message }).status(status)
+        Page::new("device.html", context! { flow, code, is_wrong, message }).status(status).retry_after(wait)
     }
 }
 

@@ -54,17 +54,23 @@ pub(super) struct Page {
     template: &'static str,
     shown: Value,
     status: StatusCode,
+    retry_after: Option<i64>,
     form_to: Vec<String>,
     script: Option<&'static str>,
 }
 
 impl Page {
     pub fn new(template: &'static str, shown: Value) -> Self {
-        Self { template, shown, status: StatusCode::OK, form_to: Vec::new(), script: None }
+        Self { template, shown, status: StatusCode::OK, retry_after: None, form_to: Vec::new(), script: None }
     }
 
     pub fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }
+    }
+
+    /// How many seconds to wait before the form is sent again.
+    pub fn retry_after(self, seconds: Option<i64>) -> Self {
+        Self { retry_after: seconds, ..self }
     }
 
     /// Where its forms lead besides this server: to the client, an origin or a scheme, and from there wherever the client
@@ -88,7 +94,11 @@ impl Page {
         };
         let policy =
             Policy { form_to: &self.form_to, script: self.script, logo: settings.pages.logo.as_deref() };
-        HttpResponse::build(self.status)
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        response
             .insert_header(ContentType::html())
             .insert_header(CacheControl(vec![CacheDirective::NoStore]))
             .insert_header((header::CONTENT_SECURITY_POLICY, policy.to_string()))

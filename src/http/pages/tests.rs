@@ -23,7 +23,8 @@ fn pages(text: &str) -> Vec<(&'static str, Page)> {
         SignIn { flow, client, email, message, may_sign_up: true, return_origin }.page(StatusCode::OK)
     };
     let sign_up = |message| {
-        SignUp { flow, client, email, name, message, min_length: 8, return_origin }.page(StatusCode::OK)
+        SignUp { flow, client, email, name, message, retry_after: None, min_length: 8, return_origin }
+            .page(StatusCode::OK)
     };
     let fields = [("code", text), (text, text)];
     vec![

@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::jwk::WrittenJwk;
 use super::{Found, Halves, ImportError, choose_algorithm, valid_kid};
-use crate::domain::{ClientKey, ClientKeys};
+use crate::domain::{ClientKey, ClientKeys, SigningAlgorithm};
 
 /// Why a JWK Set is not one by which a client may prove who it is. Keys are counted from nought.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,8 +37,9 @@ fn read_one(at: usize, jwk: &Value) -> Result<ClientKey, ClientKeysError> {
     }
     let Found { halves: Halves { public, .. }, kid, alg } = written.read().map_err(wrong)?;
     let kid = kid.as_deref().map(valid_kid).transpose().map_err(wrong)?;
+    let alg = alg.as_deref().map(|name| SigningAlgorithm::of_client(name).map_or(name, |alg| alg.as_str()));
     let alg = match alg {
-        Some(_) => Some(choose_algorithm(&public, None, alg.as_deref()).map_err(wrong)?),
+        Some(_) => Some(choose_algorithm(&public, None, alg).map_err(wrong)?),
         None => None,
     };
     Ok(ClientKey {

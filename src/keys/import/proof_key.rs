@@ -29,7 +29,7 @@ pub fn read_proof_key(jwk: &Value, alg: SigningAlgorithm) -> Result<ProofKey, Pr
         return Err(ProofKeyError::Private);
     }
     let Found { halves: Halves { public, .. }, alg: own, .. } = WrittenJwk::from_value(jwk)?.read()?;
-    if !public.fits(alg) || own.is_some_and(|own| SigningAlgorithm::of_proof(&own) != Some(alg)) {
+    if !public.fits(alg) || own.is_some_and(|own| SigningAlgorithm::of_client(&own) != Some(alg)) {
         return Err(ProofKeyError::OtherAlgorithm);
     }
     let thumbprint = Thumbprint::from_row(public.thumbprint().as_str().to_owned());

@@ -1,5 +1,7 @@
 //! Clients that prove who they are by a JWT under a key of their own (RFC 7523).
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chancery::domain::{Client, ClientAuthMethod, ClientKeys, GrantType, Scopes};
 use chancery::flows::read_client_keys;
 use chrono::TimeDelta;
@@ -100,7 +102,29 @@ on_both! {
         let typed = Header { typ: Some("client-authentication+jwt".to_owned()), ..Header::new(Algorithm::ES256) };
         let typed = jsonwebtoken::encode(&typed, &claims(&app, "robot"), &key(Algorithm::ES256)).unwrap();
         token(&app, &typed).await.expect(200);
+        // By its later name (RFC 9864).
+        let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let said = format!("{}.{}", part(json!({ "alg": "Ed25519" })), part(claims(&app, "robot")));
+        let signature = jsonwebtoken::crypto::sign(said.as_bytes(), &key(Algorithm::EdDSA), Algorithm::EdDSA).unwrap();
+        token(&app, &format!("{said}.{signature}")).await.expect(200);
+        token(&app, &format!("{}.{signature}", said.replace('.', "_."))).await.expect_oauth(401, "invalid_client");
         assert_eq!(app.database.count("SELECT count(*) FROM client_secrets").await, 0);
+    }
+
+    async fn who_has_signed_with_a_key_of_the_clients_is_told_what_is_wrong(app: TestApp) {
+        keyed(&app, "robot").await;
+        let now = app.clock.now().timestamp();
+        let told = async |assertion: &str| token(&app, assertion).await.expect_oauth(401, "invalid_client").json()["error_description"].clone();
+        let used = signed(&claims(&app, "robot"));
+        token(&app, &used).await.expect(200);
+        assert_eq!(told(&used).await, "client_assertion is refused: used before");
+        let long = with(claims(&app, "robot"), "exp", json!(now + 3600));
+        assert_eq!(told(&signed(&long)).await, "client_assertion is refused: good for more than five minutes");
+        let nothing = "the client is not known, or does not prove who it is";
+        let forged = signed(&long).rsplit_once('.').map(|(said, _)| format!("{said}.{}", "A".repeat(86))).unwrap();
+        assert_eq!(told(&forged).await, nothing);
+        let strangers = signed(&with(long, "sub", json!("nobody")));
+        assert_eq!(told(&strangers).await, nothing);
     }
 
     async fn what_does_not_prove_it_is_refused(app: TestApp) {

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use super::support::{Browser, CALLBACK, VERIFIER, claims, client, public_client, register, service};
-use crate::support::{PASSWORD, TestApp, on_both, part};
+use crate::support::{Answer, PASSWORD, TestApp, on_both, part};
 
 on_both! {
     async fn tokens_say_what_was_granted_and_to_whom(app: TestApp) {
@@ -240,6 +240,49 @@ on_both! {
         assert_eq!(aud(&[]).await, json!(["orders", "chancery"]), "and this server, for userinfo");
         assert_eq!(aud(&[("resource", "https://stock.test")]).await, json!(["https://stock.test", "chancery"]));
         assert_eq!(aud(&[("scope", "offline_access"), ("resource", "orders")]).await, json!("orders"));
+    }
+
+    async fn several_resources_are_granted_at_once_and_each_token_is_for_those_it_names(app: TestApp) {
+        app.register("ada@x.test").await;
+        let audiences = ["orders", "https://stock.test", "https://pay.test"].map(str::to_owned).to_vec();
+        let (shop, browser) = (register(&app, &Client { audiences, ..client(&app, "shop") }).await, Browser::new(&app));
+        browser.code(&shop, "ada@x.test", &[]).await;
+        let scope = [("scope", "offline_access"), ("resource", "orders")];
+        let both = format!("{}&resource=https%3A%2F%2Fstock.test&resource=orders", shop.authorize(&scope));
+        let aud = |tokens: &Answer| claims(&tokens.access_token())["aud"].clone();
+        let code = browser.get(&both).await.returned_code();
+        let tokens = shop.exchange(&app, &code).await.expect(200);
+        assert_eq!(aud(&tokens), json!(["orders", "https://stock.test"]));
+
+        let refresh = async |token: &str, resources: &[&str]| {
+            let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+            let resources = resources.iter().map(|resource| ("resource", *resource));
+            shop.token(&app, &form.into_iter().chain(resources).collect::<Vec<_>>()).await
+        };
+        refresh(&tokens.refresh_token(), &["https://pay.test"]).await.expect_oauth(400, "invalid_target");
+        refresh(&tokens.refresh_token(), &["orders", "https://other.test"]).await.expect_oauth(400, "invalid_target");
+        let one = refresh(&tokens.refresh_token(), &["https://stock.test"]).await.expect(200);
+        assert_eq!(aud(&one), "https://stock.test");
+        let two = refresh(&one.refresh_token(), &["https://stock.test", "orders"]).await.expect(200);
+        assert_eq!(aud(&two), json!(["https://stock.test", "orders"]));
+        let all = refresh(&two.refresh_token(), &[]).await.expect(200);
+        assert_eq!(aud(&all), json!(["orders", "https://stock.test"]), "what was left out once is not lost");
+
+        // The code's first token may be for fewer, too, and for no others.
+        for (resource, expected) in [("https://stock.test", Some("https://stock.test")), ("https://pay.test", None)] {
+            let code = browser.get(&both).await.returned_code();
+            let form = [
+                ("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER),
+                ("resource", resource),
+            ];
+            let answer = shop.token(&app, &form).await;
+            match expected {
+                Some(expected) => assert_eq!(aud(&answer.expect(200)), expected),
+                None => drop(answer.expect_oauth(400, "invalid_target")),
+            }
+        }
+        let refused = browser.get(&format!("{both}&resource=https%3A%2F%2Fother.test")).await.sent_to(CALLBACK);
+        assert_eq!(refused["error"], "invalid_target");
     }
 
     async fn a_client_may_have_shorter_lives_and_no_refresh_token(app: TestApp) {

@@ -156,10 +156,42 @@ on_both! {
         }
         decide(&browser, &page, "allow").await.page(422);
         poll(&app, &tv, &waiting).await.expect_oauth(400, "expired_token");
-        app.advance(TimeDelta::hours(25));
+        // What nobody has used is not kept; what was used is, for it may come again.
+        let used = begin(&app, &tv, "openid").await;
+        decided(&browser, &used, "allow").await;
+        poll(&app, &tv, &used).await.expect(200);
+        app.advance(TimeDelta::minutes(21));
+        chancery::flows::clean_up(&app.app).await.unwrap();
+        assert_eq!(app.database.count("SELECT count(*) FROM device_codes").await, 1);
+        poll(&app, &tv, &waiting).await.expect_oauth(400, "invalid_grant");
+        app.advance(TimeDelta::hours(24));
         chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM device_codes").await, 0);
-        poll(&app, &tv, &waiting).await.expect_oauth(400, "invalid_grant");
+    }
+
+    async fn who_signs_in_again_has_let_the_device_in_all_the_same(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (tv, spa, browser) = (tv(&app).await, public_client(&app).await, Browser::new(&app));
+        let codes = begin(&app, &tv, "openid").await;
+        decided(&browser, &codes, "allow").await;
+        app.advance(TimeDelta::seconds(1));
+        let code = browser.get(&spa.authorize(&[])).await.returned_code();
+        let page = browser.get(&spa.authorize(&[("prompt", "login")])).await.page(200);
+        browser.sign_in(&page, "ada@x.test", PASSWORD).await.returned_code();
+        poll(&app, &tv, &codes).await.expect(200);
+        spa.exchange(&app, &code).await.expect(200);
+    }
+
+    async fn what_is_over_meanwhile_is_said_at_the_sign_in_page(app: TestApp) {
+        app.register("ada@x.test").await;
+        let (tv, browser) = (tv(&app).await, Browser::new(&app));
+        let codes = begin(&app, &tv, "openid").await;
+        let page = enter(&browser, &codes.user).await.page(200);
+        app.advance(TimeDelta::minutes(10));
+        for form in [&[("email", "ada@x.test"), ("password", "wrong")][..], &[("show", "1")]] {
+            let page = browser.post("/sign-in", &[&[("flow", page.flow().as_str())], form].concat()).await.page(422);
+            assert!(page.text.contains("No device waits with this code"), "{}", page.text);
+        }
     }
 
     async fn a_device_code_that_comes_twice_ends_what_came_of_it(app: TestApp) {
@@ -291,8 +323,9 @@ on_both! {
         let page = enter(&browser, &codes.user).await.page(200);
         decide(&browser, &page, "perhaps").await.page(400);
         browser.post("/consent", &[("flow", &page.flow()), ("decision", "allow")]).await.page(400);
-        let ordinary = Browser::new(&app).get(&public_client(&app).await.authorize(&[])).await.page(200);
-        browser.post("/device", &[("flow", &ordinary.flow()), ("decision", "allow")]).await;
+        app.advance(TimeDelta::seconds(1));
+        let ordinary = browser.get(&public_client(&app).await.authorize(&[("prompt", "login")])).await.page(200);
+        browser.post("/device", &[("flow", &ordinary.flow()), ("decision", "allow")]).await.page(400);
         app.advance(TimeDelta::seconds(5));
         poll(&app, &tv, &codes).await.expect_oauth(400, "authorization_pending");
         decide(&browser, &page, "allow").await.page(200);
@@ -395,19 +428,22 @@ on_both! {
     }
 }
 
-/// There are few codes, so not even the right one is looked at from where too many were wrong.
-#[tokio::test]
-async fn guesses_of_codes_are_throttled() {
-    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_LOGIN__SOURCE_FAILURES", "3")]).await;
+/// There are few codes, so not even the right one is looked at from where too many were wrong, at once or at different nodes.
+async fn guesses_are_throttled(kind: Kind) {
+    let settings = [("CHANCERY_LOGIN__SOURCE_FAILURES", "3")];
+    let app = TestApp::start_with(kind, &settings).await;
+    let other = app.another_node(&settings).await;
     let (tv, browser) = (tv(&app).await, Browser::new(&app));
     let codes = begin(&app, &tv, "openid").await;
     enter(&browser, &codes.user).await.page(200);
-    for _ in 0..3 {
-        enter(&browser, "BBBB-BBBB").await.page(422);
-    }
+    let browsers: Vec<Browser> = (0..16).map(|at| Browser::new([&app, &other][at % 2])).collect();
+    let answers = join_all(browsers.iter().map(|browser| enter(browser, "BBBB-BBBB"))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 422).count(), 3);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 13);
     for code in ["BBBB-BBBB", &codes.user] {
         let page = enter(&browser, code).await.page(429);
         assert!(page.text.contains("Too many codes were wrong"), "{}", page.text);
+        assert!((1..=301).contains(&page.header("retry-after").parse().unwrap()));
     }
     let told = "SELECT count(*) FROM audit WHERE event = 'user_code_refused'";
     assert_eq!(app.database.count(told).await, 3, "what is not looked at is not written down");
@@ -416,6 +452,49 @@ async fn guesses_of_codes_are_throttled() {
     assert!(page.text.contains("name=\"password\""));
     // Account limits are those of every sign-in.
     app.register("ada@x.test").await;
-    let page = browser.sign_in(&page, "ada@x.test", "wrong").await.page(401);
-    browser.sign_in(&page, "ada@x.test", "wrong").await.page(401);
+    for _ in 0..3 {
+        browser.sign_in(&page, "ada@x.test", "wrong").await.page(401);
+    }
+    let page = browser.sign_in(&page, "ada@x.test", PASSWORD).await.page(429);
+    assert!((1..=301).contains(&page.header("retry-after").parse().unwrap()));
+}
+
+#[tokio::test]
+async fn guesses_of_codes_are_throttled_sqlite() {
+    guesses_are_throttled(Kind::Sqlite).await;
+}
+
+#[tokio::test]
+async fn guesses_of_codes_are_throttled_postgres() {
+    guesses_are_throttled(Kind::Postgres).await;
+}
+
+/// Anybody can be a client that proves nothing, and each device that waits is a row.
+#[tokio::test]
+async fn devices_that_begin_to_wait_are_counted_by_their_network() {
+    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_LOGIN__SOURCE_FAILURES", "3")]).await;
+    let box_ = Client { auth_method: ClientAuthMethod::SecretBasic, ..television(&app, "box") };
+    let (tv, box_) = (tv(&app).await, register(&app, &box_).await);
+    for _ in 0..3 {
+        begin(&app, &tv, "openid").await;
+    }
+    let refused = tv.post(&app, "/oauth2/device_authorization", &[("scope", "openid")]).await;
+    let refused = refused.expect_oauth(429, "temporarily_unavailable");
+    assert!((1..=301).contains(&refused.header("retry-after").parse().unwrap()));
+    begin(&app, &box_, "openid").await;
+    app.advance(TimeDelta::minutes(5));
+    begin(&app, &tv, "openid").await;
+    assert_eq!(app.database.count("SELECT count(*) FROM device_codes").await, 5);
+}
+
+/// Where no limit of sources is set, codes have one of their own.
+#[tokio::test]
+async fn guesses_of_codes_are_throttled_whatever_is_set() {
+    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_LOGIN__SOURCE_FAILURES", "0")]).await;
+    let browser = Browser::new(&app);
+    let page = browser.get("/device").await.page(200);
+    for _ in 0..100 {
+        browser.post("/device", &[("flow", &page.flow()), ("user_code", "BBBB-BBBB")]).await.page(422);
+    }
+    browser.post("/device", &[("flow", &page.flow()), ("user_code", "BBBB-BBBB")]).await.page(429);
 }

@@ -381,6 +381,14 @@ on_both! {
         spa.refresh_with(&app, &[&ED.for_token(&app)], &stolen).await.expect_oauth(400, "invalid_grant");
         spa.refresh_with(&app, &[&ED.for_token(&app)], &third.refresh_token()).await.expect_oauth(400, "invalid_grant");
 
+        // An answer that is given again in the grace binds to the key that is shown then.
+        let plain = spa.exchange(&app, &browser.get(&spa.authorize(&[])).await.returned_code()).await.expect(200);
+        spa.refresh(&app, &plain.refresh_token()).await.expect(200);
+        let again = spa.refresh_with(&app, &[&ED.for_token(&app)], &plain.refresh_token()).await.expect(200);
+        assert_eq!(again.json()["token_type"], "DPoP");
+        spa.refresh(&app, &again.refresh_token()).await.expect_oauth(400, "invalid_dpop_proof");
+        spa.refresh_with(&app, &[&ED.for_token(&app)], &again.refresh_token()).await.expect(200);
+
         // The first key that is shown is the one, whenever that is.
         let plain = spa.exchange(&app, &browser.get(&spa.authorize(&[])).await.returned_code()).await.expect(200);
         let plain = spa.refresh(&app, &plain.refresh_token()).await.expect(200);
@@ -677,12 +685,14 @@ async fn with_nonces(kind: Kind) {
     spa.refresh_with(&app, &[&proof(&nonce)], &refreshed.refresh_token())
         .await
         .expect_oauth(400, "use_dpop_nonce");
-    // Every answer there carries one, and others do not.
-    for path in ["/admin/keys", "/oauth2/token", "/oauth2/par", "/oauth2/userinfo"] {
-        told(&app.get(path).await);
+    // Whoever shows a proof is told one, whatever else is wrong, and others are not.
+    for path in ["/admin/keys", "/oauth2/token", "/oauth2/par", "/oauth2/userinfo", "/auth/me"] {
+        told(&app.send(Method::GET, path, &[("dpop", "x")], None).await);
+        assert_eq!(app.get(path).await.header("dpop-nonce"), "");
     }
     let robot = robot(&app).await;
-    let bound = robot.token_with(&app, &[&proof(&told(&app.get("/admin/keys").await))], &[SERVICE]).await;
+    let asked = robot.token_with(&app, &["x"], &[SERVICE]).await;
+    let bound = robot.token_with(&app, &[&proof(&told(&asked))], &[SERVICE]).await;
     let bound = bound.expect(200).access_token();
     let address = "https://auth.test/admin/keys";
     let asked = shown(

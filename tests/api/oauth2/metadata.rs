@@ -73,7 +73,7 @@ on_both! {
         }
         for endpoint in ["token", "introspection", "revocation"] {
             let signing = listed(&format!("{endpoint}_endpoint_auth_signing_alg_values_supported"));
-            assert_eq!(signing, ["RS256", "PS256", "ES256", "EdDSA"], "what client_assertion.rs tries");
+            assert_eq!(signing, ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"], "what client_assertion.rs tries");
         }
         assert_eq!(listed("dpop_signing_alg_values_supported"), ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"], "what dpop.rs tries");
         let info: Value = app.get_as(&tokens.access_token(), "/oauth2/userinfo").await.expect(200).json();

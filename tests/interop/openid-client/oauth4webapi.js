@@ -5,7 +5,7 @@ import * as oauth from 'oauth4webapi';
 
 import { PROOFS, check, visit, watched } from './checks.js';
 
-const { ISSUER, POST_ID, POST_SECRET, REDIRECT_URI, BYE, EMAIL, ALGORITHM, NONCE } = process.env;
+const { ISSUER, POST_ID, POST_SECRET, DEVICE_ID, REDIRECT_URI, BYE, EMAIL, ALGORITHM, NONCE } = process.env;
 const open = { [oauth.allowInsecureRequests]: true };
 
 const client = { client_id: POST_ID, id_token_signed_response_alg: ALGORITHM };
@@ -94,6 +94,28 @@ await check('signing out comes back', () => {
   out.search = new URLSearchParams({ id_token_hint: second.id_token, post_logout_redirect_uri: BYE, state });
   assert.equal(visit(out).searchParams.get('state'), state);
 });
+
+// A device without a browser (RFC 8628).
+const tv = { client_id: DEVICE_ID, id_token_signed_response_alg: ALGORITHM };
+const waiting = await check('device authorization', async () => {
+  const response = await oauth.deviceAuthorizationRequest(as, tv, oauth.None(), { scope: 'openid email' }, open);
+  return oauth.processDeviceAuthorizationResponse(as, tv, response);
+});
+const polled = async () => {
+  const response = await oauth.deviceCodeGrantRequest(as, tv, oauth.None(), waiting.device_code, open);
+  return oauth.processDeviceCodeResponse(as, tv, response);
+};
+const told = (error) => assert.rejects(polled(), { error });
+await check('a device that nobody has let in waits', () => told('authorization_pending'));
+await check('and is slowed down when it does not', () => told('slow_down'));
+visit(waiting.verification_uri_complete);
+const letIn = await check('a device that somebody has let in gets its tokens', polled);
+await check('the device knows who that was', async () => {
+  const response = await oauth.userInfoRequest(as, tv, letIn.access_token, open);
+  const { sub } = oauth.getValidatedIdTokenClaims(letIn);
+  assert.equal((await oauth.processUserInfoResponse(as, tv, sub, response)).email, EMAIL);
+});
+await check('a device code works once', () => told('invalid_grant'));
 
 // The same client with a key (RFC 9449).
 const seen = watched();

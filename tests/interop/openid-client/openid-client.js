@@ -5,7 +5,7 @@ import * as client from 'openid-client';
 
 import { PROOFS, check, payload, visit, watched } from './checks.js';
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, SPA_ID, BOUND_ID, REDIRECT_URI, BYE, EMAIL, ALGORITHM, NONCE } = process.env;
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, SPA_ID, BOUND_ID, DEVICE_ID, REDIRECT_URI, BYE, EMAIL, ALGORITHM, NONCE } = process.env;
 const open = { execute: [client.allowInsecureRequests, client.enableNonRepudiationChecks] };
 
 const metadata = { id_token_signed_response_alg: ALGORITHM };
@@ -161,7 +161,24 @@ async function bound() {
   });
 }
 
+/// A device without a browser, whose user has one (RFC 8628).
+async function device() {
+  const config = await check('discovery, as a device', () =>
+    client.discovery(new URL(ISSUER), DEVICE_ID, metadata, client.None(), open));
+  const begun = await check('device authorization', () =>
+    client.initiateDeviceAuthorization(config, { scope: 'openid email offline_access' }));
+  visit(begun.verification_uri_complete);
+  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair(PROOFS));
+  const tokens = await check('the device polls, with DPoP', () => client.pollDeviceAuthorizationGrant(config, begun, {}, { DPoP }));
+  await check('the device knows who let it in', async () => {
+    const info = await client.fetchUserInfo(config, tokens.access_token, tokens.claims().sub, { DPoP });
+    assert.equal(info.email, EMAIL);
+  });
+  await check('the device refreshes', () => client.refreshTokenGrant(config, tokens.refresh_token, {}, { DPoP }));
+}
+
 await web('client_secret_basic', client.ClientSecretBasic(CLIENT_SECRET));
 await spa();
 await bound();
+await device();
 console.log('done');

@@ -1,0 +1,27 @@
+use chrono::TimeDelta;
+use serde::Deserialize;
+
+use super::value::{DAY, List, SECOND, Span};
+use crate::settings::{SettingsError, TokenSettings};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WrittenTokens {
+    access_life: Span,
+    audience: List,
+    pub(super) leeway: Span,
+}
+
+impl WrittenTokens {
+    pub(super) fn check(self, leeway: TimeDelta) -> Result<TokenSettings, SettingsError> {
+        let audience = self.audience.0;
+        if audience.is_empty() || audience.iter().any(|one| one.trim().is_empty()) {
+            return Err(SettingsError::new(
+                "tokens.audience",
+                "needs at least one audience, and none may be empty",
+            ));
+        }
+        let access_life = self.access_life.delta("tokens.access_life", SECOND, DAY)?;
+        Ok(TokenSettings { access_life, audience, leeway })
+    }
+}
