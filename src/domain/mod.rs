@@ -26,13 +26,13 @@ mod user;
 
 pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Origin, Reason};
 pub use authorization::{
-    AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, ResponseMode,
-    ReturnAddress, UserClaim,
+    AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, RequestRules,
+    ResponseMode, ReturnAddress, UserClaim,
 };
 pub use authorization_code::{AuthorizationCode, Consent, Grant};
 pub use client::{
     Client, ClientAuthMethod, ClientChange, ClientId, GrantType, InvalidClient, InvalidClientId,
-    InvalidRedirectUri, LogoutUri, RedirectUri,
+    InvalidRedirectUri, LoginUri, LogoutUri, RedirectUri,
 };
 pub use client_keys::{ClientKey, ClientKeys};
 pub use consumer::{Consumer, KnownConsumer, Sighting};

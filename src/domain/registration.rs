@@ -1,8 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Client, ClientAuthMethod, ClientId, DisplayName, GrantType, InvalidClient, LogoutUri, OAuthCode,
-    OAuthError, RedirectUri, Scopes,
+    Client, ClientAuthMethod, ClientId, DisplayName, GrantType, InvalidClient, LoginUri, LogoutUri,
+    OAuthCode, OAuthError, RedirectUri, Scopes,
 };
 
 /// What an application says of itself when it registers (RFC 7591 section 2), as far as anybody listens.
@@ -18,6 +18,7 @@ pub struct ClientMetadata {
     pub backchannel_logout_uri: Option<String>,
     pub backchannel_logout_session_required: bool,
     pub dpop_bound_access_tokens: bool,
+    pub initiate_login_uri: Option<String>,
 }
 
 /// What every such client is, whatever it says.
@@ -71,6 +72,7 @@ impl ClientMetadata {
             self.redirect_uris.iter().map(|uri| RedirectUri::parse(uri)).collect::<Result<_, _>>();
         let after = self.post_logout_redirect_uris.iter().map(|uri| RedirectUri::parse(uri));
         let told_at = self.backchannel_logout_uri.as_deref().map(LogoutUri::parse).transpose();
+        let begun_at = self.initiate_login_uri.as_deref().map(LoginUri::parse).transpose();
         let client = Client {
             grant_types,
             redirect_uris: redirect_uris.map_err(|error| redirect(format!("redirect_uris: {error}")))?,
@@ -83,6 +85,7 @@ impl ClientMetadata {
                 .map_err(|error| unfit(format!("backchannel_logout_uri: {error}")))?,
             backchannel_logout_session_required: self.backchannel_logout_session_required,
             dpop_bound_access_tokens: self.dpop_bound_access_tokens,
+            initiate_login_uri: begun_at.map_err(|error| unfit(format!("initiate_login_uri: {error}")))?,
             ..Client::new(id, name, method.unwrap_or(ClientAuthMethod::SecretBasic), now)
         };
         client.check(limits.longest).map_err(|error| match error {
@@ -186,6 +189,7 @@ mod tests {
             ClientMetadata { name: Some("a\nb".to_owned()), ..least() },
             ClientMetadata { post_logout_redirect_uris: texts(&["x"]), ..least() },
             ClientMetadata { backchannel_logout_uri: Some("com.app:/out".to_owned()), ..least() },
+            ClientMetadata { initiate_login_uri: Some("http://127.0.0.1/begin".to_owned()), ..least() },
         ];
         for metadata in bad {
             assert_eq!(registered(metadata.clone()).unwrap_err(), "invalid_client_metadata", "{metadata:?}");

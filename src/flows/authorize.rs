@@ -140,7 +140,7 @@ pub(super) async fn proceed(
         &client,
         progress.parameters,
         back.clone(),
-        &app.settings.tokens.audience,
+        app.settings.request_rules(),
     ) {
         Ok(request) => request,
         Err(error) => return refuse(error),

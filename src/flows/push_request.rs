@@ -75,7 +75,7 @@ pub async fn push_request(
         None => kept,
     };
     let back = ReturnAddress::find(client, &kept).map_err(OAuthError::from)?;
-    let request = AuthorizationRequest::read(client, &kept, back, &app.settings.tokens.audience)?;
+    let request = AuthorizationRequest::read(client, &kept, back, app.settings.request_rules())?;
     hinted_user(app, client, &request).await??;
     let request_uri = RequestUri::random().ok_or(PushRequestError::NoRandomness)?;
     let life = app.settings.oauth.par_life;

@@ -176,7 +176,7 @@ pub async fn show_sign_in(
     let parameters = page.parameters();
     let (client, back) = return_address(app, &parameters).await?;
     // It was good when the page was made; where it is not any more, the next step says so.
-    let request = AuthorizationRequest::read(&client, &parameters, back, &app.settings.tokens.audience)
+    let request = AuthorizationRequest::read(&client, &parameters, back, app.settings.request_rules())
         .map_err(|_| AuthorizeError::Answered)?;
     Ok(Step::SignIn(Box::new(asking(app, flow, client, request)?)))
 }

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::domain::{KeyPolicy, RolePolicy, SessionLimits, SourcePolicy, ThrottlePolicy};
+use crate::domain::{KeyPolicy, RequestRules, RolePolicy, SessionLimits, SourcePolicy, ThrottlePolicy};
 use crate::keys::KeyPlan;
 use crate::passwords::HasherOptions;
 use crate::tls::TlsFiles;
@@ -166,6 +166,8 @@ pub struct OAuthSettings {
     pub registration: Registration,
     /// Whether a proof of possession must hold a nonce of ours (RFC 9449 section 8).
     pub dpop_nonce: bool,
+    /// Whether a client that may do without PKCE may do without a nonce, too.
+    pub nonce_optional: bool,
 }
 
 /// Who may register an application by themselves.
@@ -200,6 +202,11 @@ impl Settings {
     /// Reads defaults, the file if any, and this process's environment.
     pub fn from_process(file: Option<&Path>) -> Result<Self, SettingsError> {
         Self::load(file, process_environment())
+    }
+
+    /// What every authorization request is held to.
+    pub fn request_rules(&self) -> RequestRules {
+        RequestRules { audience: self.tokens.audience.clone(), needs_nonce: !self.oauth.nonce_optional }
     }
 
     /// The audience of tokens for this server itself.

@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Conn, StoreError, Tx, execute, on, row::row};
 use crate::domain::{
-    Client, ClientAuthMethod, ClientId, ClientKeys, DisplayName, GrantType, LogoutUri, RedirectUri, Scopes,
+    Client, ClientAuthMethod, ClientId, ClientKeys, DisplayName, GrantType, LoginUri, LogoutUri, RedirectUri,
+    Scopes,
 };
 
 /// The columns of a row, by name: a newer node may have added others.
@@ -14,7 +15,8 @@ macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
          access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks, backchannel_logout_uri, \
-         backchannel_logout_session_required, exchange_audiences, require_pushed, dpop_bound_access_tokens"
+         backchannel_logout_session_required, exchange_audiences, require_pushed, dpop_bound_access_tokens, \
+         initiate_login_uri"
     };
 }
 
@@ -39,6 +41,7 @@ row! {
         exchange_audiences: String,
         require_pushed: bool,
         dpop_bound_access_tokens: bool,
+        initiate_login_uri: Option<String>,
     }
 }
 
@@ -76,6 +79,7 @@ impl TryFrom<ClientRow> for Client {
             exchange_audiences: row.exchange_audiences.split_ascii_whitespace().map(str::to_owned).collect(),
             require_pushed: row.require_pushed,
             dpop_bound_access_tokens: row.dpop_bound_access_tokens,
+            initiate_login_uri: row.initiate_login_uri.map(LoginUri::from_row),
             created_at: row.created_at,
             id: ClientId::from_row(row.id),
             name: DisplayName::from_row(row.name),
@@ -110,6 +114,7 @@ macro_rules! written {
             .bind($client.exchange_audiences.join(" "))
             .bind($client.require_pushed)
             .bind($client.dpop_bound_access_tokens)
+            .bind($client.initiate_login_uri.as_ref().map(LoginUri::as_str))
     };
 }
 
@@ -118,7 +123,7 @@ pub async fn insert(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
     let statement = concat!(
         "INSERT INTO clients (",
         columns!(),
-        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
          ON CONFLICT (id) DO NOTHING",
     );
     let inserted = execute!(tx, written!(statement, client, created_at))?;
@@ -134,7 +139,8 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
                                 post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
                                 refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13,
                                 backchannel_logout_uri = $14, backchannel_logout_session_required = $15,
-                                exchange_audiences = $16, require_pushed = $17, dpop_bound_access_tokens = $18
+                                exchange_audiences = $16, require_pushed = $17, dpop_bound_access_tokens = $18,
+                                initiate_login_uri = $19
              WHERE id = $1",
             client
         )

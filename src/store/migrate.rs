@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 18] = migrations![
+const MIGRATIONS: [Twin; 19] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -46,6 +46,7 @@ const MIGRATIONS: [Twin; 18] = migrations![
     "0016" "device_codes",
     "0017" "id_claims",
     "0018" "dpop",
+    "0019" "initiate_login_uri",
 ];
 
 /// Why the schema could not be brought up to date.

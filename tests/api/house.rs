@@ -139,16 +139,34 @@ fn sql_is_written_in_the_store_only() {
     }
 }
 
-/// `docs/security.md` says of each requirement which test shows it.
+/// `docs/security.md` says of each requirement which test shows it, and `docs/conformance.md` of each module.
 #[test]
-fn every_test_that_the_security_page_names_exists() {
+fn every_test_that_a_page_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/security.md")).unwrap();
-    let named: Vec<(&str, &str)> = page.split('`').filter_map(|word| word.split_once(".rs::")).collect();
-    assert!(named.len() > 50, "the table is gone");
-    for (path, name) in named {
-        let code = fs::read_to_string(root.join(format!("{path}.rs"))).unwrap_or_default();
-        assert!(code.contains(&format!("fn {name}(")), "{path}.rs has no test {name}");
+    for page in ["docs/security.md", "docs/conformance.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let named: Vec<(&str, &str)> = text.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+        assert!(named.len() > 50, "{page}: the table is gone");
+        for (path, name) in named {
+            let code = fs::read_to_string(root.join(format!("{path}.rs"))).unwrap_or_default();
+            assert!(code.contains(&format!("fn {name}(")), "{page}: {path}.rs has no test {name}");
+        }
+    }
+}
+
+/// Of the suite's modules no test is written and then forgotten on the page.
+#[test]
+fn every_module_that_is_tested_is_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    let mut files = Vec::new();
+    collect(&root.join("tests/api/conformance"), &mut files);
+    for path in files {
+        let code = fs::read_to_string(&path).unwrap();
+        for name in code.split("async fn oidcc_").skip(1).map(|rest| rest.split('(').next().unwrap()) {
+            let file = path.file_name().unwrap().to_string_lossy();
+            assert!(page.contains(&format!("conformance/{file}::oidcc_{name}`")), "{file}: {name}");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod admin;
 mod auth;
 mod bodies;
 mod cli;
+mod conformance;
 mod damage;
 mod fence;
 mod house;

@@ -3,9 +3,9 @@
 use chancery::domain::{
     Actor, AuditEvent, AuditFilter, AuthorizationCode, Client, ClientAuthMethod, ClientChange, ClientId,
     ClientKeys, CodeChallenge, Consumer, DeviceGrant, DeviceStatus, DisplayName, Email, Grant, GrantType,
-    IssuedTokens, Kid, LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri, Roles, Scopes,
-    Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy, ThrottlePolicy,
-    Thumbprint, User, UserClaim, UserId, UserStatus,
+    IssuedTokens, Kid, LoginUri, LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri,
+    Roles, Scopes, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy,
+    ThrottlePolicy, Thumbprint, User, UserClaim, UserId, UserStatus,
 };
 use chancery::store::login_attempts::{self, Charge};
 use chancery::store::sessions::Advance;
@@ -84,7 +84,8 @@ fn client(id: &str) -> Client {
         ..ClientChange::default()
     };
     let (id, name) = (ClientId::parse(id).unwrap(), DisplayName::parse("Gr\u{e4}f \u{1f510}").unwrap());
-    Client::new(id, name, ClientAuthMethod::SecretPost, at(0)).with(change)
+    let client = Client::new(id, name, ClientAuthMethod::SecretPost, at(0)).with(change);
+    Client { initiate_login_uri: Some(LoginUri::parse("https://g.test/in?x=%20").unwrap()), ..client }
 }
 
 fn uri(text: &str) -> RedirectUri {

@@ -136,7 +136,7 @@ fn resources(
     client: &Client,
     parameters: &Parameters,
 ) -> Result<(), OAuthError> {
-    let resources = client.resources(parameters, &request.servers_audience)?;
+    let resources = client.resources(parameters, &request.rules.audience)?;
     request.resources = resources.into_iter().map(str::to_owned).collect();
     Ok(())
 }
@@ -157,9 +157,12 @@ fn code_challenge(
         (Some(_), _) => return wrong("code_challenge_method must be S256"),
         (None, Some(_)) => return wrong("code_challenge is missing"),
         (None, None) if client.require_pkce => return wrong("code_challenge is missing (RFC 7636)"),
-        // Who may do without it has the nonce in its place (OAuth 2.1 section 7.6).
-        (None, None) if !request.is_openid() || parameters.get("nonce").is_none() => {
+        // Who may do without it has the nonce in its place (OAuth 2.1 section 7.6), which OpenID Connect leaves to the client.
+        (None, None) if !request.is_openid() => {
             return wrong("without code_challenge (RFC 7636) there must be scope openid and a nonce");
+        }
+        (None, None) if request.rules.needs_nonce && parameters.get("nonce").is_none() => {
+            return wrong("without code_challenge (RFC 7636) there must be a nonce");
         }
         (None, None) => {}
     }

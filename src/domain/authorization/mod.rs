@@ -4,6 +4,7 @@
 mod checks;
 mod claims;
 mod pkce;
+mod request_object;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -12,6 +13,7 @@ use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Sessi
 pub use checks::CHECKS;
 pub use claims::{ClaimsRequest, UserClaim};
 pub use pkce::{CodeChallenge, CodeVerifier};
+use request_object::RefusedObject;
 
 /// How long a page is thought about.
 const THOUGHT: TimeDelta = TimeDelta::minutes(2);
@@ -44,6 +46,15 @@ pub struct Prompt {
     pub consent: bool,
 }
 
+/// What this server wants of every request.
+#[derive(Clone, Debug)]
+pub struct RequestRules {
+    /// Whom tokens of clients without audiences of their own are for.
+    pub audience: Vec<String>,
+    /// Whether a request without PKCE must have a nonce in its place.
+    pub needs_nonce: bool,
+}
+
 /// A request that keeps all rules. Whether the user is there and agrees is another matter.
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest {
@@ -55,8 +66,7 @@ pub struct AuthorizationRequest {
     pub response_mode: ResponseMode,
     pub state: Option<String>,
     pub scopes: Scopes,
-    /// Whom tokens of clients without audiences of their own are for.
-    servers_audience: Vec<String>,
+    rules: RequestRules,
     /// The resources its tokens shall be for (RFC 8707).
     pub resources: Vec<String>,
     pub nonce: Option<String>,
@@ -117,22 +127,22 @@ impl ReturnAddress {
             (None, [only]) => only.clone(),
             (None, _) => return Err(NoReturn::NoRedirectUri),
         };
-        let asked = parameters.get("response_mode");
+        let refused = parameters.get("request").map(RefusedObject::read).unwrap_or_default();
+        let asked = parameters.get("response_mode").or(refused.response_mode.as_deref());
         let mode =
             ResponseMode::ALL.into_iter().find(|mode| asked == Some(mode.as_str())).unwrap_or_default();
-        let state = parameters.get("state").map(str::to_owned);
+        let state = parameters.get("state").map(str::to_owned).or(refused.state);
         Ok(Self { redirect_uri, was_sent: presented.is_some(), mode, state })
     }
 }
 
 impl AuthorizationRequest {
     /// Reads a request whose return address is known: every check of [`CHECKS`] in order.
-    /// `audience` is the server's.
     pub fn read(
         client: &Client,
         parameters: &Parameters,
         back: ReturnAddress,
-        audience: &[String],
+        rules: RequestRules,
     ) -> Result<Self, OAuthError> {
         let mut request = Self {
             client_id: client.id.clone(),
@@ -141,7 +151,7 @@ impl AuthorizationRequest {
             response_mode: back.mode,
             state: back.state,
             scopes: Scopes::default(),
-            servers_audience: audience.to_vec(),
+            rules,
             resources: Vec::new(),
             nonce: None,
             challenge: None,

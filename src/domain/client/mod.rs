@@ -1,9 +1,10 @@
-//! Who asks for tokens. The words first: `id.rs`, `redirect_uri.rs`, `logout_uri.rs`, `methods.rs`; then the client as it is
+//! Who asks for tokens. The words first: `id.rs`, `redirect_uri.rs`, `login_uri.rs`, `logout_uri.rs`, `methods.rs`; then the client as it is
 //! registered, here; when it may be registered so: `check.rs`; and what is changed of it later: `change.rs`.
 
 mod change;
 mod check;
 mod id;
+mod login_uri;
 mod logout_uri;
 mod methods;
 mod redirect_uri;
@@ -17,6 +18,7 @@ use super::{ClientKeys, DisplayName, OAuthCode, OAuthError, Parameters, Scopes};
 pub use change::ClientChange;
 pub use check::InvalidClient;
 pub use id::{ClientId, InvalidClientId};
+pub use login_uri::LoginUri;
 pub use logout_uri::LogoutUri;
 pub use methods::{ClientAuthMethod, GrantType};
 pub use redirect_uri::{InvalidRedirectUri, RedirectUri};
@@ -52,6 +54,8 @@ pub struct Client {
     pub require_pushed: bool,
     /// Whether it gets no token that is not bound to a key (RFC 9449 section 5.2).
     pub dpop_bound_access_tokens: bool,
+    /// Said by clients that register themselves, and told to whoever manages that registration.
+    pub initiate_login_uri: Option<LoginUri>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -77,6 +81,7 @@ impl Client {
             exchange_audiences: Vec::new(),
             require_pushed: false,
             dpop_bound_access_tokens: false,
+            initiate_login_uri: None,
             created_at: now,
         }
     }

@@ -24,6 +24,8 @@ pub enum InvalidRedirectUri {
     Scheme,
     #[error("it must be https, or http for a loopback address")]
     NotWeb,
+    #[error("it must be https")]
+    NotHttps,
 }
 
 impl RedirectUri {

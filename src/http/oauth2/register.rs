@@ -88,6 +88,8 @@ pub struct ClientRegistration {
     backchannel_logout_session_required: Option<bool>,
     /// `false` when left out (RFC 9449 section 5.2).
     dpop_bound_access_tokens: Option<bool>,
+    /// Where somebody else may send a user who is to sign in there (OpenID Connect Core section 4); https.
+    initiate_login_uri: Option<String>,
     /// Of a change (RFC 7592 section 2.2): the client's own.
     client_id: Option<String>,
     #[schema(value_type = Option<String>)]
@@ -107,6 +109,7 @@ impl ClientRegistration {
             backchannel_logout_uri: self.backchannel_logout_uri,
             backchannel_logout_session_required: self.backchannel_logout_session_required.unwrap_or(false),
             dpop_bound_access_tokens: self.dpop_bound_access_tokens.unwrap_or(false),
+            initiate_login_uri: self.initiate_login_uri,
         };
         ChangeRegistration { metadata, client_id: self.client_id, client_secret: self.client_secret }
     }
@@ -141,6 +144,9 @@ pub struct ClientInformation {
     backchannel_logout_uri: Option<String>,
     backchannel_logout_session_required: bool,
     dpop_bound_access_tokens: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    initiate_login_uri: Option<String>,
 }
 
 impl ClientInformation {
@@ -163,6 +169,7 @@ impl ClientInformation {
             backchannel_logout_uri: view.backchannel_logout_uri,
             backchannel_logout_session_required: view.backchannel_logout_session_required,
             dpop_bound_access_tokens: view.dpop_bound_access_tokens,
+            initiate_login_uri: client.initiate_login_uri.as_ref().map(|uri| uri.as_str().to_owned()),
         }
     }
 }

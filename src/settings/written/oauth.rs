@@ -16,6 +16,7 @@ pub(super) struct WrittenOAuth {
     registration_token: SecretString,
     registration_token_file: String,
     dpop_nonce: bool,
+    nonce_optional: bool,
 }
 
 impl WrittenOAuth {
@@ -32,6 +33,7 @@ impl WrittenOAuth {
             par_life: self.par_life.delta("oauth.par_life", SECOND, 10 * MINUTE)?,
             registration: self.registration()?,
             dpop_nonce: self.dpop_nonce,
+            nonce_optional: self.nonce_optional,
         })
     }
 

@@ -16,14 +16,14 @@ use super::support::{Browser, Registered, claims, client, encode, register};
 use crate::support::{Answer, PASSWORD, TestApp, eventually, on_both, part};
 
 /// What a client is told, and what it answers. 0: nothing at all.
-struct Receiver {
-    address: String,
+pub struct Receiver {
+    pub address: String,
     heard: Arc<Mutex<Vec<String>>>,
     answers: Arc<Mutex<VecDeque<u16>>>,
 }
 
 impl Receiver {
-    async fn start(answers: &[u16]) -> Self {
+    pub async fn start(answers: &[u16]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -42,7 +42,7 @@ impl Receiver {
     }
 
     /// Waits until it has been told so often, and gives the last token.
-    async fn told(&self, times: usize) -> String {
+    pub async fn told(&self, times: usize) -> String {
         eventually(&format!("told {times} times"), async || self.times() >= times).await;
         let heard = self.heard.lock().unwrap();
         assert_eq!(heard.len(), times);

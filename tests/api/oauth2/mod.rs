@@ -1,5 +1,5 @@
 mod authorize;
-mod backchannel_logout;
+pub mod backchannel_logout;
 mod claims;
 mod client_assertion;
 mod clients;

@@ -45,6 +45,7 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         exchange_audiences: vec![],
         require_pushed: false,
         dpop_bound_access_tokens: false,
+        initiate_login_uri: None,
         created_at: app.clock.now(),
     }
 }
