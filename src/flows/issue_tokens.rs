@@ -70,7 +70,7 @@ pub(super) fn issue_client_tokens(
     let claims = AccessClaims {
         iss: settings.server.issuer.clone(),
         sub: user.id.to_string(),
-        aud: audience(app, session.grant.as_ref(), wish.resources, wish.client),
+        aud: audience(app, session.grant.as_ref(), &scopes, wish.resources, wish.client),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),
@@ -122,10 +122,11 @@ pub(super) fn scopes_now(app: &App, user: &User, grant: Option<&Grant>) -> Scope
 }
 
 /// Whom a token is for: what was granted, or the `resources` that a request names of it, as far as the client still has it. Who may
-/// ask userinfo has a token for this server, too.
+/// ask userinfo by its `scopes` has a token for this server, too.
 pub(super) fn audience(
     app: &App,
     grant: Option<&Grant>,
+    scopes: &Scopes,
     resources: &[&str],
     client: Option<&Client>,
 ) -> Audience {
@@ -143,8 +144,7 @@ pub(super) fn audience(
         audiences = may_have.iter().take(if registered { 1 } else { may_have.len() }).cloned().collect();
     }
     let own = app.settings.own_audience();
-    let asks_userinfo = grant.is_some_and(|grant| grant.scopes.contains(scope::OPENID));
-    if asks_userinfo && !audiences.iter().any(|audience| audience == own) {
+    if scopes.contains(scope::OPENID) && !audiences.iter().any(|audience| audience == own) {
         audiences.push(own.to_owned());
     }
     Audience::of(&audiences)

@@ -147,8 +147,10 @@ fn anew(app: &App, flow: &Flow) -> Result<Anew, AuthorizeError> {
 
 /// The same user goes on where they were; another one does not get what was not theirs.
 async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(), StoreError> {
-    // The browser's first, as wherever sessions end.
-    sessions::revoke(tx, before.session.id, session.created_at).await?;
+    // The browser's first, as wherever sessions end. What has ended since it was looked at leaves nothing to take over.
+    if !sessions::revoke(tx, before.session.id, session.created_at).await? {
+        return Ok(());
+    }
     if before.session.user_id == session.user_id {
         let (from, to) = (before.session.id, session.id);
         sessions::adopt_children(tx, from, to).await?;

@@ -148,7 +148,9 @@ fn error_at(path: &str, problem: Problem) -> Error {
 /// The same for what is refused before the address is looked at, and so passes by its CORS.
 pub fn early_error_at(path: &str, problem: Problem) -> Error {
     let problem = match OPEN_TO_APPS.contains(&path) {
-        true => problem.header("Access-Control-Allow-Origin", "*"),
+        true => problem
+            .header("Access-Control-Allow-Origin", "*")
+            .header("Access-Control-Expose-Headers", EXPOSED.join(", ")),
         false => problem,
     };
     error_at(path, problem)
@@ -194,13 +196,15 @@ pub fn configure(config: &mut ServiceConfig, door: Door, origins: &[String]) {
 const OPEN_TO_APPS: [&str; 5] =
     ["/oauth2/token", "/oauth2/par", "/oauth2/revoke", "/oauth2/userinfo", "/oauth2/register"];
 
+const EXPOSED: [&str; 4] = ["retry-after", "x-request-id", "www-authenticate", "dpop-nonce"];
+
 fn open_cors(methods: Vec<Method>) -> Cors {
     Cors::default()
         .allow_any_origin()
         .send_wildcard()
         .allowed_methods(methods)
         .allowed_headers(["authorization", "content-type", "dpop"])
-        .expose_headers(["retry-after", "x-request-id", "www-authenticate", "dpop-nonce"])
+        .expose_headers(EXPOSED)
         .max_age(3600)
 }
 

@@ -358,6 +358,7 @@ mod tests {
             ("CHANCERY_TOKENS__ACCESS_LIFE", "10 parsecs", "tokens.access_life"),
             ("CHANCERY_TOKENS__LEEWAY", "61s", "tokens.leeway"),
             ("CHANCERY_TOKENS__AUDIENCE", "", "tokens.audience"),
+            ("CHANCERY_TOKENS__AUDIENCE", "my api", "tokens.audience"),
             ("CHANCERY_SESSIONS__IDLE_LIFE", "31d", "sessions.idle_life"),
             ("CHANCERY_SESSIONS__REFRESH_GRACE", "61s", "sessions.refresh_grace"),
             ("CHANCERY_PASSWORDS__MEMORY_KIB", "1", "passwords.memory_kib"),

@@ -36,7 +36,7 @@ pub(super) async fn grant(
     let claims = AccessClaims {
         iss: app.settings.server.issuer.clone(),
         sub: client.id.to_string(),
-        aud: audience(app, Some(&grant), &[], Some(client)),
+        aud: audience(app, Some(&grant), &grant.scopes, &[], Some(client)),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),

@@ -33,7 +33,8 @@ pub(super) async fn grant(
     };
     let key = proved_key(&mut tx, proof).await?;
     let resources = granted_resources(app, client, parameters, &device.grant)?;
-    let present = match present(app, &mut tx, browser).await? {
+    // Whoever signed in again meanwhile has another session by now.
+    let present = match present(app, &mut tx, device.browser.unwrap_or(browser)).await? {
         Ok(present) => present,
         Err(error) => {
             tx.commit().await?;

@@ -18,6 +18,7 @@ pub struct DeviceAuthorizationRequest {
     client_assertion_type: Option<String>,
     client_assertion: Option<String>,
     scope: Option<String>,
+    /// May be there more than once (RFC 8707).
     resource: Option<String>,
 }
 

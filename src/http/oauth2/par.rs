@@ -32,6 +32,7 @@ pub struct PushedAuthorizationRequest {
     max_age: Option<String>,
     login_hint: Option<String>,
     id_token_hint: Option<String>,
+    /// May be there more than once (RFC 8707).
     resource: Option<String>,
     /// The key the code shall be bound to, unless a `DPoP` header proves one (RFC 9449 section 10).
     dpop_jkt: Option<String>,

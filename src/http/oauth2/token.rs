@@ -29,6 +29,7 @@ pub struct TokenRequest {
     refresh_token: Option<String>,
     device_code: Option<String>,
     scope: Option<String>,
+    /// May be there more than once (RFC 8707).
     resource: Option<String>,
     /// Of an exchange (RFC 8693), as what follows.
     audience: Option<String>,

@@ -12,13 +12,18 @@ pub(super) struct WrittenTokens {
     pub(super) leeway: Span,
 }
 
+/// Grants keep them with spaces between.
+fn is_audience(text: &str) -> bool {
+    !text.is_empty() && !text.contains(char::is_whitespace)
+}
+
 impl WrittenTokens {
     pub(super) fn check(self, leeway: TimeDelta) -> Result<TokenSettings, SettingsError> {
         let audience = self.audience.0;
-        if audience.is_empty() || audience.iter().any(|one| one.trim().is_empty()) {
+        if audience.is_empty() || audience.iter().any(|one| !is_audience(one)) {
             return Err(SettingsError::new(
                 "tokens.audience",
-                "needs at least one audience, and none may be empty",
+                "needs at least one audience, and none may be empty or have a space in it",
             ));
         }
         let access_life = self.access_life.delta("tokens.access_life", SECOND, DAY)?;

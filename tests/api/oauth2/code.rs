@@ -268,6 +268,13 @@ on_both! {
         let all = refresh(&two.refresh_token(), &[]).await.expect(200);
         assert_eq!(aud(&all), json!(["orders", "https://stock.test"]), "what was left out once is not lost");
 
+        // This server is added for userinfo, and so only to what may ask it.
+        let known = shop.authorize(&[("scope", "openid offline_access"), ("resource", "https://stock.test")]);
+        let tokens = shop.exchange(&app, &browser.get(&known).await.returned_code()).await.expect(200);
+        assert_eq!(aud(&tokens), json!(["https://stock.test", "chancery"]));
+        let form = [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh_token()), ("scope", "offline_access")];
+        assert_eq!(aud(&shop.token(&app, &form).await.expect(200)), "https://stock.test");
+
         // The code's first token may be for fewer, too, and for no others.
         for (resource, expected) in [("https://stock.test", Some("https://stock.test")), ("https://pay.test", None)] {
             let code = browser.get(&both).await.returned_code();
