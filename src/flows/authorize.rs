@@ -5,77 +5,19 @@ use uuid::Uuid;
 
 use super::browser_session::{Present, present_of};
 use super::issue_tokens::scopes_now;
-use super::link_device::DeviceStep;
 use super::load_keyring::LoadKeyringError;
 use super::read_hint::read_hint;
+use super::visit::{Answer, Asking, AuthorizeError, Step, Visitor};
 use crate::app::App;
 use crate::domain::{
     AuditEvent, AuthorizationCode, AuthorizationRequest, Client, ClientId, Grant, NoReturn, OAuthCode,
-    OAuthError, Origin, Parameters, RedirectUri, ResponseMode, ReturnAddress, Scopes, SessionId, User,
+    OAuthError, Parameters, ReturnAddress, SessionId,
 };
-use crate::store::{StoreError, audit, authorization_codes, clients, consents, pushed_requests, sessions};
+use crate::store::{audit, authorization_codes, clients, consents, pushed_requests, sessions};
 use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri, Shown};
 
 /// A browser session is noted to be in use this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
-
-/// What a browser brings along.
-pub struct Visitor {
-    /// What its cookie says of who is signed in.
-    pub session: Option<String>,
-    /// A random value that is in this browser and nowhere else.
-    pub device: String,
-    pub origin: Origin,
-}
-
-/// What happens next to somebody who was sent here by a client.
-pub enum Step {
-    /// They sign in.
-    SignIn(Box<Asking>),
-    /// They are asked whether the client may have this.
-    Consent(Box<Asking>, Box<User>),
-    /// They go on at an address of their own: the one they came by works no second time, and a page may be loaded again.
-    Continue(String),
-    /// They let a device in.
-    Device(DeviceStep),
-    /// They go back, with a code or with what went wrong.
-    Return(Answer),
-}
-
-/// A request that waits for its user.
-pub struct Asking {
-    /// The request, for the page's form.
-    pub flow: String,
-    pub client: Client,
-    pub scopes: Scopes,
-    pub login_hint: Option<String>,
-    /// Where the browser goes from here. `None`: nowhere.
-    pub return_to: Option<RedirectUri>,
-}
-
-/// What the client hears, by way of the browser (RFC 6749 section 4.1.2).
-pub struct Answer {
-    pub redirect_uri: RedirectUri,
-    pub mode: ResponseMode,
-    pub parameters: Vec<(&'static str, String)>,
-}
-
-/// Why nobody goes anywhere.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthorizeError {
-    /// Where the answer should go to is not sure, so it goes nowhere.
-    #[error(transparent)]
-    NoReturn(#[from] NoReturn),
-    /// This page has given its one code.
-    #[error("this request has been answered")]
-    Answered,
-    #[error("the operating system gives no randomness")]
-    NoRandomness,
-    #[error(transparent)]
-    Keys(#[from] LoadKeyringError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// A client sends somebody here.
 pub async fn begin_authorization(

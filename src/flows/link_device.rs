@@ -1,10 +1,9 @@
-use super::authorize::{Asking, AuthorizeError, Step, Visitor};
 use super::browser_session::{Present, present_of};
 use super::check_password::TooManyAttempts;
-use super::sign_in::Page;
+use super::visit::{Asking, AuthorizeError, CodeRefusal, Confirming, DeviceStep, Page, Step, Visitor};
 use crate::app::App;
 use crate::domain::{
-    Actor, AuditEvent, Client, DeviceGrant, DeviceStatus, Origin, Parameters, Scopes, SessionId, User,
+    Actor, AuditEvent, Client, DeviceGrant, DeviceStatus, Origin, Parameters, SessionId, User,
 };
 use crate::store::source_attempts::{self, SourceCharge};
 use crate::store::{Conn, StoreError, audit, clients, device_codes};
@@ -13,35 +12,6 @@ use crate::tokens::{Flow, FlowKind, Shown, UserCode};
 
 /// The name of the code in a flow.
 const USER_CODE: &str = "user_code";
-
-/// What happens next to somebody who has a device that shows a code (RFC 8628 section 3.3).
-pub enum DeviceStep {
-    /// They type the code.
-    Enter { flow: String, refusal: Option<CodeRefusal> },
-    /// They are asked whether the device may be let in. Always: whoever sent them the code may have begun this elsewhere (RFC 8628
-    /// section 5.4).
-    Confirm(Box<Confirming>),
-    /// They go back to the device.
-    Done { allowed: bool },
-}
-
-/// A device that somebody is asked about.
-pub struct Confirming {
-    pub flow: String,
-    pub client: Client,
-    pub user: User,
-    /// To be compared with what the device shows.
-    pub user_code: UserCode,
-    pub scopes: Scopes,
-}
-
-/// Why a code is not taken.
-#[derive(Clone, Copy, Debug)]
-pub enum CodeRefusal {
-    /// It is no device's, or its time is over, or somebody has decided.
-    Wrong,
-    TooManyAttempts(TooManyAttempts),
-}
 
 /// Asks for the code. One that came with the address is for the person to confirm, so it is not looked at.
 pub fn begin_link(app: &App, visitor: &Visitor) -> Result<DeviceStep, AuthorizeError> {
@@ -193,7 +163,7 @@ pub async fn decide_link(
     visitor: &Visitor,
     allows: bool,
 ) -> Result<Step, AuthorizeError> {
-    let flow = page.flow();
+    let Page(flow) = page;
     let present = present_of(app, visitor.session.as_deref()).await?;
     let Some(Linking { device, client, .. }) = device_of(app, flow).await? else {
         return Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));

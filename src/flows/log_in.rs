@@ -1,36 +1,15 @@
-use std::net::IpAddr;
-
 use chrono::{DateTime, Utc};
 
 use super::check_password::TooManyAttempts;
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
-use super::prove_password::{ProvePasswordError, Proved, prove_password};
+use super::prove_password::{LogIn, ProvePasswordError, Proved, prove_password};
 use crate::app::App;
-use crate::domain::{
-    Actor, AuditEvent, CandidatePassword, ClientId, Email, Origin, Session, SessionId, User,
-};
+use crate::domain::{Actor, AuditEvent, ClientId, Origin, Session, SessionId, User};
 use crate::keys::SignerError;
 use crate::passwords::Busy;
 use crate::store::{StoreError, Tx, audit, sessions, users};
 use crate::throttle::DeviceToken;
-
-/// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.
-pub struct LogIn {
-    pub email: Option<Email>,
-    pub password: Option<CandidatePassword>,
-    pub device: Device,
-    pub origin: Origin,
-    /// What a device that has logged in before shows; see [`KnownDevice`].
-    pub device_token: Option<String>,
-}
-
-/// Where a session lives, for the user to recognise it by.
-#[derive(Clone, Debug, Default)]
-pub struct Device {
-    pub ip: Option<IpAddr>,
-    pub user_agent: Option<String>,
-}
 
 /// Why nobody was logged in.
 #[derive(Debug, thiserror::Error)]

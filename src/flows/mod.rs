@@ -73,13 +73,14 @@ mod sync_clock;
 mod tell_client;
 mod update_client;
 mod update_user;
+mod visit;
 mod warn_of_lost_sessions;
 mod withdraw_consent;
 mod withdraw_registration;
 
 pub use authenticate::{AuthenticateError, Bearer, Caller, ShownToken, authenticate};
 pub use authenticate_client::{AuthenticateClientError, ClientCredentials, Proof, authenticate_client};
-pub use authorize::{Answer, Asking, AuthorizeError, Step, Visitor, begin_authorization};
+pub use authorize::begin_authorization;
 pub use begin_device::{BeginDeviceError, WaitingDevice, begin_device};
 pub use change_password::{ChangePassword, ChangePasswordError, change_password};
 pub use change_registration::{ChangeRegistration, change_registration};
@@ -105,21 +106,21 @@ pub use introspect::{IntrospectError, Introspection, introspect};
 pub use issue_tokens::IssuedTokens;
 pub use keep_last_good::{keep_last_good, recall_last_good};
 pub use key_change::ReadKeysError;
-pub use link_device::{CodeRefusal, Confirming, DeviceStep, begin_link, decide_link, enter_code};
+pub use link_device::{begin_link, decide_link, enter_code};
 pub use list_clients::{ClientPage, list_clients};
 pub use list_consents::list_consents;
 pub use list_keys::{list_keys, propagation_of};
 pub use list_sessions::list_sessions;
 pub use list_users::{UserPage, list_users};
 pub use load_keyring::{LoadKeyringError, fresh_keyring, load_keyring};
-pub use log_in::{Device, LogIn, LogInError, LoggedIn, log_in};
+pub use log_in::{LogInError, LoggedIn, log_in};
 pub use log_out::log_out;
 pub use new_key::NewKeyError;
 pub use note_refusal::note_refusal;
 pub use note_retirements::note_retirements;
 pub use open_key::OpenKeyError;
 pub use prove_key::{ProveKeyError, ShownProof};
-pub use prove_password::ProvePasswordError;
+pub use prove_password::{Device, LogIn, ProvePasswordError};
 pub use publish_probe_key::publish_probe_key;
 pub use push_request::{PushRequestError, PushedRequest, push_request};
 pub use read_audit::{AuditPage, read_audit};
@@ -135,16 +136,16 @@ pub use rewrap_keys::{Progress, RewrapKeysError, rewrap_keys};
 pub use rotate_client_secret::{RotateClientSecretError, RotatedSecret, rotate_client_secret};
 pub use rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
 pub use set_password::{SetPasswordError, set_password};
-pub use sign_in::{
-    Anew, Page, PageError, SignInError, SignedIn, begin_anew, decide, resume, show_sign_in, sign_in,
-    turn_back,
-};
+pub use sign_in::{SignInError, SignedIn, begin_anew, decide, resume, show_sign_in, sign_in, turn_back};
 pub use sign_out::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
 pub use sign_up::{SignUp, SignUpError, sign_up};
 pub use sync_clock::sync_clock;
 pub use tell_client::{TellClientError, Told, claim_notices, tell_client};
 pub use update_client::{UpdateClientError, update_client};
 pub use update_user::{UserChange, update_user};
+pub use visit::{
+    Anew, Answer, Asking, AuthorizeError, CodeRefusal, Confirming, DeviceStep, Page, PageError, Step, Visitor,
+};
 pub use warn_of_lost_sessions::warn_of_lost_sessions;
 pub use withdraw_consent::withdraw_consent;
 pub use withdraw_registration::withdraw_registration;

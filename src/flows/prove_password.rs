@@ -1,10 +1,28 @@
+use std::net::IpAddr;
+
 use super::check_password::{Attempt, CheckPasswordError, Payers, TooManyAttempts, check_password};
-use super::log_in::{Device, LogIn};
 use crate::app::App;
-use crate::domain::{AuditEvent, PasswordHash, User};
+use crate::domain::{AuditEvent, CandidatePassword, Email, Origin, PasswordHash, User};
 use crate::passwords::{Busy, Checked};
 use crate::store::{StoreError, users};
 use crate::throttle::{Account, DeviceToken, KnownDevice, Subject};
+
+/// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.
+pub struct LogIn {
+    pub email: Option<Email>,
+    pub password: Option<CandidatePassword>,
+    pub device: Device,
+    pub origin: Origin,
+    /// What a device that has logged in before shows; see [`KnownDevice`].
+    pub device_token: Option<String>,
+}
+
+/// Where a session lives, for the user to recognise it by.
+#[derive(Clone, Debug, Default)]
+pub struct Device {
+    pub ip: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
 
 /// Why nobody has proved who they are.
 #[derive(Debug, thiserror::Error)]

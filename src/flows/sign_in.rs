@@ -1,77 +1,14 @@
-use super::authorize::{AuthorizeError, Progress, Step, Visitor, asking, proceed, refusal, return_address};
+use super::authorize::{Progress, asking, proceed, refusal, return_address};
 use super::browser_session::{Present, present_of};
 use super::link_device::{begin_link, proceed_link, show_link_sign_in};
-use super::log_in::{LogIn, audit_login, new_session};
-use super::prove_password::{ProvePasswordError, Proved, prove_password};
+use super::log_in::{audit_login, new_session};
+use super::prove_password::{LogIn, ProvePasswordError, Proved, prove_password};
+use super::visit::{Anew, AuthorizeError, Page, Step, Visitor};
 use crate::app::App;
-use crate::domain::{AuthorizationRequest, ClientId, OAuthCode, OAuthError, Parameters, Session};
+use crate::domain::{AuthorizationRequest, ClientId, OAuthCode, OAuthError, Session};
 use crate::store::{StoreError, Tx, authorization_codes, device_codes, sessions, users};
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, Flow, FlowKind};
-
-/// A page that was shown, as its form brings it back.
-pub struct Page(Flow);
-
-/// Why a form is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum PageError {
-    /// Not made here, or altered.
-    #[error("this form was not made here")]
-    Foreign,
-    /// Made here, too long ago or in another browser: the request begins anew.
-    #[error("this page is out of date")]
-    OutOfDate(Anew),
-}
-
-/// How a request begins anew.
-#[derive(Debug)]
-pub enum Anew {
-    /// The browser asks for it again.
-    Request(Parameters),
-    /// It is in this flow and nowhere else.
-    Flow(String),
-    /// The code of a device is typed again.
-    Device,
-}
-
-impl Page {
-    /// Reads the form's `flow`. It belongs to one browser, and for some time.
-    pub fn read(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
-        let flow = Flow::open(&app.masters, text).ok_or(PageError::Foreign)?;
-        match (flow.kind, is_good(app, &flow, visitor)) {
-            (FlowKind::Asked | FlowKind::Pushed | FlowKind::Device, true) => Ok(Self(flow)),
-            (FlowKind::Asked, false) => Err(PageError::OutOfDate(Anew::Request(flow.parameters()))),
-            (FlowKind::Device, false) => Err(PageError::OutOfDate(Anew::Device)),
-            // What was pushed was good once, in the browser that used it.
-            (FlowKind::Pushed | FlowKind::SignOut, _) => Err(PageError::Foreign),
-        }
-    }
-
-    /// The same of the page that asks before it signs out.
-    pub fn read_sign_out(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
-        let flow = Flow::open(&app.masters, text).filter(|flow| flow.kind == FlowKind::SignOut);
-        flow.filter(|flow| is_good(app, flow, visitor)).map(Self).ok_or(PageError::Foreign)
-    }
-
-    /// Whether it is about a device, and no request of a client's.
-    pub fn is_of_device(&self) -> bool {
-        self.0.kind == FlowKind::Device
-    }
-
-    pub(super) fn flow(&self) -> &Flow {
-        &self.0
-    }
-
-    /// What the client asked for.
-    pub fn parameters(&self) -> Parameters {
-        self.0.parameters()
-    }
-}
-
-fn is_good(app: &App, flow: &Flow, visitor: &Visitor) -> bool {
-    let age = app.clock.now() - flow.begun();
-    age <= app.settings.oauth.page_life && flow.is_of(&visitor.device)
-}
 
 /// Somebody who has signed in at the hosted pages. They have, whatever becomes of what the client asked for.
 pub struct SignedIn {

@@ -1,7 +1,7 @@
-use super::authorize::Visitor;
 use super::browser_session::{Present, present_of};
 use super::load_keyring::LoadKeyringError;
 use super::read_hint::read_hint;
+use super::visit::Visitor;
 use crate::app::App;
 use crate::domain::{
     Actor, AuditEvent, Client, ClientId, NoReturn, Origin, Parameters, RedirectUri, Session, SessionId,

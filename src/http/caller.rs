@@ -5,8 +5,9 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
 use super::AppData;
-use super::dpop::{Scheme, shown_token};
+use super::dpop::shown_token;
 use super::problem::{Code, Problem};
+use super::scheme::Scheme;
 use super::source::Source;
 use crate::app::App;
 use crate::domain::{Actor, AuditEvent, Authority, scope};

@@ -19,6 +19,7 @@ mod pages;
 mod parameters;
 mod problem;
 mod routes;
+mod scheme;
 mod source;
 mod well_known;
 

@@ -7,8 +7,9 @@ use utoipa::ToSchema;
 
 use super::super::AppData;
 use super::super::body::Body;
-use super::super::dpop::{Scheme, shown_token};
+use super::super::dpop::shown_token;
 use super::super::problem::{Code, Problem};
+use super::super::scheme::Scheme;
 use super::super::source::Source;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{Actor, Client, ClientMetadata};

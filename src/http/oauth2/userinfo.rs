@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::super::body::Body;
 use super::super::caller::Holder;
-use super::super::dpop::Scheme;
 use super::super::problem::Problem;
+use super::super::scheme::Scheme;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{DisplayName, scope};
 use crate::flows::{Bearer, Caller};

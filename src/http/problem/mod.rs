@@ -17,7 +17,7 @@ use uuid::Uuid;
 pub use codes::Code;
 
 use super::context::request_id;
-use super::dpop::Scheme;
+use super::scheme::Scheme;
 
 /// How soon to come back when the database is away or everybody is hashing.
 const RETRY_AFTER: i64 = 2;
