@@ -28,7 +28,6 @@ on_both! {
         for absent in ["sid", "auth_time", "roles", "amr"] {
             assert!(access.get(absent).is_none(), "{absent}");
         }
-        // One signature and nothing written.
         assert_eq!(app.database.count("SELECT count(*) FROM sessions").await, 0);
         assert_eq!(app.database.count("SELECT count(*) FROM audit").await, before);
         assert_eq!(robot.token(&app, &[GRANT, ("scope", "orders:write")]).await.expect(200).json()["scope"], "orders:write");
@@ -36,6 +35,17 @@ on_both! {
             robot.token(&app, &[GRANT, ("scope", scope)]).await.expect_oauth(400, "invalid_scope");
         }
         robot.token(&app, &[GRANT, ("resource", "stock")]).await.expect_oauth(400, "invalid_target");
+    }
+
+    async fn nothing_at_all_is_written_for_a_services_token(app: TestApp) {
+        let robot = service(&app, "robot", "orders:write", &["orders"]).await;
+        let before = app.database.rows_as_text();
+        for _ in 0..3 {
+            robot.token(&app, &[GRANT]).await.expect(200);
+        }
+        assert_eq!(app.database.rows_as_text(), before);
+        post_form(&app, "/oauth2/token", &[], &[GRANT, ("client_id", "robot"), ("client_secret", "x")]).await.expect_oauth(401, "invalid_client");
+        assert_ne!(app.database.rows_as_text(), before, "a write would be seen: this one is a refusal in the audit log");
     }
 
     async fn a_service_account_opens_what_its_scope_names_and_no_users_doors(app: TestApp) {

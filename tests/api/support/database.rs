@@ -78,7 +78,30 @@ impl Database {
         }
     }
 
-    /// Whether that holds a text.
+    /// Something that is the same as long as nobody writes a row.
+    pub fn rows_as_text(&self) -> Vec<u8> {
+        match self {
+            // Readers change the third file, `-shm`.
+            Self::Sqlite(folder) => {
+                let files = std::fs::read_dir(folder.path().join("data")).expect("the database's folder");
+                let mut paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
+                paths.retain(|path| !path.to_string_lossy().ends_with("-shm"));
+                paths.sort();
+                paths.into_iter().flat_map(|path| std::fs::read(path).expect("read")).collect()
+            }
+            // Every dump has a word of its own in its first and last lines.
+            Self::Postgres { .. } => {
+                let is_key =
+                    |line: &[u8]| line.starts_with(b"\\restrict ") || line.starts_with(b"\\unrestrict ");
+                let lines = self.stored_bytes();
+                let lines = lines.split(|byte| *byte == b'\n');
+                let lines: Vec<&[u8]> = lines.filter(|line| !is_key(line)).collect();
+                lines.join(&b'\n')
+            }
+        }
+    }
+
+    /// Whether what is stored holds a text.
     pub fn holds(&self, text: &str) -> bool {
         self.stored_bytes().windows(text.len()).any(|window| window == text.as_bytes())
     }
