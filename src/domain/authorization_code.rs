@@ -3,23 +3,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ClientId, CodeChallenge, DisplayName, RedirectUri, Scopes, SessionId, Thumbprint, UserClaim};
-
-/// What a user has granted a client: what its tokens may be for. Part of a code first, then of the session it becomes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grant {
-    pub scopes: Scopes,
-    /// Whom the tokens are for; empty for the server's own audience.
-    pub audience: Vec<String>,
-}
-
-impl Grant {
-    /// Whether tokens may be for these, of what was granted. A grant that names nobody is for whom the client may have.
-    pub fn is_for(&self, resources: &[&str]) -> bool {
-        self.audience.is_empty()
-            || resources.iter().all(|resource| self.audience.iter().any(|granted| granted == resource))
-    }
-}
+use super::{ClientId, CodeChallenge, Grant, RedirectUri, SessionId, Thumbprint, UserClaim};
 
 /// A code, as it is remembered (RFC 6749 section 1.3.1). The code itself is not: only its digest.
 #[derive(Clone, Debug)]
@@ -45,13 +29,4 @@ pub struct AuthorizationCode {
     pub session: SessionId,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
-}
-
-/// What a user has agreed to give one client.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Consent {
-    pub client_id: ClientId,
-    pub client_name: DisplayName,
-    pub scopes: Scopes,
-    pub granted_at: DateTime<Utc>,
 }

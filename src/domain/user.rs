@@ -1,25 +1,6 @@
-use std::fmt;
-
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::{Email, PasswordHash, Roles};
-
-/// A user's identifier and the `sub` of their tokens; random, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UserId(pub Uuid);
-
-impl UserId {
-    pub fn random() -> Self {
-        Self(Uuid::new_v4())
-    }
-}
-
-impl fmt::Display for UserId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use super::{DisplayName, Email, PasswordHash, Roles, UserId};
 
 /// Whether an account may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,34 +19,6 @@ impl UserStatus {
 
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Active, Self::Disabled].into_iter().find(|status| status.as_str() == text)
-    }
-}
-
-/// A name to show: trimmed, 1 to 200 characters, no control characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DisplayName(String);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to 200 characters and no control characters")]
-pub struct InvalidName;
-
-impl DisplayName {
-    pub fn parse(typed: &str) -> Result<Self, InvalidName> {
-        let name = typed.trim();
-        let length = name.chars().take(201).count();
-        if (1..=200).contains(&length) && !name.chars().any(char::is_control) {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(InvalidName)
-        }
-    }
-
-    pub fn from_row(stored: String) -> Self {
-        Self(stored)
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
     }
 }
 
@@ -89,30 +42,5 @@ impl User {
     /// A disabled user neither logs in nor goes on.
     pub fn may_act(&self) -> bool {
         self.status == UserStatus::Active
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn names_are_bounded_and_printable() {
-        assert_eq!(DisplayName::parse("  Ada L. ").unwrap().as_str(), "Ada L.");
-        for bad in ["", "   ", "a\u{1b}[31mb", "a\nb", &"x".repeat(201)] {
-            assert_eq!(DisplayName::parse(bad), Err(InvalidName), "{bad:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_name_that_is_taken_shows_on_one_line(typed in any::<String>()) {
-            if let Ok(name) = DisplayName::parse(&typed) {
-                prop_assert!(!name.as_str().chars().any(char::is_control));
-                prop_assert!((1..=200).contains(&name.as_str().chars().count()));
-                prop_assert_eq!(DisplayName::parse(name.as_str()), Ok(name.clone()));
-            }
-        }
     }
 }

@@ -1,9 +1,8 @@
-//! Who asks for tokens. The words first: `id.rs`, `redirect_uri.rs`, `login_uri.rs`, `logout_uri.rs`, `methods.rs`; then the client as it is
+//! Who asks for tokens. The words first: `redirect_uri.rs`, `login_uri.rs`, `logout_uri.rs`, `methods.rs`; then the client as it is
 //! registered, here; when it may be registered so: `check.rs`; and what is changed of it later: `change.rs`.
 
 mod change;
 mod check;
-mod id;
 mod login_uri;
 mod logout_uri;
 mod methods;
@@ -13,11 +12,10 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ClientKeys, DisplayName, OAuthCode, OAuthError, Parameters, Scopes};
+use super::{ClientId, ClientKeys, DisplayName, OAuthCode, OAuthError, Parameters, Scopes};
 
 pub use change::ClientChange;
 pub use check::InvalidClient;
-pub use id::{ClientId, InvalidClientId};
 pub use login_uri::LoginUri;
 pub use logout_uri::LogoutUri;
 pub use methods::{ClientAuthMethod, GrantType};
