@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use chancery::domain::SigningAlgorithm;
+use chancery::domain::keys::SigningAlgorithm;
 use chancery::keys::{KeyPlan, Mint, Signer};
 use chancery::tokens::{AccessClaims, Audience, issue};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};

@@ -10,7 +10,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::domain::{KeyStatus, LogoutNotice, Origin, Rotation, Trigger};
+use crate::domain::keys::{KeyStatus, Rotation, Trigger};
+use crate::domain::oauth::LogoutNotice;
+use crate::domain::operations::Origin;
 use crate::flows::{
     RotateKeys, RotateKeysError, claim_notices, clean_up, flush_ledger, keep_last_good, load_keyring,
     measure_propagation, note_retirements, repair_keys, rotate_keys, sync_clock, tell_client,

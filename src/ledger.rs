@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::{Consumer, IssuedTokens, Kid, Sighting};
+use crate::domain::keys::{Consumer, IssuedTokens, Kid, Sighting};
 
 /// User agents of one network on one page; the table tells fewer apart. Large enough that those it knows find room beside a
 /// flood from the same address.

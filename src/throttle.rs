@@ -14,7 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::{Email, User};
+use crate::domain::Email;
+use crate::domain::accounts::User;
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
 /// An address, known or not, under its present password. A new password starts new counts and forgets all devices.
@@ -166,7 +167,9 @@ impl fmt::Debug for DeviceToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{PasswordHash, Roles, UserId, UserStatus};
+    use crate::domain::UserId;
+    use crate::domain::accounts::{Roles, UserStatus};
+    use crate::domain::passwords::PasswordHash;
     use proptest::prelude::*;
 
     fn masters() -> MasterKeys {

@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::{Failure, Output, failed, open, print_json};
 use crate::app::App;
-use crate::domain::{
-    Authority, Client, ClientAuthMethod, ClientChange, ClientId, ClientKeys, DisplayName, GrantType,
-    InvalidClient, LogoutUri, Origin, RedirectUri, Scope,
+use crate::domain::accounts::Authority;
+use crate::domain::clients::{
+    Client, ClientAuthMethod, ClientChange, ClientKeys, GrantType, InvalidClient, LogoutUri, RedirectUri,
 };
+use crate::domain::operations::Origin;
+use crate::domain::{ClientId, DisplayName, Scope};
 use crate::flows::{
     CreateClient, CreateClientError, RotateClientSecretError, RotatedSecret, UpdateClientError,
     create_client, delete_client, get_client, list_clients, read_client_keys, rotate_client_secret,

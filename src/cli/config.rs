@@ -3,7 +3,8 @@ use std::path::Path;
 use clap::Subcommand;
 
 use super::Failure;
-use crate::settings::{self, Settings};
+use crate::settings;
+use crate::settings::Settings;
 use crate::tls::Certificates;
 
 #[derive(Subcommand)]

@@ -3,7 +3,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::domain::{Impact, IssuedTokens, Kid};
+use crate::domain::keys::{Impact, IssuedTokens, Kid};
 use crate::store::{StoreError, issued_tokens, sessions};
 
 /// How long a revocation waits to be told what it costs. It is an emergency; the figures are for the report.

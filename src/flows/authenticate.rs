@@ -4,7 +4,11 @@ use super::issue_tokens::scopes_now;
 use super::load_keyring::{LoadKeyringError, fresh_keyring, load_keyring};
 use super::prove_key::{ProveKeyError, ShownProof, prove_key};
 use crate::app::App;
-use crate::domain::{Actor, Client, ClientId, GrantType, Scopes, Session, SessionId, User, UserId};
+use crate::domain::accounts::User;
+use crate::domain::clients::{Client, GrantType};
+use crate::domain::operations::Actor;
+use crate::domain::sessions::Session;
+use crate::domain::{ClientId, Scopes, SessionId, UserId};
 use crate::store::{StoreError, clients, sessions, users};
 use crate::tokens::{AccessClaims, DpopError, Expected, TokenError, verify};
 

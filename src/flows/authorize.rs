@@ -9,10 +9,11 @@ use super::load_keyring::LoadKeyringError;
 use super::read_hint::read_hint;
 use super::visit::{Answer, Asking, AuthorizeError, Step, Visitor};
 use crate::app::App;
-use crate::domain::{
-    AuditEvent, AuthorizationCode, AuthorizationRequest, Client, ClientId, Grant, NoReturn, OAuthCode,
-    OAuthError, Parameters, ReturnAddress, SessionId,
-};
+use crate::domain::clients::Client;
+use crate::domain::oauth::{AuthorizationCode, AuthorizationRequest, NoReturn, ReturnAddress};
+use crate::domain::operations::AuditEvent;
+use crate::domain::sessions::Grant;
+use crate::domain::{ClientId, OAuthCode, OAuthError, Parameters, SessionId};
 use crate::store::{audit, authorization_codes, clients, consents, pushed_requests, sessions};
 use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri, Shown};
 

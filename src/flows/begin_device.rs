@@ -1,9 +1,11 @@
 use super::charge_source::charge_source_alone;
 use super::check_password::TooManyAttempts;
 use crate::app::App;
-use crate::domain::{
-    Client, DeviceGrant, Grant, GrantType, OAuthCode, OAuthError, Origin, Parameters, SessionId,
-};
+use crate::domain::clients::{Client, GrantType};
+use crate::domain::oauth::DeviceGrant;
+use crate::domain::operations::Origin;
+use crate::domain::sessions::Grant;
+use crate::domain::{OAuthCode, OAuthError, Parameters, SessionId};
 use crate::store::{StoreError, device_codes};
 use crate::throttle::Subject;
 use crate::tokens::{DeviceCode, UserCode};

@@ -1,5 +1,7 @@
 use crate::app::App;
-use crate::domain::{ClientId, Session, User};
+use crate::domain::ClientId;
+use crate::domain::accounts::User;
+use crate::domain::sessions::Session;
 use crate::store::{StoreError, sessions, users};
 use crate::tokens::BrowserToken;
 

@@ -4,7 +4,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::create_client::detail;
 use super::register_client::{RegisterClientError, limits};
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, Client, ClientId, ClientMetadata, OAuthCode, OAuthError, Origin};
+use crate::domain::clients::{Client, ClientMetadata};
+use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::{ClientId, OAuthCode, OAuthError};
 use crate::store::{audit, client_registrations, clients};
 use crate::tokens::ClientSecret;
 

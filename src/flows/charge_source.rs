@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 
 use super::check_password::TooManyAttempts;
 use crate::app::App;
-use crate::domain::{Origin, SourcePolicy};
+use crate::domain::operations::Origin;
+use crate::domain::passwords::SourcePolicy;
 use crate::keys::MasterKeys;
-use crate::store::source_attempts::{self, SourceCharge};
+use crate::store::source_attempts;
+use crate::store::source_attempts::SourceCharge;
 use crate::store::{StoreError, Tx};
 use crate::throttle::Subject;
 

@@ -1,6 +1,7 @@
-use crate::domain::Kid;
+use crate::domain::keys::Kid;
 use crate::keys::{MasterKeys, SealError, open_private_key};
-use crate::store::{self, Db, StoreError, signing_keys};
+use crate::store;
+use crate::store::{Db, StoreError, signing_keys};
 
 /// Why the server must not start with these master keys.
 #[derive(Debug, thiserror::Error)]

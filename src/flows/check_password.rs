@@ -4,10 +4,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::app::App;
-use crate::domain::{AuditEvent, CandidatePassword, Origin, SourcePolicy, User};
+use crate::domain::accounts::User;
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::passwords::{CandidatePassword, SourcePolicy};
 use crate::passwords::{Busy, Checked};
-use crate::store::login_attempts::{self, Charge};
-use crate::store::source_attempts::{self, SourceCharge};
+use crate::store::login_attempts;
+use crate::store::login_attempts::Charge;
+use crate::store::source_attempts;
+use crate::store::source_attempts::SourceCharge;
 use crate::store::{StoreError, Tx, audit};
 use crate::throttle::Subject;
 

@@ -3,7 +3,9 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::domain::{AuditEvent, Consumer, DeviceGrant, LogoutNotice, Origin};
+use crate::domain::keys::Consumer;
+use crate::domain::oauth::{DeviceGrant, LogoutNotice};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{
     StoreError, audit, authorization_codes, client_registrations, clients, device_codes, idempotency_keys,
     issued_tokens, jwks_consumers, login_attempts, logout_notices, pushed_requests, sessions,

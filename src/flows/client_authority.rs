@@ -1,5 +1,6 @@
 use crate::app::App;
-use crate::domain::{Authority, BeyondAuthority, Client};
+use crate::domain::accounts::{Authority, BeyondAuthority};
+use crate::domain::clients::Client;
 
 /// Whether somebody may have a say over this client: who changes where it sends users, or what shows who it is, has whatever it
 /// gets. So nobody manages a client that may ask for more than they have themselves, as far as roles give it; what no role names

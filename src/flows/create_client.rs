@@ -1,9 +1,9 @@
 use super::client_authority::may_manage;
 use crate::app::App;
-use crate::domain::{
-    AuditEvent, Authority, BeyondAuthority, Client, ClientAuthMethod, ClientChange, ClientId, DisplayName,
-    GrantType, InvalidClient, Origin,
-};
+use crate::domain::accounts::{Authority, BeyondAuthority};
+use crate::domain::clients::{Client, ClientAuthMethod, ClientChange, GrantType, InvalidClient};
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::{ClientId, DisplayName};
 use crate::store::{StoreError, audit, clients};
 use crate::tokens::ClientSecret;
 

@@ -2,10 +2,10 @@ use chrono::{DateTime, Utc};
 
 use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
-use crate::domain::{
-    AuditEvent, Authority, BeyondAuthority, DisplayName, Email, Origin, PasswordHash, Roles, User, UserId,
-    UserStatus,
-};
+use crate::domain::accounts::{Authority, BeyondAuthority, Roles, User, UserStatus};
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::passwords::PasswordHash;
+use crate::domain::{DisplayName, Email, UserId};
 use crate::store::{StoreError, audit, users};
 
 /// An administrator's wish for an account.

@@ -3,7 +3,9 @@ use chrono::{DateTime, Utc};
 use super::client_authority::may_manage;
 use super::find_client::ClientError;
 use crate::app::App;
-use crate::domain::{AuditEvent, Authority, ClientId, Origin};
+use crate::domain::ClientId;
+use crate::domain::accounts::Authority;
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, Tx, audit, clients, logout_notices, sessions};
 
 /// Removes a client, and ends its sessions. Returns how many that were, or with `dry_run` would be.

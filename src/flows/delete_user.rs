@@ -1,6 +1,8 @@
 use super::find_user::UserError;
 use crate::app::App;
-use crate::domain::{AuditEvent, Authority, BeyondAuthority, Origin, UserId};
+use crate::domain::UserId;
+use crate::domain::accounts::{Authority, BeyondAuthority};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{audit, sessions, users};
 
 /// Removes an account and its sessions. The audit lines stay; they name only its id.

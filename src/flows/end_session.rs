@@ -1,6 +1,7 @@
 use super::authenticate::Caller;
 use crate::app::App;
-use crate::domain::{AuditEvent, Origin, SessionId};
+use crate::domain::SessionId;
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit, sessions, users};
 
 /// Ends one of the caller's own sessions. `false` when they have no such live session.

@@ -4,8 +4,10 @@ use super::flush_ledger::flush_ledger;
 use super::key_change::{ReadKeysError, read_set, settle};
 use super::new_key::{NewKeyError, insert_key, mint_two};
 use crate::app::App;
-use crate::domain::{AuditEvent, IssuedTokens, KeySet, KeyStatus, Kid, Origin, Reason};
-use crate::store::{self, StoreError, audit, idempotency_keys, issued_tokens, sessions, signing_keys};
+use crate::domain::keys::{IssuedTokens, KeySet, KeyStatus, Kid};
+use crate::domain::operations::{AuditEvent, Origin, Reason};
+use crate::store;
+use crate::store::{StoreError, audit, idempotency_keys, issued_tokens, sessions, signing_keys};
 use crate::views::{FenceView, KeyView};
 
 /// Sessions ended by one statement: short enough that nobody waits for it.

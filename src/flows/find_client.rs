@@ -1,5 +1,7 @@
 use crate::app::App;
-use crate::domain::{BeyondAuthority, Client, ClientId};
+use crate::domain::ClientId;
+use crate::domain::accounts::BeyondAuthority;
+use crate::domain::clients::Client;
 use crate::store::{StoreError, clients};
 
 /// Why nothing was done with a client.

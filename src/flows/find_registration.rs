@@ -1,7 +1,8 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 use crate::app::App;
-use crate::domain::{Client, ClientId};
+use crate::domain::ClientId;
+use crate::domain::clients::Client;
 use crate::settings::Registration;
 use crate::store::{StoreError, client_registrations, clients};
 use crate::tokens::RegistrationToken;

@@ -1,5 +1,6 @@
 use crate::app::App;
-use crate::domain::{BeyondAuthority, Email, User, UserId};
+use crate::domain::accounts::{BeyondAuthority, User};
+use crate::domain::{Email, UserId};
 use crate::store::{StoreError, users};
 
 /// Why nothing was done with an account.

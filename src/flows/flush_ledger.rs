@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::app::App;
-use crate::domain::{Consumer, KnownConsumer, Sighting};
+use crate::domain::keys::{Consumer, KnownConsumer, Sighting};
 use crate::ledger::Page;
 use crate::store::{StoreError, Tx, issued_tokens, jwks_consumers};
 

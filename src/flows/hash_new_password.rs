@@ -1,7 +1,8 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::app::App;
-use crate::domain::{DisplayName, Email, NewPassword, PasswordHash, PasswordRejected};
+use crate::domain::passwords::{NewPassword, PasswordHash, PasswordRejected};
+use crate::domain::{DisplayName, Email};
 use crate::passwords::Busy;
 
 /// Why a chosen password was not taken.

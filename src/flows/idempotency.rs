@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::Actor;
+use crate::domain::operations::Actor;
 use crate::store::{Conn, StoreError, Tx, idempotency_keys};
 use chrono::{DateTime, Utc};
 

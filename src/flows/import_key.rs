@@ -3,12 +3,15 @@ use zeroize::Zeroizing;
 
 use super::key_change::{ReadKeysError, read_set, settle};
 use crate::app::App;
-use crate::domain::{AuditEvent, KeySet, KeyStatus, Kid, Origin, SigningKey};
+use crate::domain::keys::{KeySet, KeyStatus, Kid, SigningKey};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::keys::{
     ImportError, ImportOptions, ImportedKey, SealError, import_key as read_key, seal_private_key,
 };
-use crate::store::signing_keys::{self, SealedPrivateKey};
-use crate::store::{self, StoreError, Tx, audit};
+use crate::store;
+use crate::store::signing_keys;
+use crate::store::signing_keys::SealedPrivateKey;
+use crate::store::{StoreError, Tx, audit};
 use crate::views::KeyView;
 
 /// Where an imported key takes its place.

@@ -1,7 +1,9 @@
 use super::authenticate::{AuthenticateError, Bearer, look_up, verified_claims};
 use super::load_keyring::LoadKeyringError;
 use crate::app::App;
-use crate::domain::{Client, Session, User};
+use crate::domain::accounts::User;
+use crate::domain::clients::Client;
+use crate::domain::sessions::Session;
 use crate::store::{StoreError, sessions, users};
 use crate::tokens::{AccessClaims, RefreshKeys, RefreshToken};
 

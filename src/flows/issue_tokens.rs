@@ -2,7 +2,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{Client, Grant, Scopes, Session, Thumbprint, User, scope};
+use crate::domain::accounts::User;
+use crate::domain::clients::Client;
+use crate::domain::sessions::{Grant, Session};
+use crate::domain::{Scopes, Thumbprint, scope};
 use crate::keys::{Keyring, SignerError};
 use crate::tokens::{
     AccessClaims, AccessToken, Audience, Confirmation, RefreshKeys, RefreshTokenText, issue,

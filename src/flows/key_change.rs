@@ -4,8 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::load_keyring::load_keyring;
 use crate::app::App;
-use crate::domain::{KeySet, KeySetBroken, SigningKey};
-use crate::store::{self, Conn, StoreError, signing_keys};
+use crate::domain::keys::{KeySet, KeySetBroken, SigningKey};
+use crate::store;
+use crate::store::{Conn, StoreError, signing_keys};
 
 /// The bounds have seconds to spare for a commit that takes less.
 const SLOW_COMMIT: TimeDelta = TimeDelta::seconds(1);

@@ -2,10 +2,13 @@ use super::browser_session::{Present, present_of};
 use super::check_password::TooManyAttempts;
 use super::visit::{Asking, AuthorizeError, CodeRefusal, Confirming, DeviceStep, Page, Step, Visitor};
 use crate::app::App;
-use crate::domain::{
-    Actor, AuditEvent, Client, DeviceGrant, DeviceStatus, Origin, Parameters, SessionId, User,
-};
-use crate::store::source_attempts::{self, SourceCharge};
+use crate::domain::accounts::User;
+use crate::domain::clients::Client;
+use crate::domain::oauth::{DeviceGrant, DeviceStatus};
+use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::{Parameters, SessionId};
+use crate::store::source_attempts;
+use crate::store::source_attempts::SourceCharge;
 use crate::store::{Conn, StoreError, audit, clients, device_codes};
 use crate::throttle::Subject;
 use crate::tokens::{Flow, FlowKind, Shown, UserCode};

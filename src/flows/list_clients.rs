@@ -1,5 +1,6 @@
 use crate::app::App;
-use crate::domain::{Client, ClientId};
+use crate::domain::ClientId;
+use crate::domain::clients::Client;
 use crate::store::{StoreError, clients};
 
 /// One page of clients by id, and the one it ends with when there are more.

@@ -1,6 +1,6 @@
 use super::authenticate::Caller;
 use crate::app::App;
-use crate::domain::Consent;
+use crate::domain::oauth::Consent;
 use crate::store::{StoreError, consents};
 
 /// What the caller has let clients have, the newest first.

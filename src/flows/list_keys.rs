@@ -1,7 +1,7 @@
 use super::load_keyring::{LoadKeyringError, load_keyring};
 use super::read_propagation::read_propagation;
 use crate::app::App;
-use crate::domain::Kid;
+use crate::domain::keys::Kid;
 use crate::views::{KeyListView, PropagationView};
 
 /// All signing keys as the database holds them now, and how far the published ones have come.

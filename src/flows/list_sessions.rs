@@ -1,6 +1,6 @@
 use super::authenticate::Caller;
 use crate::app::App;
-use crate::domain::Session;
+use crate::domain::sessions::Session;
 use crate::store::{StoreError, sessions};
 
 /// The caller's live sessions, the last used first.

@@ -1,7 +1,8 @@
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::domain::{User, UserId};
+use crate::domain::UserId;
+use crate::domain::accounts::User;
 use crate::store::{StoreError, users};
 
 /// One page of accounts, oldest first, and where the next begins.

@@ -3,10 +3,12 @@ use std::sync::Arc;
 use super::open_key::{OpenKeyError, open_key, open_private_half};
 use super::sync_clock::sync_clock;
 use crate::app::App;
-use crate::domain::{KeySet, KeySetBroken, SigningKey};
+use crate::domain::keys::{KeySet, KeySetBroken, SigningKey};
 use crate::keys::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
-use crate::store::signing_keys::{self, StoredKey};
-use crate::store::{self, StoreError};
+use crate::store;
+use crate::store::StoreError;
+use crate::store::signing_keys;
+use crate::store::signing_keys::StoredKey;
 
 /// The column a public half is in.
 const DAMAGED_PUBLIC_HALF: &str = "public_jwk";

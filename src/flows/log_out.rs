@@ -1,6 +1,6 @@
 use super::authenticate::Caller;
 use crate::app::App;
-use crate::domain::{AuditEvent, Origin};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit, sessions, users};
 
 /// Ends the caller's session, or all of the caller's sessions.

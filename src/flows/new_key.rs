@@ -3,9 +3,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::app::App;
-use crate::domain::SigningKey;
+use crate::domain::keys::SigningKey;
 use crate::keys::{Mint, MintError, MintedKey, SealError, seal_private_key};
-use crate::store::signing_keys::{self, SealedPrivateKey};
+use crate::store::signing_keys;
+use crate::store::signing_keys::SealedPrivateKey;
 use crate::store::{StoreError, Tx};
 
 /// Why there is no new key.

@@ -1,5 +1,5 @@
 use crate::app::App;
-use crate::domain::{AuditEvent, Origin};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit};
 
 /// Records that somebody was turned away. That it could not be recorded changes nothing about it, and is logged.

@@ -1,5 +1,5 @@
 use crate::app::App;
-use crate::domain::{AuditEvent, Origin};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit, signing_keys};
 
 /// Tells the audit table of keys that have left the JWK Set by the clock. Each is told once, by whichever node is first.

@@ -2,7 +2,10 @@ use std::net::IpAddr;
 
 use super::check_password::{Attempt, CheckPasswordError, Payers, TooManyAttempts, check_password};
 use crate::app::App;
-use crate::domain::{AuditEvent, CandidatePassword, Email, Origin, PasswordHash, User};
+use crate::domain::Email;
+use crate::domain::accounts::User;
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::passwords::{CandidatePassword, PasswordHash};
 use crate::passwords::{Busy, Checked};
 use crate::store::{StoreError, users};
 use crate::throttle::{Account, DeviceToken, KnownDevice, Subject};

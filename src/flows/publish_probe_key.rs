@@ -1,9 +1,11 @@
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::domain::{AuditEvent, Origin, SigningKey};
+use crate::domain::keys::SigningKey;
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::keys::MintedKey;
-use crate::store::{self, StoreError, audit, signing_keys};
+use crate::store;
+use crate::store::{StoreError, audit, signing_keys};
 
 /// Publishes the public half of a key made for a drill with `service`, as one that has signed and signs no more. Its private
 /// half stays with whoever made it and dies with them; by itself the key leaves after `keep`.

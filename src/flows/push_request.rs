@@ -2,9 +2,9 @@ use super::authorize::hinted_user;
 use super::load_keyring::LoadKeyringError;
 use super::prove_key::{KeyProof, ProveKeyError, ShownProof, prove_key, proved_key};
 use crate::app::App;
-use crate::domain::{
-    AuthorizationRequest, Client, NoReturn, OAuthCode, OAuthError, Parameters, ReturnAddress,
-};
+use crate::domain::clients::Client;
+use crate::domain::oauth::{AuthorizationRequest, NoReturn, ReturnAddress};
+use crate::domain::{OAuthCode, OAuthError, Parameters};
 use crate::store::{StoreError, pushed_requests};
 use crate::tokens::RequestUri;
 

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{AuditFilter, AuditRecord};
+use crate::domain::operations::{AuditFilter, AuditRecord};
 use crate::store::{StoreError, audit};
 
 /// One page of events, newest first, and where the next begins.

@@ -1,5 +1,6 @@
-use crate::domain::ClientKeys;
-use crate::keys::{self, ClientKeysError};
+use crate::domain::clients::ClientKeys;
+use crate::keys;
+use crate::keys::ClientKeysError;
 
 /// Reads the public keys that a client is to be registered with.
 pub fn read_client_keys(jwks: &serde_json::Value) -> Result<ClientKeys, ClientKeysError> {

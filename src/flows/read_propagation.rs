@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 
 use super::flush_ledger::flush_ledger;
 use crate::app::App;
-use crate::domain::{Consumer, KnownConsumer};
+use crate::domain::keys::{Consumer, KnownConsumer};
 use crate::store::{StoreError, jwks_consumers};
 
 /// Everyone who is known to fetch the JWK Set, the one longest not seen first, with what this node has seen just now.

@@ -6,9 +6,13 @@ use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use super::prove_key::{KeyProof, ProveKeyError, proved_key_alone};
 use crate::app::App;
-use crate::domain::{AuditEvent, ClientId, Origin, Session, SessionLimits, Thumbprint, User, Verdict};
+use crate::domain::accounts::User;
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::sessions::{Session, SessionLimits, Verdict};
+use crate::domain::{ClientId, Thumbprint};
 use crate::keys::{Keyring, SignerError};
-use crate::store::sessions::{self, Advance};
+use crate::store::sessions;
+use crate::store::sessions::Advance;
 use crate::store::{StoreError, audit, users};
 use crate::tokens::{RefreshKeys, RefreshToken};
 

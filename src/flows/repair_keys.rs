@@ -3,10 +3,13 @@ use super::new_key::{NewKeyError, insert_key, mint_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
 use crate::app::App;
-use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, SigningKey, Trigger};
+use crate::domain::keys::{KeySet, Kid, SigningKey, Trigger};
+use crate::domain::operations::{AuditEvent, Origin, Reason};
 use crate::keys::{Keyring, MasterKeys};
-use crate::store::signing_keys::{self, StoredKey};
-use crate::store::{self, Conn, StoreError, audit};
+use crate::store;
+use crate::store::signing_keys;
+use crate::store::signing_keys::StoredKey;
+use crate::store::{Conn, StoreError, audit};
 
 /// Why a damaged key is still there.
 #[derive(Debug, thiserror::Error)]

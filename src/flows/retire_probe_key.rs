@@ -1,6 +1,8 @@
 use crate::app::App;
-use crate::domain::{AuditEvent, Kid, Origin};
-use crate::store::{self, StoreError, audit, signing_keys};
+use crate::domain::keys::Kid;
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::store;
+use crate::store::{StoreError, audit, signing_keys};
 
 /// Takes a drill's key out of the JWK Set. It retires and is not revoked: nothing is stolen, and caches need not be made to
 /// ask each time. `false` when it has left already or never came.

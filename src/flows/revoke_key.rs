@@ -6,9 +6,11 @@ use super::idempotency::{Idempotency, IdempotencyError};
 use super::key_change::{ReadKeysError, read_set, settle};
 use super::new_key::{NewKeyError, insert_key, mint_key, mint_two};
 use crate::app::App;
-use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, Revocation};
+use crate::domain::keys::{KeySet, Kid, Revocation};
+use crate::domain::operations::{AuditEvent, Origin, Reason};
 use crate::keys::MintedKey;
-use crate::store::{self, StoreError, Tx, audit, signing_keys};
+use crate::store;
+use crate::store::{StoreError, Tx, audit, signing_keys};
 use crate::views::{ImpactView, RevocationView};
 
 /// A wish to revoke a key: it is stolen, or may be.

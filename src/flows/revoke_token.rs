@@ -1,7 +1,9 @@
 use super::authenticate::{AuthenticateError, verified_claims};
 use super::introspect::IntrospectError;
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, Client, Origin, SessionId};
+use crate::domain::SessionId;
+use crate::domain::clients::Client;
+use crate::domain::operations::{Actor, AuditEvent, Origin};
 use crate::store::{audit, sessions};
 use crate::tokens::{RefreshKeys, RefreshToken};
 

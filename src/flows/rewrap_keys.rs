@@ -1,10 +1,14 @@
 use super::open_key::OpenKeyError;
 use crate::app::App;
-use crate::domain::{AuditEvent, Kid, Origin};
+use crate::domain::keys::Kid;
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::keys::{SealError, open_private_key, seal_private_key};
-use crate::store::sessions::{self, MasterKeyUse};
-use crate::store::signing_keys::{self, SealedPrivateKey, StoredKey};
-use crate::store::{self, StoreError, audit};
+use crate::store;
+use crate::store::sessions;
+use crate::store::sessions::MasterKeyUse;
+use crate::store::signing_keys;
+use crate::store::signing_keys::{SealedPrivateKey, StoredKey};
+use crate::store::{StoreError, audit};
 use crate::views::{MasterKeyView, RewrapView};
 
 /// Why not every private key is sealed under the first master key.

@@ -2,7 +2,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::client_authority::may_manage;
 use crate::app::App;
-use crate::domain::{AuditEvent, Authority, BeyondAuthority, ClientId, Origin};
+use crate::domain::ClientId;
+use crate::domain::accounts::{Authority, BeyondAuthority};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit, clients};
 use crate::tokens::ClientSecret;
 

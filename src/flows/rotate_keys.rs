@@ -6,9 +6,11 @@ use super::new_key::{NewKeyError, insert_key, mint_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::read_propagation::read_propagation;
 use crate::app::App;
-use crate::domain::{AuditEvent, KeySet, Kid, Origin, Reason, Rotation, SigningKey, Trigger};
+use crate::domain::keys::{KeySet, Kid, Rotation, SigningKey, Trigger};
+use crate::domain::operations::{AuditEvent, Origin, Reason};
 use crate::keys::MintedKey;
-use crate::store::{self, StoreError, Tx, audit, signing_keys};
+use crate::store;
+use crate::store::{StoreError, Tx, audit, signing_keys};
 use crate::views::RotationView;
 
 /// A wish to rotate.

@@ -1,6 +1,7 @@
 use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
-use crate::domain::{AuditEvent, Authority, BeyondAuthority, Origin, User};
+use crate::domain::accounts::{Authority, BeyondAuthority, User};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit, sessions, users};
 
 /// Why no password was set.

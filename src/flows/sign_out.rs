@@ -3,9 +3,11 @@ use super::load_keyring::LoadKeyringError;
 use super::read_hint::read_hint;
 use super::visit::Visitor;
 use crate::app::App;
-use crate::domain::{
-    Actor, AuditEvent, Client, ClientId, NoReturn, Origin, Parameters, RedirectUri, Session, SessionId,
-};
+use crate::domain::clients::{Client, RedirectUri};
+use crate::domain::oauth::NoReturn;
+use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::sessions::Session;
+use crate::domain::{ClientId, Parameters, SessionId};
 use crate::store::{StoreError, audit, clients, sessions, users};
 use crate::tokens::{Flow, FlowKind, IdClaims};
 

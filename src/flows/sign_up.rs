@@ -3,7 +3,9 @@ use super::check_password::TooManyAttempts;
 use super::create_user::new_user;
 use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
-use crate::domain::{AuditEvent, DisplayName, Email, Origin, Roles, User};
+use crate::domain::accounts::{Roles, User};
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::{DisplayName, Email};
 use crate::store::{StoreError, audit, users};
 use crate::throttle::Subject;
 

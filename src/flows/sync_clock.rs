@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use crate::app::App;
-use crate::store::{self, StoreError};
+use crate::store;
+use crate::store::StoreError;
 
 /// A machine clock further off than this is somebody's to mend.
 const ALARM: TimeDelta = TimeDelta::seconds(5);

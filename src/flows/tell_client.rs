@@ -3,7 +3,8 @@ use uuid::Uuid;
 
 use super::load_keyring::{LoadKeyringError, fresh_keyring};
 use crate::app::App;
-use crate::domain::{Client, LogoutNotice};
+use crate::domain::clients::Client;
+use crate::domain::oauth::LogoutNotice;
 use crate::keys::SignerError;
 use crate::outbound::{Outbound, OutboundError};
 use crate::store::{StoreError, clients, logout_notices};

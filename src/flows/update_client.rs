@@ -1,9 +1,10 @@
 use super::client_authority::may_manage;
 use super::create_client::detail;
 use crate::app::App;
-use crate::domain::{
-    AuditEvent, Authority, BeyondAuthority, Client, ClientChange, ClientId, InvalidClient, Origin,
-};
+use crate::domain::ClientId;
+use crate::domain::accounts::{Authority, BeyondAuthority};
+use crate::domain::clients::{Client, ClientChange, InvalidClient};
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit, clients};
 
 /// Why a client was not changed.

@@ -1,8 +1,8 @@
 use super::find_user::UserError;
 use crate::app::App;
-use crate::domain::{
-    AuditEvent, Authority, BeyondAuthority, DisplayName, Origin, Roles, User, UserId, UserStatus,
-};
+use crate::domain::accounts::{Authority, BeyondAuthority, Roles, User, UserStatus};
+use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::{DisplayName, UserId};
 use crate::store::{audit, sessions, users};
 
 /// What an administrator changes of an account. `None` leaves a thing as it is.

@@ -3,7 +3,11 @@
 use super::check_password::TooManyAttempts;
 use super::load_keyring::LoadKeyringError;
 use crate::app::App;
-use crate::domain::{Client, NoReturn, Origin, Parameters, RedirectUri, ResponseMode, Scopes, User};
+use crate::domain::accounts::User;
+use crate::domain::clients::{Client, RedirectUri};
+use crate::domain::oauth::{NoReturn, ResponseMode};
+use crate::domain::operations::Origin;
+use crate::domain::{Parameters, Scopes};
 use crate::store::StoreError;
 use crate::tokens::{Flow, FlowKind, UserCode};
 

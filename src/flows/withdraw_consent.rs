@@ -1,6 +1,7 @@
 use super::authenticate::Caller;
 use crate::app::App;
-use crate::domain::{AuditEvent, ClientId, Origin};
+use crate::domain::ClientId;
+use crate::domain::operations::{AuditEvent, Origin};
 use crate::store::{StoreError, audit, authorization_codes, consents, device_codes, sessions, users};
 
 /// Takes back what the caller had let a client have, and ends what the client made of it. `false` when there was nothing.

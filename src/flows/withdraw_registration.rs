@@ -1,6 +1,7 @@
 use super::delete_client::remove;
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, ClientId, Origin};
+use crate::domain::ClientId;
+use crate::domain::operations::{Actor, AuditEvent, Origin};
 use crate::store::{StoreError, audit, clients};
 
 /// An application takes its registration back (RFC 7592 section 2.3): the client goes, and its sessions end. `false` when it was

@@ -10,7 +10,9 @@ use super::problem::{Code, Problem};
 use super::scheme::Scheme;
 use super::source::Source;
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent, Authority, scope};
+use crate::domain::accounts::Authority;
+use crate::domain::operations::{Actor, AuditEvent};
+use crate::domain::scope;
 use crate::flows::{AuthenticateError, Bearer, Caller, ShownToken, authenticate, note_refusal};
 
 /// A handler that takes this is for users with a good access token from a login at `/auth`. An application that a user has

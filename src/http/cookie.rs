@@ -8,7 +8,7 @@ use actix_web::http::header;
 use super::problem::{Code, Problem};
 use super::source::Source;
 use crate::app::App;
-use crate::domain::{Actor, AuditEvent};
+use crate::domain::operations::{Actor, AuditEvent};
 use crate::flows::note_refusal;
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, RefreshTokenText};

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
-use crate::domain::KeyStatus;
+use crate::domain::keys::KeyStatus;
 use crate::flows::fresh_keyring;
 use crate::telemetry;
 

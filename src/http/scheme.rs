@@ -1,4 +1,4 @@
-use crate::domain::SigningAlgorithm;
+use crate::domain::keys::SigningAlgorithm;
 
 /// How an access token is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use super::context::{ClientIp, request_id};
-use crate::domain::{Actor, Consumer, Origin};
+use crate::domain::keys::Consumer;
+use crate::domain::operations::{Actor, Origin};
 use crate::flows::Device;
 
 /// Longest part of a `User-Agent` that is kept.

@@ -10,7 +10,11 @@ use utoipa::ToSchema;
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use super::source::Source;
-use crate::domain::{ClientAuthMethod, GrantType, ResponseMode, Session, Sighting, SigningAlgorithm, scope};
+use crate::domain::clients::{ClientAuthMethod, GrantType};
+use crate::domain::keys::{Sighting, SigningAlgorithm};
+use crate::domain::oauth::ResponseMode;
+use crate::domain::scope;
+use crate::domain::sessions::Session;
 use crate::settings::Registration;
 
 /// The public keys as a JWK Set (RFC 7517).

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::domain::{KeyPolicy, KeySet, SigningAlgorithm, SigningKey};
+use crate::domain::keys::{KeyPolicy, KeySet, SigningAlgorithm, SigningKey};
 
 /// The JWK Set (RFC 7517 section 5) as it goes over the wire: built once per change, served from memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ fn algorithms(published: &[&SigningKey]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Kid;
+    use crate::domain::keys::Kid;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)

@@ -8,7 +8,7 @@ use jsonwebtoken::jwk::Jwk;
 
 use super::jwks::JwksDocument;
 use super::signer::{Signer, SignerError};
-use crate::domain::{KeyPolicy, KeySet, Kid, SigningAlgorithm, SigningKey};
+use crate::domain::keys::{KeyPolicy, KeySet, Kid, SigningAlgorithm, SigningKey};
 
 /// One node's view of the signing keys: what signs, what verifies, and the document that says so. Immutable; when the
 /// database changes a new one takes its place.

@@ -50,7 +50,7 @@ fn message(issuer: &str, document: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{KeyPolicy, KeySet, Kid, SigningAlgorithm, SigningKey};
+    use crate::domain::keys::{KeyPolicy, KeySet, Kid, SigningAlgorithm, SigningKey};
     use chrono::{DateTime, TimeDelta};
 
     fn document() -> JwksDocument {

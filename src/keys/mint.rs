@@ -10,7 +10,7 @@ use rsa::pkcs8::EncodePrivateKey;
 use zeroize::Zeroizing;
 
 use super::signer::Pair;
-use crate::domain::{Kid, SigningAlgorithm};
+use crate::domain::keys::{Kid, SigningAlgorithm};
 
 /// What new keys are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

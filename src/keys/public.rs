@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::domain::{Kid, SigningAlgorithm};
+use crate::domain::keys::{Kid, SigningAlgorithm};
 
 /// The public half of a key: the members of its JWK that make it this key and no other. They are the ones its thumbprint is
 /// taken over (RFC 7638 section 3.2, RFC 8037 section 2), and kept in the order it wants them.

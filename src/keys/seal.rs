@@ -5,7 +5,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use zeroize::Zeroizing;
 
 use super::master::{MasterKey, MasterKeys, Purpose};
-use crate::domain::{Kid, SigningAlgorithm};
+use crate::domain::keys::{Kid, SigningAlgorithm};
 
 /// A sealed private key: the master key's id, and nonce and ciphertext together.
 pub struct SealedBytes {

@@ -11,7 +11,7 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::Value;
 
 use super::public::PublicHalf;
-use crate::domain::{Kid, SigningAlgorithm};
+use crate::domain::keys::{Kid, SigningAlgorithm};
 
 /// A private key ready to sign. Parsed once, when the keyring is built: parsing costs more than signing.
 /// Where a key lives outside this process (an HSM), this is the type that would know.

@@ -1,7 +1,7 @@
 use argon2::password_hash::phc::{Output, ParamsString, Salt};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, Version};
 
-use crate::domain::PasswordHash;
+use crate::domain::passwords::PasswordHash;
 
 /// The hash's length in bytes.
 const OUTPUT: usize = 32;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use argon2::Block;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::domain::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
+use crate::domain::passwords::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
 pub use argon::{HashCost, HashCostError};
 
 /// The hashing threads are all busy and the queue is full, or the wait was too long.

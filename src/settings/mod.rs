@@ -16,7 +16,11 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::domain::{KeyPolicy, RequestRules, RolePolicy, SessionLimits, SourcePolicy, ThrottlePolicy};
+use crate::domain::accounts::RolePolicy;
+use crate::domain::keys::KeyPolicy;
+use crate::domain::oauth::RequestRules;
+use crate::domain::passwords::{SourcePolicy, ThrottlePolicy};
+use crate::domain::sessions::SessionLimits;
 use crate::keys::KeyPlan;
 use crate::passwords::HasherOptions;
 use crate::tls::TlsFiles;
@@ -251,7 +255,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::domain::SigningAlgorithm;
+    use crate::domain::keys::SigningAlgorithm;
     use crate::passwords::HashCost;
 
     fn load(environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {

@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{AuditEvent, AuditFilter, AuditRecord, Origin, time_ordered_id};
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::operations::{AuditEvent, AuditFilter, AuditRecord, Origin};
+use crate::domain::time_ordered_id;
 
 /// The year 2099: both databases order it behind everything.
 const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(4_102_444_799, 0) {

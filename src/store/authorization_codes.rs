@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Conn, StoreError, Tx, execute, on, row::row, sessions::grant};
-use crate::domain::{
-    AuthorizationCode, ClientId, CodeChallenge, RedirectUri, SessionId, Thumbprint, UserClaim, UserId,
-};
+use super::row::row;
+use super::sessions::grant;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::clients::RedirectUri;
+use crate::domain::oauth::{AuthorizationCode, CodeChallenge, UserClaim};
+use crate::domain::{ClientId, SessionId, Thumbprint, UserId};
 
 row! {
     struct CodeRow {

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{
-    Client, ClientAuthMethod, ClientId, ClientKeys, DisplayName, GrantType, LoginUri, LogoutUri, RedirectUri,
-    Scopes,
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::clients::{
+    Client, ClientAuthMethod, ClientKeys, GrantType, LoginUri, LogoutUri, RedirectUri,
 };
+use crate::domain::{ClientId, DisplayName, Scopes};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {

@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{ClientId, Consent, DisplayName, Scopes, UserId};
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::oauth::Consent;
+use crate::domain::{ClientId, DisplayName, Scopes, UserId};
 
 row! {
     struct ConsentRow {

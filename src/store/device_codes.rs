@@ -3,8 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Conn, StoreError, Tx, execute, on, row::row, sessions::grant};
-use crate::domain::{ClientId, DeviceGrant, SessionId, UserId};
+use super::row::row;
+use super::sessions::grant;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::oauth::DeviceGrant;
+use crate::domain::{ClientId, SessionId, UserId};
 
 macro_rules! columns {
     () => {

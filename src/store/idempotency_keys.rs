@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::Actor;
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::operations::Actor;
 
 row! {
     struct IdempotencyRow {

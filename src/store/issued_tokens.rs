@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Conn, StoreError, execute, on, row::row};
-use crate::domain::{IssuedTokens, Kid};
+use super::row::row;
+use super::{Conn, StoreError, execute, on};
+use crate::domain::keys::{IssuedTokens, Kid};
 
 row! {
     struct IssuedRow {

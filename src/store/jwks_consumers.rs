@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Conn, StoreError, execute, on, row::row};
-use crate::domain::{Consumer, KnownConsumer, Sighting};
+use super::row::row;
+use super::{Conn, StoreError, execute, on};
+use crate::domain::keys::{Consumer, KnownConsumer, Sighting};
 
 row! {
     struct ConsumerRow {

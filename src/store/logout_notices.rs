@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{ClientId, LogoutNotice, SessionId, UserId};
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::oauth::LogoutNotice;
+use crate::domain::{ClientId, SessionId, UserId};
 
 row! {
     struct NoticeRow {

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Conn, StoreError, execute, on, row::row};
+use super::row::row;
+use super::{Conn, StoreError, execute, on};
 use crate::domain::{ClientId, Parameters};
 
 row! {

@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Backend, Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{ClientId, Grant, Scopes, Session, SessionId, SessionLimits, Thumbprint, UserId};
+use super::row::row;
+use super::{Backend, Conn, StoreError, Tx, execute, on};
+use crate::domain::sessions::{Grant, Session, SessionLimits};
+use crate::domain::{ClientId, Scopes, SessionId, Thumbprint, UserId};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {

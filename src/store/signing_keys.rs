@@ -4,8 +4,9 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use sqlx::Row as _;
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{Kid, SigningAlgorithm, SigningKey};
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::keys::{Kid, SigningAlgorithm, SigningKey};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {

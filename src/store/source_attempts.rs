@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::SourcePolicy;
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::passwords::SourcePolicy;
 
 row! {
     struct SourceAttemptsRow {

@@ -3,8 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Conn, StoreError, Tx, execute, on, row::row};
-use crate::domain::{DisplayName, Email, PasswordHash, Roles, SessionId, User, UserId, UserStatus};
+use super::row::row;
+use super::{Conn, StoreError, Tx, execute, on};
+use crate::domain::accounts::{Roles, User, UserStatus};
+use crate::domain::passwords::PasswordHash;
+use crate::domain::{DisplayName, Email, SessionId, UserId};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {

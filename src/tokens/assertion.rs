@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::verify::is_signed_by;
-use crate::domain::{ClientKey, ClientKeys, SigningAlgorithm};
+use crate::domain::clients::{ClientKey, ClientKeys};
+use crate::domain::keys::SigningAlgorithm;
 
 /// They are about 700 characters. What is far longer is not worth decoding.
 const MAX_LENGTH: usize = 8 * 1024;

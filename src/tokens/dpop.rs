@@ -11,7 +11,8 @@ use url::Url;
 
 use super::dpop_nonce::DpopNonces;
 use super::verify::is_signed_by;
-use crate::domain::{SigningAlgorithm, Thumbprint};
+use crate::domain::Thumbprint;
+use crate::domain::keys::SigningAlgorithm;
 use crate::keys::{ProofKey, read_proof_key};
 
 /// They are about 500 characters, or 1000 under RSA. What is far longer is not worth decoding.

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use super::sign::sign;
-use crate::domain::SigningAlgorithm;
+use crate::domain::keys::SigningAlgorithm;
 use crate::keys::{Signer, SignerError};
 
 /// The media type of an ID token. Access tokens have another, so neither passes for the other (RFC 8725 section 3.11).

@@ -8,7 +8,7 @@ use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::domain::CodeVerifier;
+use crate::domain::oauth::CodeVerifier;
 
 macro_rules! opaque {
     ($(#[$about:meta])* $name:ident $prefix:literal) => {

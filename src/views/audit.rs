@@ -3,7 +3,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::AuditRecord;
+use crate::domain::operations::AuditRecord;
 
 /// One recorded event.
 #[derive(Clone, Debug, Serialize, ToSchema)]

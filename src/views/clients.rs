@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{Client, ClientAuthMethod, ClientKeys, GrantType, LogoutUri, RedirectUri};
+use crate::domain::clients::{Client, ClientAuthMethod, ClientKeys, GrantType, LogoutUri, RedirectUri};
 
 /// How a client proves who it is (RFC 7591 section 2).
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{KeyView, PropagationView};
-use crate::domain::{Impact, KeyPolicy, KeySet, KeyStatus, Kid, KnownConsumer, Revocation, SigningKey};
+use crate::domain::keys::{Impact, KeyPolicy, KeySet, KeyStatus, Kid, KnownConsumer, Revocation, SigningKey};
 
 /// The keys as a rotation left them, or, for a dry run, as it would leave them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

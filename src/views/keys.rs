@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ReachView;
-use crate::domain::{KeyPolicy, KeySet, Kid, KnownConsumer, SigningKey};
+use crate::domain::keys::{KeyPolicy, KeySet, Kid, KnownConsumer, SigningKey};
 
 /// A signing key. Its private half is in no answer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::rfc3339;
-use crate::domain::{KnownConsumer, SigningKey};
+use crate::domain::keys::{KnownConsumer, SigningKey};
 
 /// How far a key has come: of the consumers known, how many have fetched a set that holds it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]

@@ -3,7 +3,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{DisplayName, Session, SessionId, User};
+use crate::domain::accounts::User;
+use crate::domain::sessions::Session;
+use crate::domain::{DisplayName, SessionId};
 
 /// An account, without anything secret.
 #[derive(Clone, Debug, Serialize, ToSchema)]

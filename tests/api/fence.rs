@@ -1,6 +1,6 @@
 //! One command after which nothing from before is good any more.
 
-use chancery::domain::{Origin, Reason};
+use chancery::domain::operations::{Origin, Reason};
 use chancery::flows::{Fence, FenceError, fence};
 use chancery::views::FenceView;
 use reqwest::Client;

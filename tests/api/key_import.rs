@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chancery::domain::SigningAlgorithm::{self, EdDsa, Es256, Ps256, Rs256};
+use chancery::domain::keys::SigningAlgorithm;
+use chancery::domain::keys::SigningAlgorithm::{EdDsa, Es256, Ps256, Rs256};
 use chancery::keys::{ImportError, ImportOptions, ImportedKey, Signer, import_key};
 use jsonwebtoken::{DecodingKey, Validation};
 use proptest::prelude::*;

@@ -1,20 +1,28 @@
 //! The store's conformance suite: every function, with the same results on both databases.
 
-use chancery::domain::{
-    Actor, AuditEvent, AuditFilter, AuthorizationCode, Client, ClientAuthMethod, ClientChange, ClientId,
-    ClientKeys, CodeChallenge, Consumer, DeviceGrant, DeviceStatus, DisplayName, Email, Grant, GrantType,
-    IssuedTokens, Kid, LoginUri, LogoutNotice, LogoutUri, Origin, Parameters, PasswordHash, RedirectUri,
-    Roles, Scopes, Session, SessionId, SessionLimits, Sighting, SigningAlgorithm, SigningKey, SourcePolicy,
-    ThrottlePolicy, Thumbprint, User, UserClaim, UserId, UserStatus,
+use chancery::domain::accounts::{Roles, User, UserStatus};
+use chancery::domain::clients::{
+    Client, ClientAuthMethod, ClientChange, ClientKeys, GrantType, LoginUri, LogoutUri, RedirectUri,
 };
-use chancery::store::login_attempts::{self, Charge};
+use chancery::domain::keys::{Consumer, IssuedTokens, Kid, Sighting, SigningAlgorithm, SigningKey};
+use chancery::domain::oauth::{
+    AuthorizationCode, CodeChallenge, DeviceGrant, DeviceStatus, LogoutNotice, UserClaim,
+};
+use chancery::domain::operations::{Actor, AuditEvent, AuditFilter, Origin};
+use chancery::domain::passwords::{PasswordHash, SourcePolicy, ThrottlePolicy};
+use chancery::domain::sessions::{Grant, Session, SessionLimits};
+use chancery::domain::{ClientId, DisplayName, Email, Parameters, Scopes, SessionId, Thumbprint, UserId};
+use chancery::store;
+use chancery::store::login_attempts;
+use chancery::store::login_attempts::Charge;
 use chancery::store::sessions::Advance;
 use chancery::store::signing_keys::SealedPrivateKey;
-use chancery::store::source_attempts::{self, SourceCharge};
+use chancery::store::source_attempts;
+use chancery::store::source_attempts::SourceCharge;
 use chancery::store::{
-    self, audit, authorization_codes, client_registrations, clients, consents, device_codes,
-    idempotency_keys, issued_tokens, jwks_consumers, logout_notices, pushed_requests, sessions, signing_keys,
-    used_tokens, users,
+    audit, authorization_codes, client_registrations, clients, consents, device_codes, idempotency_keys,
+    issued_tokens, jwks_consumers, logout_notices, pushed_requests, sessions, signing_keys, used_tokens,
+    users,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;

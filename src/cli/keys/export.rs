@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::super::{Failure, failed, open};
+use crate::cli::{Failure, failed, open};
 use crate::flows::load_keyring;
 use crate::settings::Settings;
 

@@ -5,9 +5,10 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use zeroize::Zeroizing;
 
-use super::super::{Failure, Output, failed, open, print_json};
 use super::print_table;
-use crate::domain::{Origin, SigningAlgorithm};
+use crate::cli::{Failure, Output, failed, open, print_json};
+use crate::domain::keys::SigningAlgorithm;
+use crate::domain::operations::Origin;
 use crate::flows::{ImportKey, Placement, import_key};
 use crate::keys::ImportOptions;
 use crate::settings::Settings;

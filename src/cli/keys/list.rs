@@ -1,8 +1,8 @@
 use std::io::IsTerminal;
 
-use super::super::{Failure, Output, failed, open, print_json};
 use super::print_table;
 use super::timeline::draw;
+use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::flows::list_keys;
 use crate::settings::Settings;
 use crate::views::rfc3339;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::{Failure, Output};
-use crate::domain::Reason;
+use crate::domain::operations::Reason;
 use crate::settings::{Settings, SettingsError};
 use crate::views::{KeyView, rfc3339};
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::super::{Failure, failed};
+use crate::cli::{Failure, failed};
 use crate::keys::MasterKey;
 use crate::start::write_master_key;
 

@@ -1,8 +1,9 @@
 use clap::Args;
 
-use super::super::{Failure, Output, failed, open, print_json};
 use super::{parse_reason, print_table};
-use crate::domain::{Kid, Origin};
+use crate::cli::{Failure, Output, failed, open, print_json};
+use crate::domain::keys::Kid;
+use crate::domain::operations::Origin;
 use crate::flows::{RevokeKey, revoke_key};
 use crate::settings::Settings;
 use crate::start::start_anew;

@@ -1,7 +1,7 @@
 use indicatif::ProgressBar;
 
-use super::super::{Failure, Output, failed, open, print_json};
-use crate::domain::Origin;
+use crate::cli::{Failure, Output, failed, open, print_json};
+use crate::domain::operations::Origin;
 use crate::flows::rewrap_keys;
 use crate::settings::Settings;
 use crate::views::{MasterKeyView, rfc3339};

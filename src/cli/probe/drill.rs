@@ -3,12 +3,12 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use super::super::{Failure, failed};
 use super::report::{Case, Expected, Report, Verdict, seconds};
 use super::service::{Reaction, Reply, Service};
 use super::tokens::{OwnKey, TokenMaker};
 use crate::app::App;
-use crate::domain::Kid;
+use crate::cli::{Failure, failed};
+use crate::domain::keys::Kid;
 use crate::flows::{publish_probe_key, retire_probe_key};
 use crate::tokens::Forgery;
 

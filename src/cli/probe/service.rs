@@ -3,7 +3,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use reqwest::{Client, Method, Response, StatusCode, Url};
 
-use super::super::{Failure, failed, http_client};
+use crate::cli::{Failure, failed, http_client};
 use crate::tokens::AccessToken;
 
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,9 +3,9 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::super::{Failure, failed};
 use crate::app::App;
-use crate::domain::SigningAlgorithm;
+use crate::cli::{Failure, failed};
+use crate::domain::keys::SigningAlgorithm;
 use crate::flows::load_keyring;
 use crate::keys::{Keyring, Mint, MintedKey, Signer};
 use crate::tokens::{AccessClaims, AccessToken, Audience, Forgery, Halves, forge, issue};

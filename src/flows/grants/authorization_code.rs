@@ -1,11 +1,12 @@
-use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::{KeyProof, proved_key};
 use super::begin_session::{Beginning, begin_session, end_reused, present};
 use super::{GrantError, Granted, IdTokenWish, granted_resources};
 use crate::app::App;
-use crate::domain::{
-    AuthorizationCode, Client, CodeVerifier, OAuthCode, OAuthError, Origin, Parameters, Thumbprint,
-};
+use crate::domain::clients::Client;
+use crate::domain::oauth::{AuthorizationCode, CodeVerifier};
+use crate::domain::operations::Origin;
+use crate::domain::{OAuthCode, OAuthError, Parameters, Thumbprint};
+use crate::flows::load_keyring::fresh_keyring;
+use crate::flows::prove_key::{KeyProof, proved_key};
 use crate::store::{Tx, authorization_codes, users};
 use crate::tokens::{Code, challenge_of};
 

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::super::browser_session::Present;
-use super::super::issue_tokens::{ClientWish, issue_client_tokens};
 use super::{GrantError, Granted, IdTokenWish, granted};
 use crate::app::App;
-use crate::domain::{
-    Actor, AuditEvent, Client, Grant, OAuthError, Origin, Session, SessionId, Thumbprint, User, scope,
-};
+use crate::domain::accounts::User;
+use crate::domain::clients::Client;
+use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::sessions::{Grant, Session};
+use crate::domain::{OAuthError, SessionId, Thumbprint, scope};
+use crate::flows::browser_session::Present;
+use crate::flows::issue_tokens::{ClientWish, issue_client_tokens};
 use crate::keys::Keyring;
 use crate::store::{StoreError, Tx, audit, sessions, users};
 

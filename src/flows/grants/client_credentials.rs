@@ -1,11 +1,13 @@
 use uuid::Uuid;
 
-use super::super::issue_tokens::{access_life, audience, sign_access_token};
-use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::{KeyProof, proved_key_alone};
 use super::{GrantError, Granted};
 use crate::app::App;
-use crate::domain::{Client, Grant, OAuthCode, OAuthError, Parameters, Scopes, scope};
+use crate::domain::clients::Client;
+use crate::domain::sessions::Grant;
+use crate::domain::{OAuthCode, OAuthError, Parameters, Scopes, scope};
+use crate::flows::issue_tokens::{access_life, audience, sign_access_token};
+use crate::flows::load_keyring::fresh_keyring;
+use crate::flows::prove_key::{KeyProof, proved_key_alone};
 use crate::tokens::{AccessClaims, Confirmation};
 
 /// A service account for itself (RFC 6749 section 4.4): one signature, and nothing written but, where it shows a

@@ -1,11 +1,15 @@
-use super::super::browser_session::Present;
-use super::super::issue_tokens::scopes_now;
-use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::{KeyProof, proved_key};
 use super::begin_session::{Beginning, begin_session, end_reused, present};
 use super::{GrantError, Granted, IdTokenWish, granted_resources};
 use crate::app::App;
-use crate::domain::{Client, DeviceGrant, DeviceStatus, Grant, OAuthCode, OAuthError, Origin, Parameters};
+use crate::domain::clients::Client;
+use crate::domain::oauth::{DeviceGrant, DeviceStatus};
+use crate::domain::operations::Origin;
+use crate::domain::sessions::Grant;
+use crate::domain::{OAuthCode, OAuthError, Parameters};
+use crate::flows::browser_session::Present;
+use crate::flows::issue_tokens::scopes_now;
+use crate::flows::load_keyring::fresh_keyring;
+use crate::flows::prove_key::{KeyProof, proved_key};
 use crate::store::{Tx, device_codes, users};
 use crate::tokens::DeviceCode;
 

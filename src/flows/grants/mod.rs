@@ -16,9 +16,12 @@ use super::issue_tokens::{IssuedTokens, amr, scopes_now};
 use super::load_keyring::LoadKeyringError;
 use super::prove_key::{KeyProof, ProveKeyError, ShownProof, prove_key};
 use crate::app::App;
-use crate::domain::{
-    Client, Grant, GrantType, OAuthCode, OAuthError, Origin, Parameters, Session, User, UserClaim, scope,
-};
+use crate::domain::accounts::User;
+use crate::domain::clients::{Client, GrantType};
+use crate::domain::oauth::UserClaim;
+use crate::domain::operations::Origin;
+use crate::domain::sessions::{Grant, Session};
+use crate::domain::{OAuthCode, OAuthError, Parameters, scope};
 use crate::keys::{Keyring, SignerError};
 use crate::store::StoreError;
 use crate::tokens::{AccessToken, IdClaims, IdToken, RefreshTokenText, at_hash, issue_id_token};

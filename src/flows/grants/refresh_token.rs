@@ -1,9 +1,12 @@
-use super::super::issue_tokens::{ClientWish, issue_client_tokens};
-use super::super::prove_key::KeyProof;
-use super::super::refresh::{MovedOn, RefreshError, Refresher, move_on};
 use super::{GrantError, Granted, IdTokenWish, granted, granted_resources};
 use crate::app::App;
-use crate::domain::{Client, OAuthCode, OAuthError, Origin, Parameters, Scopes, SessionLimits};
+use crate::domain::clients::Client;
+use crate::domain::operations::Origin;
+use crate::domain::sessions::SessionLimits;
+use crate::domain::{OAuthCode, OAuthError, Parameters, Scopes};
+use crate::flows::issue_tokens::{ClientWish, issue_client_tokens};
+use crate::flows::prove_key::KeyProof;
+use crate::flows::refresh::{MovedOn, RefreshError, Refresher, move_on};
 use crate::store::sessions;
 use crate::tokens::{RefreshKeys, RefreshToken};
 

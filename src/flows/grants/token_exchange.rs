@@ -1,13 +1,15 @@
 use uuid::Uuid;
 
-use super::super::authenticate::Bearer;
-use super::super::introspect::{IntrospectError, active};
-use super::super::issue_tokens::{access_life, sign_access_token};
-use super::super::load_keyring::fresh_keyring;
-use super::super::prove_key::{KeyProof, proved_key_alone};
 use super::{GrantError, Granted};
 use crate::app::App;
-use crate::domain::{Client, ExchangeRequest, OAuthCode, OAuthError, Parameters};
+use crate::domain::clients::Client;
+use crate::domain::oauth::ExchangeRequest;
+use crate::domain::{OAuthCode, OAuthError, Parameters};
+use crate::flows::authenticate::Bearer;
+use crate::flows::introspect::{IntrospectError, active};
+use crate::flows::issue_tokens::{access_life, sign_access_token};
+use crate::flows::load_keyring::fresh_keyring;
+use crate::flows::prove_key::{KeyProof, proved_key_alone};
 use crate::tokens::{AccessClaims, Act, Audience, Confirmation};
 
 /// A user's access token for one by which the client acts for that user towards another service (RFC 8693): narrower, no longer good

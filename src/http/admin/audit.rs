@@ -3,12 +3,12 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::AppData;
-use super::super::caller::{AuditRead, Permit};
-use super::super::parameters::{is_storable, page_limit, parse_query, read_cursor, write_cursor};
-use super::super::problem::{Code, Problem};
-use crate::domain::AuditFilter;
+use crate::domain::operations::AuditFilter;
 use crate::flows::read_audit;
+use crate::http::AppData;
+use crate::http::caller::{AuditRead, Permit};
+use crate::http::parameters::{is_storable, page_limit, parse_query, read_cursor, write_cursor};
+use crate::http::problem::{Code, Problem};
 use crate::views::AuditView;
 
 #[derive(Deserialize, IntoParams)]

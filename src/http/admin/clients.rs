@@ -6,16 +6,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::{Body, given};
-use super::super::caller::{ClientsRead, ClientsWrite, Permit};
-use super::super::parameters::{PageQuery, page_limit, parse_query, read_client_cursor, write_client_cursor};
-use super::super::problem::{Code, Problem, ProblemView};
-use super::super::source::Source;
-use crate::domain::{
-    ClientAuthMethod, ClientChange, ClientId, DisplayName, GrantType, LogoutUri, RedirectUri, Scopes,
-};
-use crate::flows::{self, CreateClient, RotatedSecret};
+use crate::domain::clients::{ClientAuthMethod, ClientChange, GrantType, LogoutUri, RedirectUri};
+use crate::domain::{ClientId, DisplayName, Scopes};
+use crate::flows;
+use crate::flows::{CreateClient, RotatedSecret};
+use crate::http::AppData;
+use crate::http::body::{Body, given};
+use crate::http::caller::{ClientsRead, ClientsWrite, Permit};
+use crate::http::parameters::{PageQuery, page_limit, parse_query, read_client_cursor, write_client_cursor};
+use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::source::Source;
 use crate::views::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
 
 #[derive(Serialize, ToSchema)]

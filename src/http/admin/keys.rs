@@ -2,13 +2,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::caller::{KeysRead, KeysRotate, Permit};
-use super::super::problem::{Code, Problem, ProblemView};
-use super::super::source::Source;
-use crate::domain::{Kid, Reason, Trigger};
+use crate::domain::keys::{Kid, Trigger};
+use crate::domain::operations::Reason;
 use crate::flows::{RevokeKey, RotateKeys, list_keys, propagation_of, revoke_key, rotate_keys};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::caller::{KeysRead, KeysRotate, Permit};
+use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::source::Source;
 use crate::views::{KeyListView, PropagationView, RevocationView, RotationView};
 
 /// All signing keys, newest first, as the database holds them now.

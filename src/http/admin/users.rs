@@ -2,14 +2,16 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::{Body, given};
-use super::super::caller::{Permit, UsersRead, UsersWrite};
-use super::super::parameters::{PageQuery, page_limit, parse_id, parse_query, read_cursor, write_cursor};
-use super::super::problem::{Code, Problem, ProblemView};
-use super::super::source::Source;
-use crate::domain::{DisplayName, Email, Roles, UserId, UserStatus};
-use crate::flows::{self, CreateUser, UserChange};
+use crate::domain::accounts::{Roles, UserStatus};
+use crate::domain::{DisplayName, Email, UserId};
+use crate::flows;
+use crate::flows::{CreateUser, UserChange};
+use crate::http::AppData;
+use crate::http::body::{Body, given};
+use crate::http::caller::{Permit, UsersRead, UsersWrite};
+use crate::http::parameters::{PageQuery, page_limit, parse_id, parse_query, read_cursor, write_cursor};
+use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::source::Source;
 use crate::views::UserView;
 
 #[derive(Serialize, ToSchema)]

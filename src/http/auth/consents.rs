@@ -2,13 +2,14 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::caller::Authenticated;
-use super::super::problem::{Code, Problem, ProblemView};
-use super::super::source::Source;
-use crate::domain::Consent;
-use crate::domain::{Actor, ClientId};
+use crate::domain::ClientId;
+use crate::domain::oauth::Consent;
+use crate::domain::operations::Actor;
 use crate::flows::{list_consents, withdraw_consent};
+use crate::http::AppData;
+use crate::http::caller::Authenticated;
+use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::source::Source;
 use crate::views::ConsentView;
 
 #[derive(Serialize, ToSchema)]

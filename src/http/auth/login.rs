@@ -2,14 +2,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::cookie;
-use super::super::problem::{Problem, ProblemView};
-use super::super::source::Source;
 use super::{LoginResponse, TokenResponse, granted};
-use crate::domain::{Actor, CandidatePassword, Email};
+use crate::domain::Email;
+use crate::domain::operations::Actor;
+use crate::domain::passwords::CandidatePassword;
 use crate::flows::{LogIn, LogInError, LoggedIn, log_in};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::cookie;
+use crate::http::problem::{Problem, ProblemView};
+use crate::http::source::Source;
 use crate::views::UserView;
 
 #[derive(Deserialize, ToSchema)]

@@ -2,14 +2,14 @@ use actix_web::HttpResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::caller::Authenticated;
-use super::super::cookie;
-use super::super::problem::Problem;
-use super::super::source::Source;
-use crate::domain::Actor;
+use crate::domain::operations::Actor;
 use crate::flows::log_out;
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::caller::Authenticated;
+use crate::http::cookie;
+use crate::http::problem::Problem;
+use crate::http::source::Source;
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

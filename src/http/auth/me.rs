@@ -1,6 +1,6 @@
 use actix_web::HttpResponse;
 
-use super::super::caller::Authenticated;
+use crate::http::caller::Authenticated;
 use crate::views::UserView;
 
 /// Who the access token's user is.

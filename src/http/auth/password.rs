@@ -2,13 +2,14 @@ use actix_web::HttpResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::caller::Authenticated;
-use super::super::problem::{Problem, ProblemView};
-use super::super::source::Source;
-use crate::domain::{Actor, CandidatePassword};
+use crate::domain::operations::Actor;
+use crate::domain::passwords::CandidatePassword;
 use crate::flows::{ChangePassword, change_password};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::caller::Authenticated;
+use crate::http::problem::{Problem, ProblemView};
+use crate::http::source::Source;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -2,14 +2,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::cookie;
-use super::super::problem::{Code, Problem, ProblemView};
-use super::super::source::Source;
 use super::{TokenResponse, granted};
-use crate::domain::{Actor, ClientId};
+use crate::domain::ClientId;
+use crate::domain::operations::Actor;
 use crate::flows::{RefreshError, refresh as flow};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::cookie;
+use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::source::Source;
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

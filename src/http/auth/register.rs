@@ -2,12 +2,14 @@ use actix_web::HttpResponse;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::body::Body;
-use super::super::problem::{Code, Problem};
-use super::super::source::Source;
-use super::super::{AppData, problem::ProblemView};
-use crate::domain::{Actor, DisplayName, Email};
+use crate::domain::operations::Actor;
+use crate::domain::{DisplayName, Email};
 use crate::flows::{SignUp, sign_up};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::problem::ProblemView;
+use crate::http::problem::{Code, Problem};
+use crate::http::source::Source;
 use crate::views::UserView;
 
 #[derive(Deserialize, ToSchema)]

@@ -2,13 +2,14 @@ use actix_web::{HttpResponse, web};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::caller::Authenticated;
-use super::super::parameters::parse_id;
-use super::super::problem::{Code, Problem, ProblemView};
-use super::super::source::Source;
-use crate::domain::{Actor, SessionId};
+use crate::domain::SessionId;
+use crate::domain::operations::Actor;
 use crate::flows::{end_session, list_sessions};
+use crate::http::AppData;
+use crate::http::caller::Authenticated;
+use crate::http::parameters::parse_id;
+use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::source::Source;
 use crate::views::SessionView;
 
 #[derive(Serialize, ToSchema)]

@@ -1,12 +1,12 @@
 use actix_web::{HttpRequest, HttpResponse};
 use url::form_urlencoded::Serializer;
 
-use super::super::AppData;
-use super::super::body::{Body, parse_form};
-use super::super::source::Source;
 use super::visit::{Visit, see_other, unreadable};
 use crate::domain::Parameters;
 use crate::flows::begin_authorization;
+use crate::http::AppData;
+use crate::http::body::{Body, parse_form};
+use crate::http::source::Source;
 
 /// A client sends a user here (RFC 6749 section 4.1.1).
 pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {

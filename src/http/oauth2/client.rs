@@ -3,12 +3,14 @@ use actix_web::http::header;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::source::Source;
 use super::error::OAuthProblem;
-use crate::domain::{Actor, Client, OAuthError, Parameters};
+use crate::domain::clients::Client;
+use crate::domain::operations::Actor;
+use crate::domain::{OAuthError, Parameters};
 use crate::flows::{ClientCredentials, Proof, authenticate_client};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::source::Source;
 
 /// A client's own request: who it is, and what it says.
 pub struct ClientRequest {

@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::super::AppData;
-use super::super::body::{Body, parse_form};
-use super::super::source::Source;
 use super::visit::{Visit, foreign, unreadable};
 use crate::domain::Parameters;
 use crate::flows::{Step, begin_link, decide_link, enter_code};
+use crate::http::AppData;
+use crate::http::body::{Body, parse_form};
+use crate::http::source::Source;
 use crate::tokens::UserCode;
 
 /// Asks for the code. If it is in the address already, it still is for the person to send it.

@@ -2,13 +2,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
-use crate::domain::{Actor, DeviceGrant};
+use crate::domain::oauth::DeviceGrant;
+use crate::domain::operations::Actor;
 use crate::flows::begin_device;
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::source::Source;
 
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]

@@ -7,12 +7,12 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::problem::{Code, Problem};
 use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::{
     AuthenticateClientError, BeginDeviceError, FindRegistrationError, GrantError, IntrospectError,
     PushRequestError, RegisterClientError, TooManyAttempts,
 };
+use crate::http::problem::{Code, Problem};
 use crate::store::StoreError;
 
 /// An error under `/oauth2` (RFC 6749 section 5.2).

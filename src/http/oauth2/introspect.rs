@@ -2,13 +2,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
-use crate::domain::Session;
+use crate::domain::sessions::Session;
 use crate::flows::{Introspection, introspect as flow};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::source::Source;
 use crate::tokens::{AccessClaims, Act};
 
 /// The key a token is bound to (RFC 9449 section 6.2).

@@ -2,14 +2,15 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use url::form_urlencoded::Serializer;
 
-use super::super::body::{Body, parse_form};
-use super::super::context::request_id;
-use super::super::source::Source;
-use super::super::{AppData, cookie, pages};
 use super::visit::{Visit, add, foreign, see_other, unavailable, unreadable, with_parameters};
 use crate::app::App;
-use crate::domain::{Parameters, RedirectUri};
+use crate::domain::Parameters;
+use crate::domain::clients::RedirectUri;
 use crate::flows::{Page, SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
+use crate::http::body::{Body, parse_form};
+use crate::http::context::request_id;
+use crate::http::source::Source;
+use crate::http::{AppData, cookie, pages};
 
 /// A client sends a user here to sign out (OpenID Connect RP-Initiated Logout section 2).
 pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {

@@ -2,13 +2,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::dpop::shown_proof;
-use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::flows::push_request;
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::dpop::shown_proof;
+use crate::http::source::Source;
 
 /// What the authorization endpoint takes, and what shows who asks.
 #[derive(Deserialize, ToSchema)]

@@ -5,18 +5,19 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::dpop::shown_token;
-use super::super::problem::{Code, Problem};
-use super::super::scheme::Scheme;
-use super::super::source::Source;
 use super::error::{OAuthErrorView, OAuthProblem};
-use crate::domain::{Actor, Client, ClientMetadata};
+use crate::domain::clients::{Client, ClientMetadata};
+use crate::domain::operations::Actor;
 use crate::flows::{
     ChangeRegistration, change_registration, find_registration, may_register, register_client,
     withdraw_registration,
 };
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::dpop::shown_token;
+use crate::http::problem::{Code, Problem};
+use crate::http::scheme::Scheme;
+use crate::http::source::Source;
 use crate::views::{AuthMethodView, ClientView, GrantTypeView};
 
 /// A handler that takes this is for whoever may register an application.

@@ -2,13 +2,13 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
-use crate::domain::Actor;
+use crate::domain::operations::Actor;
 use crate::flows::revoke_token;
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::source::Source;
 
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]

@@ -4,18 +4,21 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::super::body::{Body, parse_form};
-use super::super::source::Source;
-use super::super::{AppData, cookie, pages};
 use super::visit::{
     Visit, add, begin_anew, fault, foreign, keep_signed_in, return_origin, sign_in_page, unavailable,
     unreadable,
 };
-use crate::domain::{Actor, CandidatePassword, DisplayName, Email, Parameters};
+use crate::domain::operations::Actor;
+use crate::domain::passwords::CandidatePassword;
+use crate::domain::{DisplayName, Email, Parameters};
+use crate::flows;
 use crate::flows::{
-    self, AuthorizeError, LogIn, NewPasswordError, Page, ProvePasswordError, SignInError, SignUp,
-    SignUpError, Step, show_sign_in,
+    AuthorizeError, LogIn, NewPasswordError, Page, ProvePasswordError, SignInError, SignUp, SignUpError,
+    Step, show_sign_in,
 };
+use crate::http::body::{Body, parse_form};
+use crate::http::source::Source;
+use crate::http::{AppData, cookie, pages};
 use crate::passwords::Busy;
 
 /// What a form says, and who sends it.

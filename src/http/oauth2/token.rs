@@ -3,14 +3,15 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::AppData;
-use super::super::body::Body;
-use super::super::dpop::shown_proof;
-use super::super::source::Source;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
-use crate::domain::{Actor, GrantType};
+use crate::domain::clients::GrantType;
+use crate::domain::operations::Actor;
 use crate::flows::{GrantError, Granted, grant};
+use crate::http::AppData;
+use crate::http::body::Body;
+use crate::http::dpop::shown_proof;
+use crate::http::source::Source;
 
 /// What a token request may hold. It is a form; who asks is in the `Authorization` header, in `client_id` and
 /// `client_secret`, or in `client_assertion`.

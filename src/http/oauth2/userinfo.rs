@@ -3,13 +3,13 @@ use actix_web::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::body::Body;
-use super::super::caller::Holder;
-use super::super::problem::Problem;
-use super::super::scheme::Scheme;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{DisplayName, scope};
 use crate::flows::{Bearer, Caller};
+use crate::http::body::Body;
+use crate::http::caller::Holder;
+use crate::http::problem::Problem;
+use crate::http::scheme::Scheme;
 
 /// Who the token's user is, as far as its scope tells (OpenID Connect Core section 5.4).
 #[derive(Serialize, ToSchema)]

@@ -4,15 +4,18 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
-use super::super::context::request_id;
-use super::super::problem::Problem;
-use super::super::source::Source;
-use super::super::{AppData, cookie, pages};
 use crate::app::App;
-use crate::domain::{Actor, Parameters, RedirectUri, ResponseMode, Scopes, scope};
+use crate::domain::clients::RedirectUri;
+use crate::domain::oauth::ResponseMode;
+use crate::domain::operations::Actor;
+use crate::domain::{Parameters, Scopes, scope};
 use crate::flows::{
     Anew, Answer, Asking, AuthorizeError, CodeRefusal, DeviceStep, Page, PageError, Step, Visitor,
 };
+use crate::http::context::request_id;
+use crate::http::problem::Problem;
+use crate::http::source::Source;
+use crate::http::{AppData, cookie, pages};
 use crate::tokens::BrowserToken;
 
 /// Somebody's browser, and what becomes of its cookies.

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::well_known::matches_etag;
 use crate::app::App;
-use crate::domain::RedirectUri;
+use crate::domain::clients::RedirectUri;
 use paper::{Page, STYLE, STYLE_VERSION};
 
 /// Presses the button.

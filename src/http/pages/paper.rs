@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
 
-use super::policy::{self, Policy};
+use super::policy;
+use super::policy::Policy;
 use crate::http::problem::Problem;
 use crate::settings::Settings;
 

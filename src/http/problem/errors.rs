@@ -1,7 +1,8 @@
 //! The one place where flows' errors become HTTP.
 
 use super::{Code, Problem};
-use crate::domain::{BeyondAuthority, PasswordRejected};
+use crate::domain::accounts::BeyondAuthority;
+use crate::domain::passwords::PasswordRejected;
 use crate::flows::{
     AuthenticateError, ChangePasswordError, ClientError, CreateClientError, CreateUserError,
     IdempotencyError, LoadKeyringError, LogInError, NewKeyError, NewPasswordError, ReadKeysError,

@@ -2,7 +2,8 @@ use serde_json::Value;
 
 use super::jwk::WrittenJwk;
 use super::{Found, Halves, ImportError, choose_algorithm, valid_kid};
-use crate::domain::{ClientKey, ClientKeys, SigningAlgorithm};
+use crate::domain::clients::{ClientKey, ClientKeys};
+use crate::domain::keys::SigningAlgorithm;
 
 /// Why a JWK Set is not one by which a client may prove who it is. Keys are counted from nought.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,7 +57,7 @@ pub(super) fn has_private_members(jwk: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::SigningAlgorithm;
+    use crate::domain::keys::SigningAlgorithm;
     use serde_json::json;
 
     const ED25519: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::halves::{Halves, without_leading_zeros};
 use super::{Found, ImportError, valid_kid};
-use crate::domain::Kid;
+use crate::domain::keys::Kid;
 
 /// Kids of a set that an error tells.
 const KIDS_TOLD: usize = 10;

@@ -19,7 +19,7 @@ use self::halves::Halves;
 pub use self::proof_key::{ProofKey, ProofKeyError, read_proof_key};
 use super::public::PublicHalf;
 use super::signer::Pair;
-use crate::domain::{Kid, SigningAlgorithm};
+use crate::domain::keys::{Kid, SigningAlgorithm};
 
 /// A key made elsewhere, ready to be published, and to sign if its private half came with it.
 pub struct ImportedKey {

@@ -3,7 +3,8 @@ use serde_json::Value;
 use super::client_keys::has_private_members;
 use super::jwk::WrittenJwk;
 use super::{Found, Halves, ImportError};
-use crate::domain::{SigningAlgorithm, Thumbprint};
+use crate::domain::Thumbprint;
+use crate::domain::keys::SigningAlgorithm;
 
 /// A public key that comes in the header of what it has signed (RFC 9449 section 4.2).
 pub struct ProofKey {

@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::value::{DAY, List, MINUTE, SECOND, Span, YEAR, ZERO};
-use crate::domain::{KeyPolicy, SigningAlgorithm};
+use crate::domain::keys::{KeyPolicy, SigningAlgorithm};
 use crate::keys::{KeyPlan, MasterKeys};
 use crate::settings::{KeySettings, MasterKeySource, SettingsError};
 

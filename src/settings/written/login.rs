@@ -2,7 +2,7 @@ use chrono::TimeDelta;
 use serde::Deserialize;
 
 use super::value::{DAY, SECOND, Span, ZERO};
-use crate::domain::{SourcePolicy, ThrottlePolicy};
+use crate::domain::passwords::{SourcePolicy, ThrottlePolicy};
 use crate::settings::SettingsError;
 
 #[derive(Deserialize)]

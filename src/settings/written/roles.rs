@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::value::List;
-use crate::domain::{Role, RolePolicy};
+use crate::domain::accounts::{Role, RolePolicy};
 use crate::settings::SettingsError;
 
 pub(super) fn check_roles(written: BTreeMap<String, List>) -> Result<RolePolicy, SettingsError> {

@@ -1,7 +1,7 @@
 use serde::Deserialize;
 
 use super::value::{MINUTE, SECOND, Span, YEAR, ZERO};
-use crate::domain::SessionLimits;
+use crate::domain::sessions::SessionLimits;
 use crate::settings::SettingsError;
 
 #[derive(Deserialize)]

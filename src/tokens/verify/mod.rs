@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::access::{AccessClaims, Act};
 use super::{IdClaims, TYP, id_token};
-use crate::domain::SigningAlgorithm;
+use crate::domain::keys::SigningAlgorithm;
 use crate::keys::Keyring;
 
 /// Ours are about 900 characters. What is far longer is not worth decoding.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::domain::{KeyPolicy, KeySet, SigningKey};
+use crate::domain::keys::{KeyPolicy, KeySet, SigningKey};
 use crate::keys::{KeyPlan, Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
 use crate::tokens::{Audience, Forgery, Halves, forge, issue};
 use proptest::prelude::*;

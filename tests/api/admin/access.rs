@@ -1,4 +1,4 @@
-use chancery::domain::SigningAlgorithm;
+use chancery::domain::keys::SigningAlgorithm;
 use chancery::keys::{MintedKey, Signer};
 use chancery::tokens::{AccessClaims, Forgery, Halves, forge};
 use chrono::TimeDelta;

@@ -1,4 +1,7 @@
-use chancery::domain::{AuthorizationCode, ClientId, Grant, RedirectUri, Scopes, Session, SessionId, UserId};
+use chancery::domain::clients::RedirectUri;
+use chancery::domain::oauth::AuthorizationCode;
+use chancery::domain::sessions::{Grant, Session};
+use chancery::domain::{ClientId, Scopes, SessionId, UserId};
 use chancery::flows::clean_up;
 use chancery::store::{authorization_codes, clients, consents, sessions};
 use chancery::tokens::ClientSecret;

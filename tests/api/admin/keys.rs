@@ -226,7 +226,7 @@ on_both! {
         let conn: &mut Conn = &mut tx;
         let mut key = signing_keys::all(conn).await.unwrap().remove(0);
         let sealed = key.sealed.take().unwrap();
-        key.key.kid = chancery::domain::Kid::new("another".to_owned());
+        key.key.kid = chancery::domain::keys::Kid::new("another".to_owned());
         let refused = signing_keys::insert(&mut tx, &key.key, Some(&sealed)).await;
         assert!(matches!(refused, Err(chancery::store::StoreError::Duplicate)), "{refused:?}");
     }

@@ -1,4 +1,4 @@
-use chancery::domain::Client;
+use chancery::domain::clients::Client;
 
 use crate::oauth2::support::{Browser, client, register};
 use crate::support::{PASSWORD, TestApp, on_both};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use chancery::domain::{Client, ClientAuthMethod};
+use chancery::domain::clients::{Client, ClientAuthMethod};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chancery::domain::{Client, ClientAuthMethod, GrantType, RedirectUri, Scopes};
+use chancery::domain::Scopes;
+use chancery::domain::clients::{Client, ClientAuthMethod, GrantType, RedirectUri};
 use chrono::TimeDelta;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -280,7 +281,7 @@ impl<'a> Suite<'a> {
         assert_eq!(claims.get("nonce").and_then(Value::as_str), nonce);
         assert!(claims["sub"].as_str().is_some_and(|sub| (1..=255).contains(&sub.len()) && sub.is_ascii()));
         assert_ne!(claims["acr"], "");
-        let hash = chancery::tokens::at_hash(chancery::domain::SigningAlgorithm::Rs256, access_token);
+        let hash = chancery::tokens::at_hash(chancery::domain::keys::SigningAlgorithm::Rs256, access_token);
         assert_eq!(claims["at_hash"], hash);
         // Nothing of the user's, which is for userinfo, and nothing that nobody knows.
         let usual =

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use chancery::domain::{Client, GrantType, RedirectUri};
+use chancery::domain::clients::{Client, GrantType, RedirectUri};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -93,7 +93,7 @@ on_both! {
         assert_eq!(refused(&app, &spa, &[("prompt", "none")]).await, "login_required");
         // What nobody knows is passed over, and what has no value is not there.
         app.get(&spa.authorize(&[("unknown", "x"), ("prompt", "")])).await.page(200);
-        let service = Client { grant_types: [GrantType::ClientCredentials].into(), auth_method: chancery::domain::ClientAuthMethod::SecretBasic, ..client(&app, "robot") };
+        let service = Client { grant_types: [GrantType::ClientCredentials].into(), auth_method: chancery::domain::clients::ClientAuthMethod::SecretBasic, ..client(&app, "robot") };
         let service = register(&app, &service).await;
         assert_eq!(refused(&app, &service, &[]).await, "unauthorized_client");
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use chancery::domain::{Client, LogoutUri, Origin, Reason};
+use chancery::domain::clients::{Client, LogoutUri};
+use chancery::domain::operations::{Origin, Reason};
 use chancery::flows::{Fence, fence};
 use chrono::TimeDelta;
 use reqwest::Method;

@@ -1,6 +1,7 @@
 //! Claims asked for by name (OpenID Connect Core section 5.5).
 
-use chancery::domain::{Client, Scopes};
+use chancery::domain::Scopes;
+use chancery::domain::clients::Client;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 

@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chancery::domain::{Client, ClientAuthMethod, ClientKeys, GrantType, Scopes};
+use chancery::domain::Scopes;
+use chancery::domain::clients::{Client, ClientAuthMethod, ClientKeys, GrantType};
 use chancery::flows::read_client_keys;
 use chrono::TimeDelta;
 use futures_util::future::join_all;

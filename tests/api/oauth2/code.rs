@@ -1,4 +1,4 @@
-use chancery::domain::{Client, ClientAuthMethod};
+use chancery::domain::clients::{Client, ClientAuthMethod};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -28,7 +28,7 @@ on_both! {
         }
         assert_eq!(id["sub"], access["sub"]);
         assert_eq!(id["exp"].as_i64().unwrap() - id["iat"].as_i64().unwrap(), 600);
-        assert_eq!(id["at_hash"], chancery::tokens::at_hash(chancery::domain::SigningAlgorithm::Rs256, &answer.access_token()));
+        assert_eq!(id["at_hash"], chancery::tokens::at_hash(chancery::domain::keys::SigningAlgorithm::Rs256, &answer.access_token()));
         assert!(id.get("email").is_none(), "claims come from userinfo");
         let kids = crate::support::kids(&app.get("/.well-known/jwks.json").await.json());
         assert!(kids.iter().any(|kid| *kid == header["kid"]));
@@ -296,7 +296,7 @@ on_both! {
         app.register("ada@x.test").await;
         let wanted = Client {
             access_life: Some(TimeDelta::seconds(30)),
-            grant_types: [chancery::domain::GrantType::AuthorizationCode].into(),
+            grant_types: [chancery::domain::clients::GrantType::AuthorizationCode].into(),
             ..client(&app, "brief")
         };
         let (brief, browser) = (register(&app, &wanted).await, Browser::new(&app));

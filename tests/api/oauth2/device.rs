@@ -1,6 +1,6 @@
 //! Devices without a browser, which somebody lets in with theirs (RFC 8628).
 
-use chancery::domain::{Client, ClientAuthMethod, GrantType, RedirectUri};
+use chancery::domain::clients::{Client, ClientAuthMethod, GrantType, RedirectUri};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::{Value, json};

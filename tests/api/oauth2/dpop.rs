@@ -2,7 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chancery::domain::{Client, GrantType, RedirectUri, Scopes};
+use chancery::domain::Scopes;
+use chancery::domain::clients::{Client, GrantType, RedirectUri};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey};
@@ -444,7 +445,7 @@ on_both! {
         let tokens = bound.exchange_with(&app, &[&ED.for_token(&app)], &code).await.expect(200);
         bound.refresh(&app, &tokens.refresh_token()).await.expect_oauth(400, "invalid_dpop_proof");
         let wanted = Client { grant_types: [GrantType::ClientCredentials].into(), scopes: Scopes::parse("orders:write").unwrap(),
-            auth_method: chancery::domain::ClientAuthMethod::SecretPost, redirect_uris: Vec::<RedirectUri>::new(),
+            auth_method: chancery::domain::clients::ClientAuthMethod::SecretPost, redirect_uris: Vec::<RedirectUri>::new(),
             dpop_bound_access_tokens: true, ..client(&app, "robot") };
         let robot = register(&app, &wanted).await;
         robot.token(&app, &[SERVICE]).await.expect_oauth(400, "invalid_dpop_proof");

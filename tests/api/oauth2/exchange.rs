@@ -1,6 +1,7 @@
 //! Token exchange (RFC 8693): a service acts for a user towards another one, and for no more than it was shown.
 
-use chancery::domain::{Client, ClientAuthMethod, GrantType, Scopes};
+use chancery::domain::Scopes;
+use chancery::domain::clients::{Client, ClientAuthMethod, GrantType};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};

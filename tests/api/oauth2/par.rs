@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chancery::domain::{Client, ClientAuthMethod, GrantType};
+use chancery::domain::clients::{Client, ClientAuthMethod, GrantType};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::json;

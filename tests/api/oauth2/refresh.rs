@@ -1,4 +1,4 @@
-use chancery::domain::Client;
+use chancery::domain::clients::Client;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use chancery::domain::{Client, ClientAuthMethod, ClientId, DisplayName, GrantType, RedirectUri, Scopes};
+use chancery::domain::clients::{Client, ClientAuthMethod, GrantType, RedirectUri};
+use chancery::domain::{ClientId, DisplayName, Scopes};
 use chancery::store::clients;
 use chancery::tokens::ClientSecret;
 use reqwest::Method;

@@ -10,7 +10,10 @@ use std::thread::JoinHandle;
 
 use chancery::app::App;
 use chancery::clock::Clock;
-use chancery::domain::{Authority, Email, Origin, Role, SigningAlgorithm};
+use chancery::domain::Email;
+use chancery::domain::accounts::{Authority, Role};
+use chancery::domain::keys::SigningAlgorithm;
+use chancery::domain::operations::Origin;
 use chancery::flows::{CreateUser, create_user};
 use chancery::keys::{Mint, MintedKey};
 use chancery::server::Server;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chancery::domain::SigningAlgorithm;
+use chancery::domain::keys::SigningAlgorithm;
 use chancery::keys::MintedKey;
 use serde_json::{Value, json};
 use uuid::Uuid;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::checker::{self, Bounds, Searched};
+use crate::support::checker;
+use crate::support::checker::{Bounds, Searched};
 use crate::support::cluster::{MASTER_KEY, PASSWORD};
 use crate::support::invariants::{all_agree, one_of_each};
 use crate::support::journal::{Journal, Nodes};

@@ -1,9 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{
-    Client, ClientAuthMethod, ClientId, DisplayName, GrantType, InvalidClient, LoginUri, LogoutUri,
-    OAuthCode, OAuthError, RedirectUri, Scopes,
-};
+use super::{Client, ClientAuthMethod, GrantType, InvalidClient, LoginUri, LogoutUri, RedirectUri};
+use crate::domain::{ClientId, DisplayName, OAuthCode, OAuthError, Scopes};
 
 /// What an application says of itself when it registers (RFC 7591 section 2), as far as anybody listens.
 #[derive(Clone, Debug, Default)]

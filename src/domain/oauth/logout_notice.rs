@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ClientId, SessionId, UserId};
+use crate::domain::{ClientId, SessionId, UserId};
 
 /// News for a client: a session of its has ended (OpenID Connect Back-Channel Logout).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,9 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 
+use super::ClientKeys;
 use super::{Client, GrantType, LogoutUri, RedirectUri};
-use crate::domain::{ClientKeys, DisplayName, Scopes};
+use crate::domain::{DisplayName, Scopes};
 
 /// What is changed of a client. `None` leaves a thing as it is.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,9 @@ mod request_object;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Client, ClientId, OAuthError, Parameters, RedirectUri, Scopes, Session, Thumbprint, scope};
+use crate::domain::clients::{Client, RedirectUri};
+use crate::domain::sessions::Session;
+use crate::domain::{ClientId, OAuthError, Parameters, Scopes, Thumbprint, scope};
 
 pub use checks::CHECKS;
 pub use claims::{ClaimsRequest, UserClaim};

@@ -1,25 +1,10 @@
-//! Who asks for tokens. The words first: `redirect_uri.rs`, `login_uri.rs`, `logout_uri.rs`, `methods.rs`; then the client as it is
-//! registered, here; when it may be registered so: `check.rs`; and what is changed of it later: `change.rs`.
-
-mod change;
-mod check;
-mod login_uri;
-mod logout_uri;
-mod methods;
-mod redirect_uri;
-
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ClientId, ClientKeys, DisplayName, OAuthCode, OAuthError, Parameters, Scopes};
-
-pub use change::ClientChange;
-pub use check::InvalidClient;
-pub use login_uri::LoginUri;
-pub use logout_uri::LogoutUri;
-pub use methods::{ClientAuthMethod, GrantType};
-pub use redirect_uri::{InvalidRedirectUri, RedirectUri};
+use super::ClientKeys;
+use super::{ClientAuthMethod, GrantType, LoginUri, LogoutUri, RedirectUri};
+use crate::domain::{ClientId, DisplayName, OAuthCode, OAuthError, Parameters, Scopes};
 
 /// Who asks for tokens: an application or a service, as it is registered.
 #[derive(Clone, Debug)]

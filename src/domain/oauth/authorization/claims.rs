@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::domain::{OAuthCode, OAuthError, Session, UserId, scope};
+use crate::domain::sessions::Session;
+use crate::domain::{OAuthCode, OAuthError, UserId, scope};
 
 /// A claim about the user that a client may ask for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::{ClientId, DisplayName, Scopes};
+use crate::domain::{ClientId, DisplayName, Scopes};
 
 /// What a user has agreed to give one client.
 #[derive(Debug, PartialEq, Eq)]

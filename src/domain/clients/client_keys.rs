@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::SigningAlgorithm;
+use crate::domain::keys::SigningAlgorithm;
 
 /// The public keys by which a client proves who it is (RFC 7517), as `keys::read_client_keys` has found them good.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 use chrono::{DateTime, Utc};
 
-use super::{DisplayName, Email, PasswordHash, Roles, UserId};
+use super::Roles;
+use crate::domain::passwords::PasswordHash;
+use crate::domain::{DisplayName, Email, UserId};
 
 /// Whether an account may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ClientId, Grant, SessionId, Thumbprint, UserId, scope};
+use super::Grant;
+use crate::domain::{ClientId, SessionId, Thumbprint, UserId, scope};
 
 /// One login that goes on: who, for which client, and how far its refresh token has moved.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{InvalidScope, Scope, Scopes, scope};
+use crate::domain::{InvalidScope, Scope, Scopes, scope};
 
 /// A role name: lower case, `a-z 0-9 _ -`, at most 32 characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

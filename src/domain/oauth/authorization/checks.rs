@@ -4,7 +4,8 @@
 use chrono::TimeDelta;
 
 use super::{AuthorizationRequest, ClaimsRequest, CodeChallenge, ResponseMode};
-use crate::domain::{Client, GrantType, OAuthCode, OAuthError, Parameters, Scopes, Thumbprint, scope};
+use crate::domain::clients::{Client, GrantType};
+use crate::domain::{OAuthCode, OAuthError, Parameters, Scopes, Thumbprint, scope};
 
 /// Longest `state`, hint and the like that is taken.
 const MAX_LENGTH: usize = 2048;

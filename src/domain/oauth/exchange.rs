@@ -1,4 +1,5 @@
-use super::{Client, OAuthCode, OAuthError, Parameters, Scopes, scope};
+use crate::domain::clients::Client;
+use crate::domain::{OAuthCode, OAuthError, Parameters, Scopes, scope};
 
 /// A client's wish to act for a user towards another service (RFC 8693 section 2.1), as far as it can be judged by itself.
 #[derive(Debug)]
@@ -84,7 +85,8 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::domain::{ClientAuthMethod, ClientId, DisplayName};
+    use crate::domain::clients::ClientAuthMethod;
+    use crate::domain::{ClientId, DisplayName};
 
     fn client(exchange: &[&str]) -> Client {
         let (id, name) = (ClientId::parse("a").unwrap(), DisplayName::parse("A").unwrap());

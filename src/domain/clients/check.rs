@@ -1,7 +1,8 @@
 use chrono::TimeDelta;
 
+use super::ClientKeys;
 use super::{Client, ClientAuthMethod, GrantType};
-use crate::domain::{ClientKeys, scope};
+use crate::domain::scope;
 
 /// Why a client cannot be registered so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ClientId, UserId};
+use crate::domain::{ClientId, UserId};
 
 /// Who did something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_documented_events_are_these() {
-        let page = include_str!("../../docs/audit.md");
+        let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/audit.md"));
         let documented: Vec<(&str, bool)> = page
             .lines()
             .filter_map(|line| Some((line.strip_prefix("| `")?.split_once('`')?.0, line.contains("| yes |"))))

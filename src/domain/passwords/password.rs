@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::matching::patterns::MatchPattern;
 
-use super::{DisplayName, Email};
+use crate::domain::{DisplayName, Email};
 
 /// No password is longer than this many code points; longer input is refused before anything is computed from it.
 const MAX_LENGTH: usize = 256;

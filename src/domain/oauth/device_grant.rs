@@ -1,6 +1,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ClientId, Grant, SessionId, SourcePolicy};
+use crate::domain::passwords::SourcePolicy;
+use crate::domain::sessions::Grant;
+use crate::domain::{ClientId, SessionId};
 
 /// A device that waits for somebody to let it in (RFC 8628), as it is remembered. Its codes are not: only what they are known by.
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-use super::Scopes;
+use crate::domain::Scopes;
 
 /// What a user has granted a client: what its tokens may be for. Part of a code first, then of the session it becomes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,10 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ClientId, CodeChallenge, Grant, RedirectUri, SessionId, Thumbprint, UserClaim};
+use super::{CodeChallenge, UserClaim};
+use crate::domain::clients::RedirectUri;
+use crate::domain::sessions::Grant;
+use crate::domain::{ClientId, SessionId, Thumbprint};
 
 /// A code, as it is remembered (RFC 6749 section 1.3.1). The code itself is not: only its digest.
 #[derive(Clone, Debug)]
