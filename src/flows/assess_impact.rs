@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::domain::keys::{Impact, IssuedTokens, Kid};
-use crate::store::{StoreError, issued_tokens, sessions};
+use crate::store::keys::issued_tokens;
+use crate::store::{StoreError, sessions};
 
 /// How long a revocation waits to be told what it costs. It is an emergency; the figures are for the report.
 const PATIENCE: Duration = Duration::from_secs(1);

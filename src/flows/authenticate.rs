@@ -9,7 +9,8 @@ use crate::domain::clients::{Client, GrantType};
 use crate::domain::operations::Actor;
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, Scopes, SessionId, UserId};
-use crate::store::{StoreError, clients, sessions, users};
+use crate::store::accounts::users;
+use crate::store::{StoreError, clients, sessions};
 use crate::tokens::{AccessClaims, DpopError, Expected, TokenError, verify};
 
 /// A user who is asking, by a good access token of a live session.

@@ -7,7 +7,9 @@ use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::clients::{Client, ClientAuthMethod};
 use crate::domain::operations::{Actor, AuditEvent, Origin};
-use crate::store::{StoreError, audit, clients, used_tokens};
+use crate::store::operations::audit;
+use crate::store::sessions::used_tokens;
+use crate::store::{StoreError, clients};
 use crate::throttle::Subject;
 use crate::tokens::{AssertionError, ClientAssertion, ClientSecret};
 

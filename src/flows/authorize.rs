@@ -14,7 +14,9 @@ use crate::domain::oauth::{AuthorizationCode, AuthorizationRequest, NoReturn, Re
 use crate::domain::operations::AuditEvent;
 use crate::domain::sessions::Grant;
 use crate::domain::{ClientId, OAuthCode, OAuthError, Parameters, SessionId};
-use crate::store::{audit, authorization_codes, clients, consents, pushed_requests, sessions};
+use crate::store::oauth::{authorization_codes, consents, pushed_requests};
+use crate::store::operations::audit;
+use crate::store::{clients, sessions};
 use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri, Shown};
 
 /// A browser session is noted to be in use this often.

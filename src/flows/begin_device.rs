@@ -6,7 +6,8 @@ use crate::domain::oauth::DeviceGrant;
 use crate::domain::operations::Origin;
 use crate::domain::sessions::Grant;
 use crate::domain::{OAuthCode, OAuthError, Parameters, SessionId};
-use crate::store::{StoreError, device_codes};
+use crate::store::StoreError;
+use crate::store::oauth::device_codes;
 use crate::throttle::Subject;
 use crate::tokens::{DeviceCode, UserCode};
 

@@ -2,7 +2,8 @@ use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::User;
 use crate::domain::sessions::Session;
-use crate::store::{StoreError, sessions, users};
+use crate::store::accounts::users;
+use crate::store::{StoreError, sessions};
 use crate::tokens::BrowserToken;
 
 /// Somebody who is signed in in a browser.

@@ -5,7 +5,9 @@ use crate::app::App;
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::passwords::CandidatePassword;
 use crate::passwords::{Busy, Checked};
-use crate::store::{StoreError, audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, sessions};
 use crate::throttle::{Account, Subject};
 
 /// A user's wish for another password.

@@ -7,7 +7,9 @@ use crate::app::App;
 use crate::domain::clients::{Client, ClientMetadata};
 use crate::domain::operations::{Actor, AuditEvent, Origin};
 use crate::domain::{ClientId, OAuthCode, OAuthError};
-use crate::store::{audit, client_registrations, clients};
+use crate::store::clients;
+use crate::store::clients::client_registrations;
+use crate::store::operations::audit;
 use crate::tokens::ClientSecret;
 
 /// What an application wants its registration to be.

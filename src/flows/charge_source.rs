@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::domain::operations::Origin;
 use crate::domain::passwords::SourcePolicy;
 use crate::keys::MasterKeys;
-use crate::store::source_attempts;
-use crate::store::source_attempts::SourceCharge;
+use crate::store::passwords::source_attempts;
+use crate::store::passwords::source_attempts::SourceCharge;
 use crate::store::{StoreError, Tx};
 use crate::throttle::Subject;
 

@@ -1,7 +1,8 @@
 use crate::domain::keys::Kid;
 use crate::keys::{MasterKeys, SealError, open_private_key};
 use crate::store;
-use crate::store::{Db, StoreError, signing_keys};
+use crate::store::keys::signing_keys;
+use crate::store::{Db, StoreError};
 
 /// Why the server must not start with these master keys.
 #[derive(Debug, thiserror::Error)]

@@ -8,11 +8,12 @@ use crate::domain::accounts::User;
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::passwords::{CandidatePassword, SourcePolicy};
 use crate::passwords::{Busy, Checked};
-use crate::store::login_attempts;
-use crate::store::login_attempts::Charge;
-use crate::store::source_attempts;
-use crate::store::source_attempts::SourceCharge;
-use crate::store::{StoreError, Tx, audit};
+use crate::store::operations::audit;
+use crate::store::passwords::login_attempts;
+use crate::store::passwords::login_attempts::Charge;
+use crate::store::passwords::source_attempts;
+use crate::store::passwords::source_attempts::SourceCharge;
+use crate::store::{StoreError, Tx};
 use crate::throttle::Subject;
 
 /// The timer wakes at whole milliseconds, the next one.

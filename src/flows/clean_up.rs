@@ -6,11 +6,13 @@ use crate::app::App;
 use crate::domain::keys::Consumer;
 use crate::domain::oauth::{DeviceGrant, LogoutNotice};
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{
-    StoreError, audit, authorization_codes, client_registrations, clients, device_codes, idempotency_keys,
-    issued_tokens, jwks_consumers, login_attempts, logout_notices, pushed_requests, sessions,
-    source_attempts, used_tokens,
-};
+use crate::store::clients::client_registrations;
+use crate::store::keys::{idempotency_keys, issued_tokens, jwks_consumers};
+use crate::store::oauth::{authorization_codes, device_codes, logout_notices, pushed_requests};
+use crate::store::operations::audit;
+use crate::store::passwords::{login_attempts, source_attempts};
+use crate::store::sessions::used_tokens;
+use crate::store::{StoreError, clients, sessions};
 
 /// How long an Idempotency-Key, a failed attempt, an authorization code and a session that was ended are remembered.
 const REMEMBER: TimeDelta = TimeDelta::hours(24);

@@ -4,7 +4,8 @@ use crate::domain::accounts::{Authority, BeyondAuthority};
 use crate::domain::clients::{Client, ClientAuthMethod, ClientChange, GrantType, InvalidClient};
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::{ClientId, DisplayName};
-use crate::store::{StoreError, audit, clients};
+use crate::store::operations::audit;
+use crate::store::{StoreError, clients};
 use crate::tokens::ClientSecret;
 
 /// An administrator's wish for a client.

@@ -2,7 +2,8 @@ use super::new_key::{NewKeyError, insert_key, mint_two};
 use crate::app::App;
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::store;
-use crate::store::{audit, signing_keys};
+use crate::store::keys::signing_keys;
+use crate::store::operations::audit;
 
 /// On a database without keys, makes the first current and the first next one. Nobody has cached anything yet, so the
 /// current one may sign at once. Any number of nodes may try together; one set comes of it. Returns whether it was ours.

@@ -6,7 +6,9 @@ use crate::domain::accounts::{Authority, BeyondAuthority, Roles, User, UserStatu
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::passwords::PasswordHash;
 use crate::domain::{DisplayName, Email, UserId};
-use crate::store::{StoreError, audit, users};
+use crate::store::StoreError;
+use crate::store::accounts::users;
+use crate::store::operations::audit;
 
 /// An administrator's wish for an account.
 pub struct CreateUser<'a> {

@@ -6,7 +6,9 @@ use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::Authority;
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, Tx, audit, clients, logout_notices, sessions};
+use crate::store::oauth::logout_notices;
+use crate::store::operations::audit;
+use crate::store::{StoreError, Tx, clients, sessions};
 
 /// Removes a client, and ends its sessions. Returns how many that were, or with `dry_run` would be.
 pub async fn delete_client(

@@ -3,7 +3,9 @@ use crate::app::App;
 use crate::domain::UserId;
 use crate::domain::accounts::{Authority, BeyondAuthority};
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::sessions;
 
 /// Removes an account and its sessions. The audit lines stay; they name only its id.
 pub async fn delete_user(

@@ -2,7 +2,9 @@ use super::authenticate::Caller;
 use crate::app::App;
 use crate::domain::SessionId;
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, sessions};
 
 /// Ends one of the caller's own sessions. `false` when they have no such live session.
 pub async fn end_session(

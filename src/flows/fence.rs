@@ -7,7 +7,9 @@ use crate::app::App;
 use crate::domain::keys::{IssuedTokens, KeySet, KeyStatus, Kid};
 use crate::domain::operations::{AuditEvent, Origin, Reason};
 use crate::store;
-use crate::store::{StoreError, audit, idempotency_keys, issued_tokens, sessions, signing_keys};
+use crate::store::keys::{idempotency_keys, issued_tokens, signing_keys};
+use crate::store::operations::audit;
+use crate::store::{StoreError, sessions};
 use crate::views::{FenceView, KeyView};
 
 /// Sessions ended by one statement: short enough that nobody waits for it.

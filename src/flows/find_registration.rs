@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::clients::Client;
 use crate::settings::Registration;
-use crate::store::{StoreError, client_registrations, clients};
+use crate::store::clients::client_registrations;
+use crate::store::{StoreError, clients};
 use crate::tokens::RegistrationToken;
 
 /// Why a registration cannot be managed.

@@ -1,7 +1,8 @@
 use crate::app::App;
 use crate::domain::accounts::{BeyondAuthority, User};
 use crate::domain::{Email, UserId};
-use crate::store::{StoreError, users};
+use crate::store::StoreError;
+use crate::store::accounts::users;
 
 /// Why nothing was done with an account.
 #[derive(Debug, thiserror::Error)]

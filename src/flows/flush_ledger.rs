@@ -3,7 +3,8 @@ use std::collections::{BTreeMap, HashMap};
 use crate::app::App;
 use crate::domain::keys::{Consumer, KnownConsumer, Sighting};
 use crate::ledger::Page;
-use crate::store::{StoreError, Tx, issued_tokens, jwks_consumers};
+use crate::store::keys::{issued_tokens, jwks_consumers};
+use crate::store::{StoreError, Tx};
 
 /// A consumer that only comes back is written down this often.
 const REFRESHED_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);

@@ -2,7 +2,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::operations::Actor;
-use crate::store::{Conn, StoreError, Tx, idempotency_keys};
+use crate::store::keys::idempotency_keys;
+use crate::store::{Conn, StoreError, Tx};
 use chrono::{DateTime, Utc};
 
 /// The caller's own name for a request, and what tells this request from another under the same name.

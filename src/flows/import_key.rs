@@ -9,9 +9,10 @@ use crate::keys::{
     ImportError, ImportOptions, ImportedKey, SealError, import_key as read_key, seal_private_key,
 };
 use crate::store;
-use crate::store::signing_keys;
-use crate::store::signing_keys::SealedPrivateKey;
-use crate::store::{StoreError, Tx, audit};
+use crate::store::keys::signing_keys;
+use crate::store::keys::signing_keys::SealedPrivateKey;
+use crate::store::operations::audit;
+use crate::store::{StoreError, Tx};
 use crate::views::KeyView;
 
 /// Where an imported key takes its place.

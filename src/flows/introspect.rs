@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::clients::Client;
 use crate::domain::sessions::Session;
-use crate::store::{StoreError, sessions, users};
+use crate::store::accounts::users;
+use crate::store::{StoreError, sessions};
 use crate::tokens::{AccessClaims, RefreshKeys, RefreshToken};
 
 /// What is known of a token (RFC 7662 section 2.2). Whatever is not good, or none of the asker's business, is `Inactive`, and

@@ -6,7 +6,8 @@ use super::load_keyring::load_keyring;
 use crate::app::App;
 use crate::domain::keys::{KeySet, KeySetBroken, SigningKey};
 use crate::store;
-use crate::store::{Conn, StoreError, signing_keys};
+use crate::store::keys::signing_keys;
+use crate::store::{Conn, StoreError};
 
 /// The bounds have seconds to spare for a commit that takes less.
 const SLOW_COMMIT: TimeDelta = TimeDelta::seconds(1);

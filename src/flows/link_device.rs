@@ -7,9 +7,11 @@ use crate::domain::clients::Client;
 use crate::domain::oauth::{DeviceGrant, DeviceStatus};
 use crate::domain::operations::{Actor, AuditEvent, Origin};
 use crate::domain::{Parameters, SessionId};
-use crate::store::source_attempts;
-use crate::store::source_attempts::SourceCharge;
-use crate::store::{Conn, StoreError, audit, clients, device_codes};
+use crate::store::oauth::device_codes;
+use crate::store::operations::audit;
+use crate::store::passwords::source_attempts;
+use crate::store::passwords::source_attempts::SourceCharge;
+use crate::store::{Conn, StoreError, clients};
 use crate::throttle::Subject;
 use crate::tokens::{Flow, FlowKind, Shown, UserCode};
 

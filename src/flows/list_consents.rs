@@ -1,7 +1,8 @@
 use super::authenticate::Caller;
 use crate::app::App;
 use crate::domain::oauth::Consent;
-use crate::store::{StoreError, consents};
+use crate::store::StoreError;
+use crate::store::oauth::consents;
 
 /// What the caller has let clients have, the newest first.
 pub async fn list_consents(app: &App, caller: &Caller) -> Result<Vec<Consent>, StoreError> {

@@ -3,7 +3,8 @@ use chrono::{DateTime, Utc};
 use crate::app::App;
 use crate::domain::UserId;
 use crate::domain::accounts::User;
-use crate::store::{StoreError, users};
+use crate::store::StoreError;
+use crate::store::accounts::users;
 
 /// One page of accounts, oldest first, and where the next begins.
 pub struct UserPage {

@@ -7,8 +7,8 @@ use crate::domain::keys::{KeySet, KeySetBroken, SigningKey};
 use crate::keys::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
 use crate::store;
 use crate::store::StoreError;
-use crate::store::signing_keys;
-use crate::store::signing_keys::StoredKey;
+use crate::store::keys::signing_keys;
+use crate::store::keys::signing_keys::StoredKey;
 
 /// The column a public half is in.
 const DAMAGED_PUBLIC_HALF: &str = "public_jwk";

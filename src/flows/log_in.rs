@@ -11,7 +11,9 @@ use crate::domain::sessions::Session;
 use crate::domain::{ClientId, SessionId};
 use crate::keys::SignerError;
 use crate::passwords::Busy;
-use crate::store::{StoreError, Tx, audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, Tx, sessions};
 use crate::throttle::DeviceToken;
 
 /// Why nobody was logged in.

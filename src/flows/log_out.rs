@@ -1,7 +1,9 @@
 use super::authenticate::Caller;
 use crate::app::App;
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, sessions};
 
 /// Ends the caller's session, or all of the caller's sessions.
 pub async fn log_out(app: &App, caller: &Caller, all: bool, origin: &Origin) -> Result<(), StoreError> {

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use crate::app::App;
 use crate::domain::keys::SigningKey;
 use crate::keys::{Mint, MintError, MintedKey, SealError, seal_private_key};
-use crate::store::signing_keys;
-use crate::store::signing_keys::SealedPrivateKey;
+use crate::store::keys::signing_keys;
+use crate::store::keys::signing_keys::SealedPrivateKey;
 use crate::store::{StoreError, Tx};
 
 /// Why there is no new key.

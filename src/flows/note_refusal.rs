@@ -1,6 +1,7 @@
 use crate::app::App;
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit};
+use crate::store::StoreError;
+use crate::store::operations::audit;
 
 /// Records that somebody was turned away. That it could not be recorded changes nothing about it, and is logged.
 pub async fn note_refusal(app: &App, event: AuditEvent, origin: &Origin, subject: &str) {

@@ -1,6 +1,8 @@
 use crate::app::App;
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, signing_keys};
+use crate::store::StoreError;
+use crate::store::keys::signing_keys;
+use crate::store::operations::audit;
 
 /// Tells the audit table of keys that have left the JWK Set by the clock. Each is told once, by whichever node is first.
 pub async fn note_retirements(app: &App) -> Result<(), StoreError> {

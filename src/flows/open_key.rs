@@ -1,5 +1,5 @@
 use crate::keys::{MasterKeys, Opened, SealError, Signer, SignerError, open_private_key};
-use crate::store::signing_keys::StoredKey;
+use crate::store::keys::signing_keys::StoredKey;
 
 /// Why a stored private key is of no use here.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,7 @@
 use crate::app::App;
 use crate::domain::{OAuthCode, OAuthError, Thumbprint};
-use crate::store::{Conn, StoreError, used_tokens};
+use crate::store::sessions::used_tokens;
+use crate::store::{Conn, StoreError};
 use crate::tokens::{DpopError, DpopNonces, ProofWanted, UnusedProof, verify_proof};
 
 /// What the DPoP headers of a request hold (RFC 9449 section 4.1), and which request it is.

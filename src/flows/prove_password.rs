@@ -7,7 +7,8 @@ use crate::domain::accounts::User;
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::passwords::{CandidatePassword, PasswordHash};
 use crate::passwords::{Busy, Checked};
-use crate::store::{StoreError, users};
+use crate::store::StoreError;
+use crate::store::accounts::users;
 use crate::throttle::{Account, DeviceToken, KnownDevice, Subject};
 
 /// Credentials, and what they came from. What cannot be an address or a password is `None`, and wrong.

@@ -5,7 +5,9 @@ use crate::domain::keys::SigningKey;
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::keys::MintedKey;
 use crate::store;
-use crate::store::{StoreError, audit, signing_keys};
+use crate::store::StoreError;
+use crate::store::keys::signing_keys;
+use crate::store::operations::audit;
 
 /// Publishes the public half of a key made for a drill with `service`, as one that has signed and signs no more. Its private
 /// half stays with whoever made it and dies with them; by itself the key leaves after `keep`.

@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::domain::clients::Client;
 use crate::domain::oauth::{AuthorizationRequest, NoReturn, ReturnAddress};
 use crate::domain::{OAuthCode, OAuthError, Parameters};
-use crate::store::{StoreError, pushed_requests};
+use crate::store::StoreError;
+use crate::store::oauth::pushed_requests;
 use crate::tokens::RequestUri;
 
 /// What shows that a client is who it says belongs to this request alone, and is not kept.

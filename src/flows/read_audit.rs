@@ -3,7 +3,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::operations::{AuditFilter, AuditRecord};
-use crate::store::{StoreError, audit};
+use crate::store::StoreError;
+use crate::store::operations::audit;
 
 /// One page of events, newest first, and where the next begins.
 pub struct AuditPage {

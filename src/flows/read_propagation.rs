@@ -3,7 +3,8 @@ use chrono::{DateTime, Utc};
 use super::flush_ledger::flush_ledger;
 use crate::app::App;
 use crate::domain::keys::{Consumer, KnownConsumer};
-use crate::store::{StoreError, jwks_consumers};
+use crate::store::StoreError;
+use crate::store::keys::jwks_consumers;
 
 /// Everyone who is known to fetch the JWK Set, the one longest not seen first, with what this node has seen just now.
 pub async fn read_propagation(app: &App) -> Result<Vec<KnownConsumer>, StoreError> {

@@ -11,9 +11,11 @@ use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::sessions::{Session, SessionLimits, Verdict};
 use crate::domain::{ClientId, Thumbprint};
 use crate::keys::{Keyring, SignerError};
+use crate::store::StoreError;
+use crate::store::accounts::users;
+use crate::store::operations::audit;
 use crate::store::sessions;
 use crate::store::sessions::Advance;
-use crate::store::{StoreError, audit, users};
 use crate::tokens::{RefreshKeys, RefreshToken};
 
 /// Why a refresh token gave nothing.

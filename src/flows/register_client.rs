@@ -9,7 +9,9 @@ use crate::domain::clients::{Client, ClientMetadata, RegistrationLimits};
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::{ClientId, OAuthError};
 use crate::settings::Registration;
-use crate::store::{StoreError, audit, client_registrations, clients};
+use crate::store::clients::client_registrations;
+use crate::store::operations::audit;
+use crate::store::{StoreError, clients};
 use crate::throttle::Subject;
 use crate::tokens::{ClientSecret, RegistrationToken};
 

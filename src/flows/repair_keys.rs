@@ -7,9 +7,10 @@ use crate::domain::keys::{KeySet, Kid, SigningKey, Trigger};
 use crate::domain::operations::{AuditEvent, Origin, Reason};
 use crate::keys::{Keyring, MasterKeys};
 use crate::store;
-use crate::store::signing_keys;
-use crate::store::signing_keys::StoredKey;
-use crate::store::{Conn, StoreError, audit};
+use crate::store::keys::signing_keys;
+use crate::store::keys::signing_keys::StoredKey;
+use crate::store::operations::audit;
+use crate::store::{Conn, StoreError};
 
 /// Why a damaged key is still there.
 #[derive(Debug, thiserror::Error)]

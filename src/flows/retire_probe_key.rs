@@ -2,7 +2,9 @@ use crate::app::App;
 use crate::domain::keys::Kid;
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::store;
-use crate::store::{StoreError, audit, signing_keys};
+use crate::store::StoreError;
+use crate::store::keys::signing_keys;
+use crate::store::operations::audit;
 
 /// Takes a drill's key out of the JWK Set. It retires and is not revoked: nothing is stolen, and caches need not be made to
 /// ask each time. `false` when it has left already or never came.

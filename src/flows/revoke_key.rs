@@ -10,7 +10,9 @@ use crate::domain::keys::{KeySet, Kid, Revocation};
 use crate::domain::operations::{AuditEvent, Origin, Reason};
 use crate::keys::MintedKey;
 use crate::store;
-use crate::store::{StoreError, Tx, audit, signing_keys};
+use crate::store::keys::signing_keys;
+use crate::store::operations::audit;
+use crate::store::{StoreError, Tx};
 use crate::views::{ImpactView, RevocationView};
 
 /// A wish to revoke a key: it is stolen, or may be.

@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::domain::SessionId;
 use crate::domain::clients::Client;
 use crate::domain::operations::{Actor, AuditEvent, Origin};
-use crate::store::{audit, sessions};
+use crate::store::operations::audit;
+use crate::store::sessions;
 use crate::tokens::{RefreshKeys, RefreshToken};
 
 /// Ends what a token belongs to (RFC 7009): the session, and with it every token of it. A token of another client's, and what is

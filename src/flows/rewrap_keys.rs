@@ -4,11 +4,12 @@ use crate::domain::keys::Kid;
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::keys::{SealError, open_private_key, seal_private_key};
 use crate::store;
+use crate::store::StoreError;
+use crate::store::keys::signing_keys;
+use crate::store::keys::signing_keys::{SealedPrivateKey, StoredKey};
+use crate::store::operations::audit;
 use crate::store::sessions;
 use crate::store::sessions::MasterKeyUse;
-use crate::store::signing_keys;
-use crate::store::signing_keys::{SealedPrivateKey, StoredKey};
-use crate::store::{StoreError, audit};
 use crate::views::{MasterKeyView, RewrapView};
 
 /// Why not every private key is sealed under the first master key.

@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::{Authority, BeyondAuthority};
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, clients};
+use crate::store::operations::audit;
+use crate::store::{StoreError, clients};
 use crate::tokens::ClientSecret;
 
 /// A client's new secret, given once.

@@ -10,7 +10,9 @@ use crate::domain::keys::{KeySet, Kid, Rotation, SigningKey, Trigger};
 use crate::domain::operations::{AuditEvent, Origin, Reason};
 use crate::keys::MintedKey;
 use crate::store;
-use crate::store::{StoreError, Tx, audit, signing_keys};
+use crate::store::keys::signing_keys;
+use crate::store::operations::audit;
+use crate::store::{StoreError, Tx};
 use crate::views::RotationView;
 
 /// A wish to rotate.

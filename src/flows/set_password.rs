@@ -2,7 +2,9 @@ use super::hash_new_password::{NewPasswordError, hash_new_password};
 use crate::app::App;
 use crate::domain::accounts::{Authority, BeyondAuthority, User};
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, sessions};
 
 /// Why no password was set.
 #[derive(Debug, thiserror::Error)]

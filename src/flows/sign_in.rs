@@ -8,7 +8,9 @@ use crate::app::App;
 use crate::domain::oauth::AuthorizationRequest;
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, OAuthCode, OAuthError};
-use crate::store::{StoreError, Tx, authorization_codes, device_codes, sessions, users};
+use crate::store::accounts::users;
+use crate::store::oauth::{authorization_codes, device_codes};
+use crate::store::{StoreError, Tx, sessions};
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, Flow, FlowKind};
 

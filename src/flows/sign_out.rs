@@ -8,7 +8,9 @@ use crate::domain::oauth::NoReturn;
 use crate::domain::operations::{Actor, AuditEvent, Origin};
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, Parameters, SessionId};
-use crate::store::{StoreError, audit, clients, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, clients, sessions};
 use crate::tokens::{Flow, FlowKind, IdClaims};
 
 /// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).

@@ -6,7 +6,9 @@ use crate::app::App;
 use crate::domain::accounts::{Roles, User};
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::{DisplayName, Email};
-use crate::store::{StoreError, audit, users};
+use crate::store::StoreError;
+use crate::store::accounts::users;
+use crate::store::operations::audit;
 use crate::throttle::Subject;
 
 /// A stranger's wish for an account.

@@ -7,7 +7,8 @@ use crate::domain::clients::Client;
 use crate::domain::oauth::LogoutNotice;
 use crate::keys::SignerError;
 use crate::outbound::{Outbound, OutboundError};
-use crate::store::{StoreError, clients, logout_notices};
+use crate::store::oauth::logout_notices;
+use crate::store::{StoreError, clients};
 use crate::tokens::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_token};
 
 /// A client looks at a logout token when it arrives.

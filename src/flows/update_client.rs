@@ -5,7 +5,8 @@ use crate::domain::ClientId;
 use crate::domain::accounts::{Authority, BeyondAuthority};
 use crate::domain::clients::{Client, ClientChange, InvalidClient};
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, clients};
+use crate::store::operations::audit;
+use crate::store::{StoreError, clients};
 
 /// Why a client was not changed.
 #[derive(Debug, thiserror::Error)]

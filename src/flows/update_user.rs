@@ -3,7 +3,9 @@ use crate::app::App;
 use crate::domain::accounts::{Authority, BeyondAuthority, Roles, User, UserStatus};
 use crate::domain::operations::{AuditEvent, Origin};
 use crate::domain::{DisplayName, UserId};
-use crate::store::{audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::sessions;
 
 /// What an administrator changes of an account. `None` leaves a thing as it is.
 #[derive(Debug, Default)]

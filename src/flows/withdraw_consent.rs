@@ -2,7 +2,10 @@ use super::authenticate::Caller;
 use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::operations::{AuditEvent, Origin};
-use crate::store::{StoreError, audit, authorization_codes, consents, device_codes, sessions, users};
+use crate::store::accounts::users;
+use crate::store::oauth::{authorization_codes, consents, device_codes};
+use crate::store::operations::audit;
+use crate::store::{StoreError, sessions};
 
 /// Takes back what the caller had let a client have, and ends what the client made of it. `false` when there was nothing.
 pub async fn withdraw_consent(

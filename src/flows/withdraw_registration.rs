@@ -2,7 +2,8 @@ use super::delete_client::remove;
 use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::operations::{Actor, AuditEvent, Origin};
-use crate::store::{StoreError, audit, clients};
+use crate::store::operations::audit;
+use crate::store::{StoreError, clients};
 
 /// An application takes its registration back (RFC 7592 section 2.3): the client goes, and its sessions end. `false` when it was
 /// gone.

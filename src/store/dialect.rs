@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgListener;
 
-use super::{Backend, Conn, Db, StoreError, Tx, signing_keys};
+use super::keys::signing_keys;
+use super::{Backend, Conn, Db, StoreError, Tx};
 
 /// Any 64-bit numbers that nothing else in the database takes advisory locks on.
 const SIGNING_KEYS_LOCK: i64 = 0x6368_616e_6365_7279;

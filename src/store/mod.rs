@@ -7,30 +7,22 @@
 mod dialect;
 mod error;
 mod migrate;
+mod pending_log_line;
 mod pooler;
 mod row;
 
-pub mod audit;
-pub mod authorization_codes;
-pub mod client_registrations;
+pub mod accounts;
 pub mod clients;
-pub mod consents;
-pub mod device_codes;
-pub mod idempotency_keys;
-pub mod issued_tokens;
-pub mod jwks_consumers;
-pub mod login_attempts;
-pub mod logout_notices;
-pub mod pushed_requests;
+pub mod keys;
+pub mod oauth;
+pub mod operations;
+pub mod passwords;
 pub mod sessions;
-pub mod signing_keys;
-pub mod source_attempts;
-pub mod used_tokens;
-pub mod users;
 
 use dialect::POSTGRES_BEGIN;
 pub use dialect::{KeysListener, announce_keys, database_clock, lock_signing_keys};
 pub use error::{ConnectError, StoreError};
+use pending_log_line::PendingLogLine;
 use pooler::{Manner, Pg};
 
 pub use migrate::{MigrationError, is_migrated, migrate, signing_keys_exist};
@@ -348,7 +340,7 @@ impl Conn {
 pub struct Tx {
     conn: Conn,
     /// Security events that have happened once it is committed, and not before.
-    events: Vec<audit::Happened>,
+    events: Vec<PendingLogLine>,
 }
 
 impl Tx {
@@ -359,7 +351,7 @@ impl Tx {
             Link::LiteTx(tx) => tx.commit().await?,
             Link::Pg(..) | Link::Lite(_) => {}
         }
-        self.events.iter().for_each(audit::Happened::log);
+        self.events.iter().for_each(PendingLogLine::log);
         Ok(())
     }
 }

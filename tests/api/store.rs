@@ -13,17 +13,19 @@ use chancery::domain::passwords::{PasswordHash, SourcePolicy, ThrottlePolicy};
 use chancery::domain::sessions::{Grant, Session, SessionLimits};
 use chancery::domain::{ClientId, DisplayName, Email, Parameters, Scopes, SessionId, Thumbprint, UserId};
 use chancery::store;
-use chancery::store::login_attempts;
-use chancery::store::login_attempts::Charge;
+use chancery::store::accounts::users;
+use chancery::store::clients::client_registrations;
+use chancery::store::keys::signing_keys::SealedPrivateKey;
+use chancery::store::keys::{idempotency_keys, issued_tokens, jwks_consumers, signing_keys};
+use chancery::store::oauth::{authorization_codes, consents, device_codes, logout_notices, pushed_requests};
+use chancery::store::operations::audit;
+use chancery::store::passwords::login_attempts;
+use chancery::store::passwords::login_attempts::Charge;
+use chancery::store::passwords::source_attempts;
+use chancery::store::passwords::source_attempts::SourceCharge;
 use chancery::store::sessions::Advance;
-use chancery::store::signing_keys::SealedPrivateKey;
-use chancery::store::source_attempts;
-use chancery::store::source_attempts::SourceCharge;
-use chancery::store::{
-    audit, authorization_codes, client_registrations, clients, consents, device_codes, idempotency_keys,
-    issued_tokens, jwks_consumers, logout_notices, pushed_requests, sessions, signing_keys, used_tokens,
-    users,
-};
+use chancery::store::sessions::used_tokens;
+use chancery::store::{clients, sessions};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;

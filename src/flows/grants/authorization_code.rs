@@ -7,7 +7,9 @@ use crate::domain::operations::Origin;
 use crate::domain::{OAuthCode, OAuthError, Parameters, Thumbprint};
 use crate::flows::load_keyring::fresh_keyring;
 use crate::flows::prove_key::{KeyProof, proved_key};
-use crate::store::{Tx, authorization_codes, users};
+use crate::store::Tx;
+use crate::store::accounts::users;
+use crate::store::oauth::authorization_codes;
 use crate::tokens::{Code, challenge_of};
 
 /// A code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.6). The code is used up whatever becomes of it: who shows one

@@ -12,7 +12,9 @@ use crate::domain::{OAuthError, SessionId, Thumbprint, scope};
 use crate::flows::browser_session::Present;
 use crate::flows::issue_tokens::{ClientWish, issue_client_tokens};
 use crate::keys::Keyring;
-use crate::store::{StoreError, Tx, audit, sessions, users};
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, Tx, sessions};
 
 /// Whoever agreed must still be signed in in their browser, and still be somebody.
 pub(super) async fn present(

@@ -10,7 +10,9 @@ use crate::flows::browser_session::Present;
 use crate::flows::issue_tokens::scopes_now;
 use crate::flows::load_keyring::fresh_keyring;
 use crate::flows::prove_key::{KeyProof, proved_key};
-use crate::store::{Tx, device_codes, users};
+use crate::store::Tx;
+use crate::store::accounts::users;
+use crate::store::oauth::device_codes;
 use crate::tokens::DeviceCode;
 
 /// A device asks whether somebody has let it in (RFC 8628 section 3.4).

@@ -221,7 +221,8 @@ on_both! {
     }
 
     async fn the_database_itself_refuses_a_second_current_or_next_key(app: TestApp) {
-        use chancery::store::{Conn, signing_keys};
+        use chancery::store::Conn;
+        use chancery::store::keys::signing_keys;
         let mut tx = app.app.db.begin().await.unwrap();
         let conn: &mut Conn = &mut tx;
         let mut key = signing_keys::all(conn).await.unwrap().remove(0);

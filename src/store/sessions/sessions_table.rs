@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::row::row;
-use super::{Backend, Conn, StoreError, Tx, execute, on};
 use crate::domain::sessions::{Grant, Session, SessionLimits};
 use crate::domain::{ClientId, Scopes, SessionId, Thumbprint, UserId};
+use crate::store::row::row;
+use crate::store::{Backend, Conn, StoreError, Tx, execute, on};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
@@ -70,7 +70,7 @@ impl TryFrom<SessionRow> for Session {
 }
 
 /// What was granted, as its columns carry it.
-pub(super) fn grant(scope: &str, audience: &str) -> Grant {
+pub(in crate::store) fn grant(scope: &str, audience: &str) -> Grant {
     Grant {
         scopes: Scopes::from_claim(scope),
         audience: audience.split_ascii_whitespace().map(str::to_owned).collect(),

@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::row::row;
-use super::{Conn, StoreError, execute, on};
 use crate::domain::keys::{Consumer, KnownConsumer, Sighting};
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, execute, on};
 
 row! {
     struct ConsumerRow {

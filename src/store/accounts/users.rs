@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::accounts::{Roles, User, UserStatus};
 use crate::domain::passwords::PasswordHash;
 use crate::domain::{DisplayName, Email, SessionId, UserId};
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {

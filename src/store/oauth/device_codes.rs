@@ -3,11 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::row::row;
-use super::sessions::grant;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::oauth::DeviceGrant;
 use crate::domain::{ClientId, SessionId, UserId};
+use crate::store::row::row;
+use crate::store::sessions::grant;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 macro_rules! columns {
     () => {

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::row::row;
-use super::sessions::grant;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::clients::RedirectUri;
 use crate::domain::oauth::{AuthorizationCode, CodeChallenge, UserClaim};
 use crate::domain::{ClientId, SessionId, Thumbprint, UserId};
+use crate::store::row::row;
+use crate::store::sessions::grant;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 row! {
     struct CodeRow {

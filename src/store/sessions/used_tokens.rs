@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Conn, StoreError, execute};
+use crate::store::{Conn, StoreError, execute};
 
 /// Uses a token up. `false` when somebody has used it before: of any number of parallel callers one gets `true`.
 pub async fn use_up(conn: &mut Conn, digest: &[u8], expires_at: DateTime<Utc>) -> Result<bool, StoreError> {

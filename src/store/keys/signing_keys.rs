@@ -4,9 +4,9 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 
 use sqlx::Row as _;
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::keys::{Kid, SigningAlgorithm, SigningKey};
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
@@ -148,7 +148,7 @@ pub async fn epoch(conn: &mut Conn) -> Result<i64, StoreError> {
 }
 
 /// Counts a change of the signing keys, in the transaction that makes it.
-pub(super) async fn count_change(tx: &mut Tx) -> Result<(), StoreError> {
+pub(in crate::store) async fn count_change(tx: &mut Tx) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query(

@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::oauth::LogoutNotice;
 use crate::domain::{ClientId, SessionId, UserId};
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 row! {
     struct NoticeRow {

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::clients::{
     Client, ClientAuthMethod, ClientKeys, GrantType, LoginUri, LogoutUri, RedirectUri,
 };
 use crate::domain::{ClientId, DisplayName, Scopes};
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {

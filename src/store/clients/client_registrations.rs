@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::ClientId;
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 row! {
     struct DigestRow {

@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::oauth::Consent;
 use crate::domain::{ClientId, DisplayName, Scopes, UserId};
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 row! {
     struct ConsentRow {

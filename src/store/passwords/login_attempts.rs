@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::passwords::ThrottlePolicy;
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 row! {
     struct LoginAttemptsRow {

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::row::row;
-use super::{Conn, StoreError, Tx, execute, on};
 use crate::domain::operations::{AuditEvent, AuditFilter, AuditRecord, Origin};
 use crate::domain::time_ordered_id;
+use crate::store::pending_log_line::PendingLogLine;
+use crate::store::row::row;
+use crate::store::{Conn, StoreError, Tx, execute, on};
 
 /// The year 2099: both databases order it behind everything.
 const END_OF_TIME: DateTime<Utc> = match DateTime::from_timestamp(4_102_444_799, 0) {
@@ -42,29 +43,6 @@ impl From<AuditRow> for AuditRecord {
     }
 }
 
-/// A security event, as it stands in the log: one line, when the transaction that wrote its row is committed. So neither is
-/// without the other.
-pub(super) struct Happened {
-    event: AuditEvent,
-    origin: Origin,
-    subject: String,
-    detail: Option<String>,
-}
-
-impl Happened {
-    pub(super) fn log(&self) {
-        let Self { event, origin, subject, detail } = self;
-        let (actor, ip) = (&origin.actor, origin.ip.map(|ip| ip.to_string()));
-        metrics::counter!("chancery_security_events_total", "event" => event.as_str()).increment(1);
-        // The request's id is on every line of a request. A level is part of a line's fixed description, so there are two.
-        if event.is_alarm() {
-            tracing::warn!(target: "chancery::audit", event = event.as_str(), %actor, subject, ip, detail);
-        } else {
-            tracing::info!(target: "chancery::audit", event = event.as_str(), %actor, subject, ip, detail);
-        }
-    }
-}
-
 /// Appends one event, in the transaction that does what it tells of. It is logged when that is committed.
 pub async fn append(
     tx: &mut Tx,
@@ -91,7 +69,7 @@ pub async fn append(
         .bind(event.is_abundant())
     )?;
     let (subject, detail) = (subject.to_owned(), detail.map(str::to_owned));
-    tx.events.push(Happened { event, origin: origin.clone(), subject, detail });
+    tx.events.push(PendingLogLine { event, origin: origin.clone(), subject, detail });
     Ok(())
 }
 

@@ -1,0 +1,3 @@
+//! Table `users`.
+
+pub mod users;

@@ -1,0 +1,3 @@
+//! Table `audit`.
+
+pub mod audit;

@@ -1,0 +1,7 @@
+//! Table `sessions`, and the identifiers of JWTs that may be used once.
+
+mod sessions_table;
+pub mod used_tokens;
+
+pub(in crate::store) use sessions_table::grant;
+pub use sessions_table::*;
