@@ -13,10 +13,12 @@ use crate::app::App;
 use crate::domain::keys::{KeyStatus, Rotation, Trigger};
 use crate::domain::oauth::LogoutNotice;
 use crate::domain::operations::Origin;
-use crate::flows::{
-    RotateKeys, RotateKeysError, claim_notices, clean_up, flush_ledger, keep_last_good, load_keyring,
-    measure_propagation, note_retirements, repair_keys, rotate_keys, sync_clock, tell_client,
+use crate::flows::keys::{
+    RotateKeys, RotateKeysError, flush_ledger, keep_last_good, load_keyring, measure_propagation,
+    note_retirements, repair_keys, rotate_keys, sync_clock,
 };
+use crate::flows::oauth::{claim_notices, tell_client};
+use crate::flows::operations::clean_up;
 use crate::keys::JwksDocument;
 use crate::outbound::Outbound;
 use crate::store::{KeysListener, StoreError};

@@ -17,10 +17,10 @@
 //!
 //! # Two paths
 //!
-//! *Log in*: `http::auth::login` → [`flows::log_in`] → find the user → charge, check the hash or the decoy → sign → one
+//! *Log in*: `http::auth::login` → [`flows::sessions::log_in`] → find the user → charge, check the hash or the decoy → sign → one
 //! transaction: the login noted, the session inserted → commit → token response.
 //!
-//! *Rotate*: `background` or `http::admin::keys` or `cli::keys` → [`flows::rotate_keys`] → read the keys →
+//! *Rotate*: `background` or `http::admin::keys` or `cli::keys` → [`flows::keys::rotate_keys`] → read the keys →
 //! [`domain::KeySet::decide`] → make a key outside any transaction → under a lock: read and decide again, demote,
 //! promote, insert → commit → this node reads its keyring anew, the others hear or poll.
 

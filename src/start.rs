@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::flows::{
+use crate::flows::keys::{
     CheckMasterKeysError, LoadKeyringError, NewKeyError, check_master_keys, create_first_keys, load_keyring,
     recall_last_good, sync_clock, warn_of_lost_sessions,
 };

@@ -12,7 +12,7 @@ use crate::domain::clients::{
 };
 use crate::domain::operations::Origin;
 use crate::domain::{ClientId, DisplayName, Scope};
-use crate::flows::{
+use crate::flows::clients::{
     CreateClient, CreateClientError, RotateClientSecretError, RotatedSecret, UpdateClientError,
     create_client, delete_client, get_client, list_clients, read_client_keys, rotate_client_secret,
     update_client,

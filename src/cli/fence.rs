@@ -3,7 +3,7 @@ use clap::Args;
 use super::keys::parse_reason;
 use super::{Failure, Output, failed, open, print_json};
 use crate::domain::operations::Origin;
-use crate::flows::{Fence, fence};
+use crate::flows::operations::{Fence, fence};
 use crate::settings::Settings;
 use crate::views::{FenceView, rfc3339};
 

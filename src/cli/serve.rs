@@ -2,7 +2,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Failure, failed};
 use crate::clock::Clock;
-use crate::flows::list_users;
+use crate::flows::accounts::list_users;
 use crate::keys::Mint;
 use crate::server::Server;
 use crate::settings::Settings;

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::accounts::{Authority, Role, User, UserStatus};
 use crate::domain::operations::Origin;
 use crate::domain::{DisplayName, Email};
-use crate::flows::{CreateUser, UserChange, create_user, find_user, set_password, update_user};
+use crate::flows::accounts::{CreateUser, UserChange, create_user, find_user, set_password, update_user};
 use crate::settings::Settings;
 use crate::views::UserView;
 

@@ -13,7 +13,8 @@ use crate::app::App;
 use crate::domain::accounts::Authority;
 use crate::domain::operations::{Actor, AuditEvent};
 use crate::domain::scope;
-use crate::flows::{AuthenticateError, Bearer, Caller, ShownToken, authenticate, note_refusal};
+use crate::flows::operations::note_refusal;
+use crate::flows::sessions::{AuthenticateError, Bearer, Caller, ShownToken, authenticate};
 
 /// A handler that takes this is for users with a good access token from a login at `/auth`. An application that a user has
 /// granted something is not the user, and neither is a service that acts for them.

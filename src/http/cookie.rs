@@ -9,7 +9,7 @@ use super::problem::{Code, Problem};
 use super::source::Source;
 use crate::app::App;
 use crate::domain::operations::{Actor, AuditEvent};
-use crate::flows::note_refusal;
+use crate::flows::operations::note_refusal;
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, RefreshTokenText};
 

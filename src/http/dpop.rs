@@ -3,7 +3,7 @@ use actix_web::http::header;
 
 use super::problem::{Code, Problem};
 use super::scheme::Scheme;
-use crate::flows::{ShownProof, ShownToken};
+use crate::flows::sessions::{ShownProof, ShownToken};
 
 /// What the request's DPoP headers hold. One that is no text is no proof either.
 pub fn shown_proof(request: &HttpRequest) -> ShownProof {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::AppData;
 use super::problem::{Code, Problem, ProblemView};
 use crate::domain::keys::KeyStatus;
-use crate::flows::fresh_keyring;
+use crate::flows::keys::fresh_keyring;
 use crate::telemetry;
 
 /// Long enough for a slow database, short enough for an impatient balancer.

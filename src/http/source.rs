@@ -8,7 +8,7 @@ use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use super::context::{ClientIp, request_id};
 use crate::domain::keys::Consumer;
 use crate::domain::operations::{Actor, Origin};
-use crate::flows::Device;
+use crate::flows::passwords::Device;
 
 /// Longest part of a `User-Agent` that is kept.
 const USER_AGENT: usize = 256;

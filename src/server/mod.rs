@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::flows::flush_ledger;
+use crate::flows::keys::flush_ledger;
 use crate::http;
 use crate::http::Door;
 use crate::keys::Mint;

@@ -1,7 +1,7 @@
 //! One command after which nothing from before is good any more.
 
 use chancery::domain::operations::{Origin, Reason};
-use chancery::flows::{Fence, FenceError, fence};
+use chancery::flows::operations::{Fence, FenceError, fence};
 use chancery::views::FenceView;
 use reqwest::Client;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ on_both! {
         let done = draw(&app, false).await.unwrap();
         assert_eq!((done.sessions, done.revoked.len()), (3, 3));
         for node in [&app, &other] {
-            chancery::flows::load_keyring(&node.app).await.unwrap();
+            chancery::flows::keys::load_keyring(&node.app).await.unwrap();
             let after = kids(&node.get("/.well-known/jwks.json").await.json());
             assert_eq!(after.len(), 2);
             assert!(after.iter().all(|kid| !before.contains(kid)), "keys that were never published");

@@ -2,7 +2,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::cli::{Failure, failed, open};
-use crate::flows::load_keyring;
+use crate::flows::keys::load_keyring;
 use crate::settings::Settings;
 
 /// The JWK Set exactly as the server serves it, for verifiers that cannot reach it.

@@ -9,7 +9,7 @@ use super::print_table;
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::keys::SigningAlgorithm;
 use crate::domain::operations::Origin;
-use crate::flows::{ImportKey, Placement, import_key};
+use crate::flows::keys::{ImportKey, Placement, import_key};
 use crate::keys::ImportOptions;
 use crate::settings::Settings;
 

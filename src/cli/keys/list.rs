@@ -3,7 +3,7 @@ use std::io::IsTerminal;
 use super::print_table;
 use super::timeline::draw;
 use crate::cli::{Failure, Output, failed, open, print_json};
-use crate::flows::list_keys;
+use crate::flows::keys::list_keys;
 use crate::settings::Settings;
 use crate::views::rfc3339;
 

@@ -4,7 +4,7 @@ use super::{parse_reason, print_table};
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::keys::Kid;
 use crate::domain::operations::Origin;
-use crate::flows::{RevokeKey, revoke_key};
+use crate::flows::keys::{RevokeKey, revoke_key};
 use crate::settings::Settings;
 use crate::start::start_anew;
 use crate::views::{ImpactView, KeyView, RevocationView, rfc3339};

@@ -2,7 +2,7 @@ use indicatif::ProgressBar;
 
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::operations::Origin;
-use crate::flows::rewrap_keys;
+use crate::flows::keys::rewrap_keys;
 use crate::settings::Settings;
 use crate::views::{MasterKeyView, rfc3339};
 

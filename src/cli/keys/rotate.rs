@@ -4,7 +4,7 @@ use super::{parse_reason, print_table};
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::keys::Trigger;
 use crate::domain::operations::Origin;
-use crate::flows::{RotateKeys, rotate_keys};
+use crate::flows::keys::{RotateKeys, rotate_keys};
 use crate::settings::Settings;
 use crate::views::{KeyView, PropagationView, rfc3339};
 

@@ -9,7 +9,7 @@ use super::tokens::{OwnKey, TokenMaker};
 use crate::app::App;
 use crate::cli::{Failure, failed};
 use crate::domain::keys::Kid;
-use crate::flows::{publish_probe_key, retire_probe_key};
+use crate::flows::keys::{publish_probe_key, retire_probe_key};
 use crate::tokens::Forgery;
 
 /// How long a drill has and how often it asks.

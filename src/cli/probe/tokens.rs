@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::cli::{Failure, failed};
 use crate::domain::keys::SigningAlgorithm;
-use crate::flows::load_keyring;
+use crate::flows::keys::load_keyring;
 use crate::keys::{Keyring, Mint, MintedKey, Signer};
 use crate::tokens::{AccessClaims, AccessToken, Audience, Forgery, Halves, forge, issue};
 

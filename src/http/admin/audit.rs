@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::operations::AuditFilter;
-use crate::flows::read_audit;
+use crate::flows::operations::read_audit;
 use crate::http::AppData;
 use crate::http::caller::{AuditRead, Permit};
 use crate::http::parameters::{is_storable, page_limit, parse_query, read_cursor, write_cursor};

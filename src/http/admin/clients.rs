@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::domain::clients::{ClientAuthMethod, ClientChange, GrantType, LogoutUri, RedirectUri};
 use crate::domain::{ClientId, DisplayName, Scopes};
 use crate::flows;
-use crate::flows::{CreateClient, RotatedSecret};
+use crate::flows::clients::{CreateClient, RotatedSecret};
 use crate::http::AppData;
 use crate::http::body::{Body, given};
 use crate::http::caller::{ClientsRead, ClientsWrite, Permit};
@@ -31,7 +31,7 @@ pub struct ClientList {
 pub async fn list(app: AppData, _: Permit<ClientsRead>, http: HttpRequest) -> Result<HttpResponse, Problem> {
     let query = parse_query::<PageQuery>(&http)?;
     let after = query.cursor.as_deref().map(read_client_cursor).transpose()?;
-    let page = flows::list_clients(&app, after.as_ref(), page_limit(query.limit)?).await?;
+    let page = flows::clients::list_clients(&app, after.as_ref(), page_limit(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(ClientList {
         clients: page.clients.iter().map(ClientView::from).collect(),
         next_cursor: page.next.as_ref().map(write_client_cursor),
@@ -116,7 +116,7 @@ pub async fn create(
         authority: permit.authority(),
         origin: source.origin(permit.actor()),
     };
-    let (client, secret) = flows::create_client(&app, wanted).await?;
+    let (client, secret) = flows::clients::create_client(&app, wanted).await?;
     Ok(HttpResponse::Created().json(RegisteredClientView {
         client: ClientView::from(&client),
         client_secret: secret.map(|secret| secret.expose().to_owned()),
@@ -131,7 +131,7 @@ pub async fn show(
     _: Permit<ClientsRead>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let client = flows::get_client(&app, &parse_client_id(&id)?).await?;
+    let client = flows::clients::get_client(&app, &parse_client_id(&id)?).await?;
     Ok(HttpResponse::Ok().json(ClientView::from(&client)))
 }
 
@@ -189,7 +189,8 @@ pub async fn update(
     let id = parse_client_id(&id)?;
     let change = body.json::<ClientPatch>().await?.parse()?;
     let client =
-        flows::update_client(&app, &id, change, &permit.authority(), &source.origin(permit.actor())).await?;
+        flows::clients::update_client(&app, &id, change, &permit.authority(), &source.origin(permit.actor()))
+            .await?;
     Ok(HttpResponse::Ok().json(ClientView::from(&client)))
 }
 
@@ -203,7 +204,8 @@ pub async fn delete(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_client_id(&id)?;
-    flows::delete_client(&app, &id, &permit.authority(), &source.origin(permit.actor()), false).await?;
+    flows::clients::delete_client(&app, &id, &permit.authority(), &source.origin(permit.actor()), false)
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -235,7 +237,7 @@ pub async fn rotate_secret(
     let request: NewSecretRequest = body.json_or_default().await?;
     let overlap = request.overlap.as_deref().map_or(Ok(RotatedSecret::DEFAULT_OVERLAP), parse_overlap)?;
     let (authority, origin) = (permit.authority(), source.origin(permit.actor()));
-    let rotated = flows::rotate_client_secret(&app, &id, overlap, &authority, &origin).await?;
+    let rotated = flows::clients::rotate_client_secret(&app, &id, overlap, &authority, &origin).await?;
     Ok(HttpResponse::Ok().json(ClientSecretView {
         client_id: id.to_string(),
         client_secret: rotated.secret.expose().to_owned(),
@@ -272,7 +274,7 @@ impl ClientPatch {
         let uris = |member, uris: Option<Vec<String>>| uris.map(|uris| parse_uris(member, &uris)).transpose();
         let seconds =
             |life: Option<Option<u32>>| life.map(|life| life.map(|life| TimeDelta::seconds(life.into())));
-        let keys = self.jwks.as_ref().map(flows::read_client_keys).transpose();
+        let keys = self.jwks.as_ref().map(flows::clients::read_client_keys).transpose();
         let scopes = self.scope.as_deref().map(Scopes::parse).transpose();
         Ok(ClientChange {
             name: self.client_name.as_deref().map(parse_name).transpose()?,

@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use crate::domain::keys::{Kid, Trigger};
 use crate::domain::operations::Reason;
-use crate::flows::{RevokeKey, RotateKeys, list_keys, propagation_of, revoke_key, rotate_keys};
+use crate::flows::keys::{RevokeKey, RotateKeys, list_keys, propagation_of, revoke_key, rotate_keys};
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::caller::{KeysRead, KeysRotate, Permit};

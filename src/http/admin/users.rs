@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use crate::domain::accounts::{Roles, UserStatus};
 use crate::domain::{DisplayName, Email, UserId};
 use crate::flows;
-use crate::flows::{CreateUser, UserChange};
+use crate::flows::accounts::{CreateUser, UserChange};
 use crate::http::AppData;
 use crate::http::body::{Body, given};
 use crate::http::caller::{Permit, UsersRead, UsersWrite};
@@ -28,7 +28,7 @@ pub async fn list(app: AppData, _: Permit<UsersRead>, http: HttpRequest) -> Resu
     let query = parse_query::<PageQuery>(&http)?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let after = after.map(|(created_at, id)| (created_at, UserId(id)));
-    let page = flows::list_users(&app, after, page_limit(query.limit)?).await?;
+    let page = flows::accounts::list_users(&app, after, page_limit(query.limit)?).await?;
     Ok(HttpResponse::Ok().json(UserList {
         users: page.users.iter().map(UserView::from).collect(),
         next_cursor: page.next.map(|(created_at, id)| write_cursor(created_at, id.0)),
@@ -69,7 +69,7 @@ pub async fn create(
         authority: permit.authority(),
         origin: source.origin(permit.actor()),
     };
-    let user = flows::create_user(&app, wanted).await?;
+    let user = flows::accounts::create_user(&app, wanted).await?;
     Ok(HttpResponse::Created().json(UserView::from(&user)))
 }
 
@@ -82,7 +82,7 @@ pub async fn show(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = UserId(parse_id(&id)?);
-    let user = flows::get_user(&app, id).await?;
+    let user = flows::accounts::get_user(&app, id).await?;
     Ok(HttpResponse::Ok().json(UserView::from(&user)))
 }
 
@@ -121,7 +121,8 @@ pub async fn update(
         status: status.transpose()?,
     };
     let user =
-        flows::update_user(&app, id, change, &permit.authority(), &source.origin(permit.actor())).await?;
+        flows::accounts::update_user(&app, id, change, &permit.authority(), &source.origin(permit.actor()))
+            .await?;
     Ok(HttpResponse::Ok().json(UserView::from(&user)))
 }
 
@@ -135,7 +136,7 @@ pub async fn delete(
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = UserId(parse_id(&id)?);
-    flows::delete_user(&app, id, &permit.authority(), &source.origin(permit.actor())).await?;
+    flows::accounts::delete_user(&app, id, &permit.authority(), &source.origin(permit.actor())).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -159,9 +160,15 @@ pub async fn set_password(
 ) -> Result<HttpResponse, Problem> {
     let id = UserId(parse_id(&id)?);
     let request: NewPasswordRequest = body.json().await?;
-    let user = flows::get_user(&app, id).await?;
-    flows::set_password(&app, &user, &request.password, &permit.authority(), &source.origin(permit.actor()))
-        .await?;
+    let user = flows::accounts::get_user(&app, id).await?;
+    flows::accounts::set_password(
+        &app,
+        &user,
+        &request.password,
+        &permit.authority(),
+        &source.origin(permit.actor()),
+    )
+    .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use crate::domain::ClientId;
 use crate::domain::oauth::Consent;
 use crate::domain::operations::Actor;
-use crate::flows::{list_consents, withdraw_consent};
+use crate::flows::oauth::{list_consents, withdraw_consent};
 use crate::http::AppData;
 use crate::http::caller::Authenticated;
 use crate::http::problem::{Code, Problem, ProblemView};

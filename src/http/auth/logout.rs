@@ -3,7 +3,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::domain::operations::Actor;
-use crate::flows::log_out;
+use crate::flows::sessions::log_out;
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::caller::Authenticated;

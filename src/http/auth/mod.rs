@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::cookie;
-use crate::flows::IssuedTokens;
+use crate::flows::sessions::IssuedTokens;
 use crate::views::UserView;
 
 /// An OAuth token response (RFC 6749 section 5.1).

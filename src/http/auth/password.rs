@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use crate::domain::operations::Actor;
 use crate::domain::passwords::CandidatePassword;
-use crate::flows::{ChangePassword, change_password};
+use crate::flows::accounts::{ChangePassword, change_password};
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::caller::Authenticated;

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use super::{TokenResponse, granted};
 use crate::domain::ClientId;
 use crate::domain::operations::Actor;
-use crate::flows::{RefreshError, refresh as flow};
+use crate::flows::sessions::{RefreshError, refresh as flow};
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::cookie;

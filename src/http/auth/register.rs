@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use crate::domain::operations::Actor;
 use crate::domain::{DisplayName, Email};
-use crate::flows::{SignUp, sign_up};
+use crate::flows::accounts::{SignUp, sign_up};
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::problem::ProblemView;

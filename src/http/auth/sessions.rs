@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use crate::domain::SessionId;
 use crate::domain::operations::Actor;
-use crate::flows::{end_session, list_sessions};
+use crate::flows::sessions::{end_session, list_sessions};
 use crate::http::AppData;
 use crate::http::caller::Authenticated;
 use crate::http::parameters::parse_id;

@@ -3,7 +3,7 @@ use url::form_urlencoded::Serializer;
 
 use super::visit::{Visit, see_other, unreadable};
 use crate::domain::Parameters;
-use crate::flows::begin_authorization;
+use crate::flows::oauth::begin_authorization;
 use crate::http::AppData;
 use crate::http::body::{Body, parse_form};
 use crate::http::source::Source;

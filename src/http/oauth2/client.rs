@@ -7,7 +7,7 @@ use super::error::OAuthProblem;
 use crate::domain::clients::Client;
 use crate::domain::operations::Actor;
 use crate::domain::{OAuthError, Parameters};
-use crate::flows::{ClientCredentials, Proof, authenticate_client};
+use crate::flows::clients::{ClientCredentials, Proof, authenticate_client};
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::source::Source;

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::visit::{Visit, foreign, unreadable};
 use crate::domain::Parameters;
-use crate::flows::{Step, begin_link, decide_link, enter_code};
+use crate::flows::oauth::{Step, begin_link, decide_link, enter_code};
 use crate::http::AppData;
 use crate::http::body::{Body, parse_form};
 use crate::http::source::Source;

@@ -6,7 +6,7 @@ use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::oauth::DeviceGrant;
 use crate::domain::operations::Actor;
-use crate::flows::begin_device;
+use crate::flows::oauth::begin_device;
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::source::Source;

@@ -8,10 +8,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{OAuthCode, OAuthError};
-use crate::flows::{
-    AuthenticateClientError, BeginDeviceError, FindRegistrationError, GrantError, IntrospectError,
-    PushRequestError, RegisterClientError, TooManyAttempts,
-};
+use crate::flows::clients::{AuthenticateClientError, FindRegistrationError, RegisterClientError};
+use crate::flows::oauth::{BeginDeviceError, GrantError, IntrospectError, PushRequestError};
+use crate::flows::passwords::TooManyAttempts;
 use crate::http::problem::{Code, Problem};
 use crate::store::StoreError;
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::sessions::Session;
-use crate::flows::{Introspection, introspect as flow};
+use crate::flows::oauth::{Introspection, introspect as flow};
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::source::Source;

@@ -6,7 +6,7 @@ use super::visit::{Visit, add, foreign, see_other, unavailable, unreadable, with
 use crate::app::App;
 use crate::domain::Parameters;
 use crate::domain::clients::RedirectUri;
-use crate::flows::{Page, SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
+use crate::flows::oauth::{Page, SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
 use crate::http::body::{Body, parse_form};
 use crate::http::context::request_id;
 use crate::http::source::Source;

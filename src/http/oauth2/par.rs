@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
-use crate::flows::push_request;
+use crate::flows::oauth::push_request;
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::dpop::shown_proof;

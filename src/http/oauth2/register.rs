@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::clients::{Client, ClientMetadata};
 use crate::domain::operations::Actor;
-use crate::flows::{
+use crate::flows::clients::{
     ChangeRegistration, change_registration, find_registration, may_register, register_client,
     withdraw_registration,
 };

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::operations::Actor;
-use crate::flows::revoke_token;
+use crate::flows::oauth::revoke_token;
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::source::Source;

@@ -12,10 +12,9 @@ use crate::domain::operations::Actor;
 use crate::domain::passwords::CandidatePassword;
 use crate::domain::{DisplayName, Email, Parameters};
 use crate::flows;
-use crate::flows::{
-    AuthorizeError, LogIn, NewPasswordError, Page, ProvePasswordError, SignInError, SignUp, SignUpError,
-    Step, show_sign_in,
-};
+use crate::flows::accounts::{SignUp, SignUpError};
+use crate::flows::oauth::{AuthorizeError, Page, SignInError, Step, show_sign_in};
+use crate::flows::passwords::{LogIn, NewPasswordError, ProvePasswordError};
 use crate::http::body::{Body, parse_form};
 use crate::http::source::Source;
 use crate::http::{AppData, cookie, pages};
@@ -55,7 +54,7 @@ pub async fn sign_in(app: AppData, http: HttpRequest, source: Source, body: Body
     };
     let Posted { visit, page, .. } = &posted;
     if posted.form.get("cancel").is_some() {
-        return visit.show(&app, flows::turn_back(&app, page, &visit.visitor).await);
+        return visit.show(&app, flows::oauth::turn_back(&app, page, &visit.visitor).await);
     }
     let is_another = posted.form.get("switch").is_some();
     if is_another || posted.form.get("show").is_some() {
@@ -84,7 +83,7 @@ pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body
     };
     let wish =
         SignUp { email, password: posted.says("password"), name, origin: source.origin(Actor::Anonymous) };
-    let refusal = match flows::sign_up(&app, wish).await {
+    let refusal = match flows::accounts::sign_up(&app, wish).await {
         Ok(_) => return enter(&app, &http, source, &posted).await,
         Err(SignUpError::Closed) => return foreign(&app),
         Err(SignUpError::Store(error)) => return unavailable(&app, &error),
@@ -115,9 +114,9 @@ pub async fn consent(app: AppData, http: HttpRequest, source: Source, body: Body
         _ => return foreign(&app),
     };
     let Posted { visit, page, .. } = &posted;
-    match flows::decide(&app, page, &visit.visitor, agrees).await {
+    match flows::oauth::decide(&app, page, &visit.visitor, agrees).await {
         // A second click: the first has the code, and its answer is lost.
-        Err(AuthorizeError::Answered) => match flows::begin_anew(&app, page) {
+        Err(AuthorizeError::Answered) => match flows::oauth::begin_anew(&app, page) {
             Ok(anew) => begin_anew(&app, &anew),
             Err(error) => fault(&app, error),
         },
@@ -133,7 +132,7 @@ pub async fn resume(app: AppData, http: HttpRequest, source: Source) -> HttpResp
     };
     let visit = Visit::of(&http, &source);
     match visit.page(&app, &form) {
-        Ok(page) => visit.show(&app, flows::resume(&app, &page, &visit.visitor).await),
+        Ok(page) => visit.show(&app, flows::oauth::resume(&app, &page, &visit.visitor).await),
         Err(response) => *response,
     }
 }
@@ -152,7 +151,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
         device: source.device(),
         device_token: cookie::read_device(http),
     };
-    let outcome = flows::sign_in(app, page, &visit.visitor, credentials).await;
+    let outcome = flows::oauth::sign_in(app, page, &visit.visitor, credentials).await;
     let name = match &outcome {
         Ok(_) | Err(SignInError::Used(_)) => "success",
         Err(SignInError::Proof(ProvePasswordError::InvalidCredentials)) => "invalid_credentials",

@@ -7,7 +7,7 @@ use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::clients::GrantType;
 use crate::domain::operations::Actor;
-use crate::flows::{GrantError, Granted, grant};
+use crate::flows::oauth::{GrantError, Granted, grant};
 use crate::http::AppData;
 use crate::http::body::Body;
 use crate::http::dpop::shown_proof;

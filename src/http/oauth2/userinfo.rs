@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{DisplayName, scope};
-use crate::flows::{Bearer, Caller};
+use crate::flows::sessions::{Bearer, Caller};
 use crate::http::body::Body;
 use crate::http::caller::Holder;
 use crate::http::problem::Problem;

@@ -9,7 +9,7 @@ use crate::domain::clients::RedirectUri;
 use crate::domain::oauth::ResponseMode;
 use crate::domain::operations::Actor;
 use crate::domain::{Parameters, Scopes, scope};
-use crate::flows::{
+use crate::flows::oauth::{
     Anew, Answer, Asking, AuthorizeError, CodeRefusal, DeviceStep, Page, PageError, Step, Visitor,
 };
 use crate::http::context::request_id;

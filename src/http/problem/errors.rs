@@ -3,12 +3,15 @@
 use super::{Code, Problem};
 use crate::domain::accounts::BeyondAuthority;
 use crate::domain::passwords::PasswordRejected;
-use crate::flows::{
-    AuthenticateError, ChangePasswordError, ClientError, CreateClientError, CreateUserError,
-    IdempotencyError, LoadKeyringError, LogInError, NewKeyError, NewPasswordError, ReadKeysError,
-    RefreshError, RevokeKeyError, RotateClientSecretError, RotateKeysError, SetPasswordError, SignUpError,
-    TooManyAttempts, UpdateClientError, UserError,
+use crate::flows::accounts::{
+    ChangePasswordError, CreateUserError, SetPasswordError, SignUpError, UserError,
 };
+use crate::flows::clients::{ClientError, CreateClientError, RotateClientSecretError, UpdateClientError};
+use crate::flows::keys::{
+    IdempotencyError, LoadKeyringError, NewKeyError, ReadKeysError, RevokeKeyError, RotateKeysError,
+};
+use crate::flows::passwords::{NewPasswordError, TooManyAttempts};
+use crate::flows::sessions::{AuthenticateError, LogInError, RefreshError};
 use crate::keys::SignerError;
 use crate::passwords::Busy;
 use crate::store::StoreError;

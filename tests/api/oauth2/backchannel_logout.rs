@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chancery::domain::clients::{Client, LogoutUri};
 use chancery::domain::operations::{Origin, Reason};
-use chancery::flows::{Fence, fence};
+use chancery::flows::operations::{Fence, fence};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};

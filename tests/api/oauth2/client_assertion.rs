@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chancery::domain::Scopes;
 use chancery::domain::clients::{Client, ClientAuthMethod, ClientKeys, GrantType};
-use chancery::flows::read_client_keys;
+use chancery::flows::clients::read_client_keys;
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -218,7 +218,7 @@ on_both! {
         token(&app, &signed(&named("other"))).await.expect(200);
         token(&app, &signed(&with(named("robot"), "aud", json!("https://auth.test/oauth2/token")))).await.expect_oauth(401, "invalid_client");
         app.advance(TimeDelta::minutes(4));
-        chancery::flows::clean_up(&app.app).await.unwrap();
+        chancery::flows::operations::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, 0);
         assert!(!app.database.holds("the same"));
     }

@@ -42,15 +42,15 @@ on_both! {
         let admin = app.admin().await;
         app.post_as(&admin, "/admin/keys/rotate", serde_json::json!({ "force": true, "reason": "test" })).await.expect(200);
         app.advance(TimeDelta::hours(1));
-        chancery::flows::load_keyring(&app.app).await.unwrap();
+        chancery::flows::keys::load_keyring(&app.app).await.unwrap();
         let set = app.get("/.well-known/jwks.json").await.json();
         assert!(!crate::support::kids(&set).contains(&kid), "it has left the set");
         let ask = logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)]);
         app.database.execute(&format!("UPDATE signing_keys SET revoked_at = retires_at WHERE kid = '{kid}'")).await;
-        chancery::flows::load_keyring(&app.app).await.unwrap();
+        chancery::flows::keys::load_keyring(&app.app).await.unwrap();
         browser.get(&ask).await.page(200);
         app.database.execute(&format!("UPDATE signing_keys SET revoked_at = NULL WHERE kid = '{kid}'")).await;
-        chancery::flows::load_keyring(&app.app).await.unwrap();
+        chancery::flows::keys::load_keyring(&app.app).await.unwrap();
         browser.get(&ask).await.sent_to(BYE);
         assert_eq!(browser.cookie("__Host-chancery_session"), None);
     }

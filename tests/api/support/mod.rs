@@ -14,7 +14,7 @@ use chancery::domain::Email;
 use chancery::domain::accounts::{Authority, Role};
 use chancery::domain::keys::SigningAlgorithm;
 use chancery::domain::operations::Origin;
-use chancery::flows::{CreateUser, create_user};
+use chancery::flows::accounts::{CreateUser, create_user};
 use chancery::keys::{Mint, MintedKey};
 use chancery::server::Server;
 use chancery::settings::Settings;

@@ -1,0 +1,247 @@
+use std::borrow::Cow;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::read_hint::read_hint;
+use super::visit::{Answer, Asking, AuthorizeError, Step, Visitor};
+use crate::app::App;
+use crate::domain::clients::Client;
+use crate::domain::oauth::{AuthorizationCode, AuthorizationRequest, NoReturn, ReturnAddress};
+use crate::domain::operations::AuditEvent;
+use crate::domain::sessions::Grant;
+use crate::domain::{ClientId, OAuthCode, OAuthError, Parameters, SessionId};
+use crate::flows::keys::LoadKeyringError;
+use crate::flows::sessions::scopes_now;
+use crate::flows::sessions::{Present, present_of};
+use crate::store::oauth::{authorization_codes, consents, pushed_requests};
+use crate::store::operations::audit;
+use crate::store::{clients, sessions};
+use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri, Shown};
+
+/// A browser session is noted to be in use this often.
+const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// A client sends somebody here.
+pub async fn begin_authorization(
+    app: &App,
+    parameters: &Parameters,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    let pushed = match pushed_name(parameters) {
+        Some(name) => Some(take_pushed(app, parameters, name).await?),
+        None => None,
+    };
+    let kind = pushed.as_ref().map_or(FlowKind::Asked, |_| FlowKind::Pushed);
+    let parameters = pushed.as_ref().unwrap_or(parameters);
+    let flow = Flow::begin(kind, parameters, &visitor.device, app.clock.now());
+    let present = present_of(app, visitor.session.as_deref()).await?;
+    let progress = Progress { flow: &flow, parameters, present, agreed: false, asked: false };
+    Ok(match proceed(app, progress, visitor).await? {
+        Step::SignIn(asking) | Step::Consent(asking, _) if kind == FlowKind::Pushed => {
+            Step::Continue(asking.flow)
+        }
+        step => step,
+    })
+}
+
+/// The name of a request that was pushed here. Any other `request_uri` is a parameter like the rest, and is refused.
+fn pushed_name(parameters: &Parameters) -> Option<&str> {
+    parameters.get("request_uri").filter(|name| name.starts_with(RequestUri::PREFIX))
+}
+
+/// What the client has pushed under this name, which is good once and for this client. It takes the place of all that came with
+/// the name (RFC 9126 section 4).
+async fn take_pushed(app: &App, parameters: &Parameters, name: &str) -> Result<Parameters, AuthorizeError> {
+    let client = parameters.get("client_id").ok_or(NoReturn::NoClient)?;
+    let client = ClientId::parse(client).map_err(|_| NoReturn::UnknownClient)?;
+    let conn = &mut app.db.write().await?;
+    let pushed = pushed_requests::take(conn, &RequestUri::digest_of(name), &client, app.clock.now()).await?;
+    Ok(pushed.ok_or(NoReturn::NotPushed)?)
+}
+
+/// How far a request has come.
+pub(super) struct Progress<'a> {
+    pub flow: &'a Flow,
+    pub parameters: &'a Parameters,
+    /// Who is signed in in this browser.
+    pub present: Option<Present>,
+    /// The user has just agreed.
+    pub agreed: bool,
+    /// A page was shown, and gives one code and no more.
+    pub asked: bool,
+}
+
+/// Reads the request anew, as at every step: what was sealed an hour ago may not be right any more.
+pub(super) async fn proceed(
+    app: &App,
+    progress: Progress<'_>,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    let (flow, now) = (progress.flow, app.clock.now());
+    let (client, back) = return_address(app, progress.parameters).await?;
+    let refuse = |error: OAuthError| Ok(Step::Return(refusal(app, &back, &error)));
+    let request = match AuthorizationRequest::read(
+        &client,
+        progress.parameters,
+        back.clone(),
+        app.settings.request_rules(),
+    ) {
+        Ok(request) => request,
+        Err(error) => return refuse(error),
+    };
+    if client.require_pushed && flow.kind != FlowKind::Pushed {
+        return refuse(OAuthError::invalid_request("the client must push its requests (RFC 9126)"));
+    }
+    let hinted = match hinted_user(app, &client, &request).await? {
+        Ok(hinted) => hinted,
+        Err(error) => return refuse(error),
+    };
+    let is_hinted = |present: &Present| {
+        let user = present.user.id;
+        request.claims.admits(user) && hinted.as_ref().is_none_or(|hint| hint.sub == user.to_string())
+    };
+    let has_just_signed_in = |present: &Present| present.session.auth_time >= flow.begun();
+    if progress.present.as_ref().is_some_and(|present| has_just_signed_in(present) && !is_hinted(present)) {
+        return refuse(OAuthError::new(OAuthCode::LoginRequired, "somebody else has signed in"));
+    }
+    let fitting = progress.present.filter(is_hinted);
+    let session = fitting.as_ref().map(|present| &present.session);
+    let Some(present) = fitting.as_ref().filter(|_| !request.needs_sign_in(session, flow.begun(), now))
+    else {
+        if request.prompt.none {
+            return refuse(OAuthError::new(
+                OAuthCode::LoginRequired,
+                "nobody is signed in, or not recently enough",
+            ));
+        }
+        return Ok(Step::SignIn(Box::new(asking(app, flow, client, request)?)));
+    };
+
+    let mut conn = app.db.read().await?;
+    let known = consents::of(&mut conn, present.user.id, &client.id).await?;
+    drop(conn);
+    let shown = Shown { user: present.user.id.0, scope: request.scopes.to_string() };
+    // Somebody else may have signed in meanwhile in another tab, or the client have changed: what was not shown is not agreed to.
+    let agreed = progress.agreed && flow.has_shown(&shown);
+    if request.needs_consent(&client, known.as_ref()) && !agreed {
+        if request.prompt.none {
+            return refuse(OAuthError::new(OAuthCode::ConsentRequired, "the user has not agreed to this"));
+        }
+        let user = present.user.clone();
+        let asking = asking(app, &flow.showing(shown), client, request)?;
+        return Ok(Step::Consent(Box::new(asking), Box::new(user)));
+    }
+    let code = Code::random().ok_or(AuthorizeError::NoRandomness)?;
+    let remembered = new_code(app, &request, &client, present, &code, progress.asked.then_some(flow.id), now);
+    let mut tx = app.db.begin().await?;
+    if agreed {
+        consents::remember(
+            &mut tx,
+            present.user.id,
+            &client.id,
+            &known.unwrap_or_default().union(&request.scopes),
+            now,
+        )
+        .await?;
+        let detail = serde_json::json!({ "client": client.id.as_str(), "scope": request.scopes.to_string() });
+        let (event, subject) = (AuditEvent::ConsentGiven, present.user.id.to_string());
+        audit::append(&mut tx, event, &visitor.origin, &subject, Some(&detail.to_string()), now).await?;
+    }
+    if !authorization_codes::insert(&mut tx, &remembered).await? {
+        return Err(AuthorizeError::Answered);
+    }
+    if now - present.session.last_used_at > TOUCH_EVERY {
+        sessions::touch(&mut tx, present.session.id, now).await?;
+    }
+    tx.commit().await?;
+    let told = vec![("code", code.expose().to_owned())];
+    Ok(Step::Return(answer(app, &back, told)))
+}
+
+/// The client and where its answers go. Everything else may be told there.
+pub(super) async fn return_address(
+    app: &App,
+    parameters: &Parameters,
+) -> Result<(Client, ReturnAddress), AuthorizeError> {
+    let id = parameters.get("client_id").ok_or(NoReturn::NoClient)?;
+    let id = ClientId::parse(id).map_err(|_| NoReturn::UnknownClient)?;
+    let client = clients::by_id(&mut app.db.read().await?, &id).await?.ok_or(NoReturn::UnknownClient)?;
+    let back = ReturnAddress::find(&client, parameters)?;
+    Ok((client, back))
+}
+
+/// Whom the client believes to be there.
+pub(super) async fn hinted_user(
+    app: &App,
+    client: &Client,
+    request: &AuthorizationRequest,
+) -> Result<Result<Option<IdClaims>, OAuthError>, LoadKeyringError> {
+    let Some(hint) = &request.id_token_hint else { return Ok(Ok(None)) };
+    Ok(match read_hint(app, hint).await? {
+        Some(claims) if claims.aud == client.id.as_str() => Ok(Some(claims)),
+        _ => Err(OAuthError::invalid_request("id_token_hint is no ID token of this client's")),
+    })
+}
+
+pub(super) fn asking(
+    app: &App,
+    flow: &Flow,
+    client: Client,
+    request: AuthorizationRequest,
+) -> Result<Asking, AuthorizeError> {
+    let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    Ok(Asking {
+        flow,
+        client,
+        scopes: request.scopes,
+        login_hint: request.login_hint,
+        return_to: Some(request.redirect_uri),
+    })
+}
+
+fn new_code(
+    app: &App,
+    request: &AuthorizationRequest,
+    client: &Client,
+    present: &Present,
+    code: &Code,
+    flow_id: Option<Uuid>,
+    now: DateTime<Utc>,
+) -> AuthorizationCode {
+    let audience = client.audience_for(&request.resources);
+    let wished = Grant { scopes: request.scopes.clone(), audience };
+    let grant = Grant { scopes: scopes_now(app, &present.user, Some(&wished)), ..wished };
+    AuthorizationCode {
+        digest: code.digest(),
+        flow_id,
+        client_id: client.id.clone(),
+        browser: present.session.id,
+        grant,
+        redirect_uri: request.redirect_uri.clone(),
+        redirect_uri_was_sent: request.redirect_uri_was_sent,
+        nonce: request.nonce.clone(),
+        id_claims: request.claims.id_token.clone(),
+        challenge: request.challenge.clone(),
+        dpop_jkt: request.dpop_jkt.clone(),
+        session: SessionId::new(now),
+        created_at: now,
+        expires_at: now + app.settings.oauth.code_life,
+    }
+}
+
+/// An error for the client (RFC 6749 section 4.1.2.1).
+pub(super) fn refusal(app: &App, back: &ReturnAddress, error: &OAuthError) -> Answer {
+    let description: Cow<'_, str> = Cow::clone(&error.description);
+    let told =
+        vec![("error", error.code.as_str().to_owned()), ("error_description", description.into_owned())];
+    answer(app, back, told)
+}
+
+/// With the client's `state` as it was sent, and who answers: a client of several servers must be able to tell them apart
+/// (RFC 9207).
+fn answer(app: &App, back: &ReturnAddress, mut parameters: Vec<(&'static str, String)>) -> Answer {
+    parameters.extend(back.state.clone().map(|state| ("state", state)));
+    parameters.push(("iss", app.settings.server.issuer.clone()));
+    Answer { redirect_uri: back.redirect_uri.clone(), mode: back.mode, parameters }
+}

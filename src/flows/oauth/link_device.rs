@@ -1,0 +1,219 @@
+use super::visit::{Asking, AuthorizeError, CodeRefusal, Confirming, DeviceStep, Page, Step, Visitor};
+use crate::app::App;
+use crate::domain::accounts::User;
+use crate::domain::clients::Client;
+use crate::domain::oauth::{DeviceGrant, DeviceStatus};
+use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::{Parameters, SessionId};
+use crate::flows::passwords::TooManyAttempts;
+use crate::flows::sessions::{Present, present_of};
+use crate::store::oauth::device_codes;
+use crate::store::operations::audit;
+use crate::store::passwords::source_attempts;
+use crate::store::passwords::source_attempts::SourceCharge;
+use crate::store::{Conn, StoreError, clients};
+use crate::throttle::Subject;
+use crate::tokens::{Flow, FlowKind, Shown, UserCode};
+
+/// The name of the code in a flow.
+const USER_CODE: &str = "user_code";
+
+/// Asks for the code. One that came with the address is for the person to confirm, so it is not looked at.
+pub fn begin_link(app: &App, visitor: &Visitor) -> Result<DeviceStep, AuthorizeError> {
+    ask_for_code(app, visitor, None)
+}
+
+fn ask_for_code(
+    app: &App,
+    visitor: &Visitor,
+    refusal: Option<CodeRefusal>,
+) -> Result<DeviceStep, AuthorizeError> {
+    let nothing = Parameters::default();
+    let flow = Flow::begin(FlowKind::Device, &nothing, &visitor.device, app.clock.now());
+    let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    Ok(DeviceStep::Enter { flow, refusal })
+}
+
+/// Looks for the device whose code somebody has typed. There are few codes, so every guess that is wrong counts against the network
+/// it comes from, and none is looked at when there were too many.
+pub async fn enter_code(app: &App, visitor: &Visitor, typed: &str) -> Result<Step, AuthorizeError> {
+    let code = match look_up(app, visitor, typed).await? {
+        Ok(code) => code,
+        Err(refusal) => return Ok(Step::Device(ask_for_code(app, visitor, Some(refusal))?)),
+    };
+    let parameters = Parameters::from_iter([(USER_CODE.to_owned(), code.expose().to_owned())]);
+    let flow = Flow::begin(FlowKind::Device, &parameters, &visitor.device, app.clock.now());
+    let present = present_of(app, visitor.session.as_deref()).await?;
+    proceed_link(app, &flow, present, visitor).await
+}
+
+async fn look_up(
+    app: &App,
+    visitor: &Visitor,
+    typed: &str,
+) -> Result<Result<UserCode, CodeRefusal>, StoreError> {
+    let (now, origin) = (app.clock.now(), &visitor.origin);
+    let policy = app.settings.source_failures.unwrap_or(DeviceGrant::GUESSES);
+    let source = origin.ip.map(|ip| Subject::user_code_source(&app.masters, ip));
+    let mut tx = app.db.begin().await?;
+    if let Some(source) = &source {
+        // It lapses at once: what is charged is settled in this transaction, so none is in flight.
+        match source_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
+            SourceCharge::Charged | SourceCharge::InFlight => {}
+            SourceCharge::Refused { retry_after } => {
+                return Ok(Err(CodeRefusal::TooManyAttempts(TooManyAttempts { retry_after })));
+            }
+        }
+    }
+    let found = match UserCode::parse(typed) {
+        Some(code) => {
+            let device = by_user_code(app, &mut tx, &code).await?;
+            device.filter(|device| device.status(now) == DeviceStatus::Waiting).map(|_| code)
+        }
+        None => None,
+    };
+    if let Some(source) = &source {
+        source_attempts::settle(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
+    }
+    if found.is_none() {
+        audit::append(&mut tx, AuditEvent::UserCodeRefused, origin, "unknown", None, now).await?;
+    }
+    tx.commit().await?;
+    Ok(found.ok_or(CodeRefusal::Wrong))
+}
+
+/// The device with this code, under whichever master key it was kept.
+async fn by_user_code(
+    app: &App,
+    conn: &mut Conn,
+    code: &UserCode,
+) -> Result<Option<DeviceGrant>, StoreError> {
+    for master in app.masters.iter() {
+        if let Some(device) = device_codes::of_user_code(conn, &code.mac(master)).await? {
+            return Ok(Some(device));
+        }
+    }
+    Ok(None)
+}
+
+/// A device, and whose it is.
+struct Linking {
+    code: UserCode,
+    device: DeviceGrant,
+    client: Client,
+}
+
+/// The device a flow is about, however far it has come.
+async fn device_of(app: &App, flow: &Flow) -> Result<Option<Linking>, StoreError> {
+    let Some(code) = flow.parameters().get(USER_CODE).and_then(UserCode::parse) else { return Ok(None) };
+    let mut conn = app.db.read().await?;
+    let Some(device) = by_user_code(app, &mut conn, &code).await? else { return Ok(None) };
+    let client = clients::by_id(&mut conn, &device.client_id).await?;
+    Ok(client.map(|client| Linking { code, device, client }))
+}
+
+/// The same, if it still waits for somebody.
+async fn waiting(app: &App, flow: &Flow) -> Result<Option<Linking>, StoreError> {
+    let now = app.clock.now();
+    Ok(device_of(app, flow).await?.filter(|linking| linking.device.status(now) == DeviceStatus::Waiting))
+}
+
+/// What the page shows that asks about a device.
+fn shown(user: &User, device: &DeviceGrant) -> Shown {
+    Shown { user: user.id.0, scope: device.grant.scopes.to_string() }
+}
+
+/// Signs in, or asks.
+pub(super) async fn proceed_link(
+    app: &App,
+    flow: &Flow,
+    present: Option<Present>,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    let Some(linking) = waiting(app, flow).await? else {
+        return Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
+    };
+    let Some(Present { user, .. }) = present else {
+        return Ok(Step::SignIn(Box::new(asking(app, flow, linking)?)));
+    };
+    let Linking { code, device, client } = linking;
+    let flow = flow.showing(shown(&user, &device)).seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    let confirming = Confirming { flow, client, user, user_code: code, scopes: device.grant.scopes };
+    Ok(Step::Device(DeviceStep::Confirm(Box::new(confirming))))
+}
+
+/// The page to sign in, for the sake of a device.
+pub(super) async fn show_link_sign_in(
+    app: &App,
+    flow: &Flow,
+    visitor: &Visitor,
+) -> Result<Step, AuthorizeError> {
+    match waiting(app, flow).await? {
+        Some(linking) => Ok(Step::SignIn(Box::new(asking(app, flow, linking)?))),
+        None => Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?)),
+    }
+}
+
+fn asking(app: &App, flow: &Flow, linking: Linking) -> Result<Asking, AuthorizeError> {
+    let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    let (client, scopes) = (linking.client, linking.device.grant.scopes);
+    Ok(Asking { flow, client, scopes, login_hint: None, return_to: None })
+}
+
+/// The user lets the device in, or does not. Only who was shown the page decides: if somebody else has signed in meanwhile, they are
+/// asked themselves.
+pub async fn decide_link(
+    app: &App,
+    page: &Page,
+    visitor: &Visitor,
+    allows: bool,
+) -> Result<Step, AuthorizeError> {
+    let Page(flow) = page;
+    let present = present_of(app, visitor.session.as_deref()).await?;
+    let Some(Linking { device, client, .. }) = device_of(app, flow).await? else {
+        return Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
+    };
+    let present = match present {
+        Some(present) if flow.has_shown(&shown(&present.user, &device)) => present,
+        other => return proceed_link(app, flow, other, visitor).await,
+    };
+    let (now, user) = (app.clock.now(), present.user);
+    let mut tx = app.db.begin().await?;
+    let (is_decided, event) = match allows {
+        true => {
+            let is_first = device_codes::allow(&mut tx, &device.digest, present.session.id, now).await?;
+            (is_first, AuditEvent::DeviceAllowed)
+        }
+        false => (device_codes::deny(&mut tx, &device.digest, now).await?, AuditEvent::DeviceDenied),
+    };
+    if !is_decided {
+        drop(tx);
+        return after_decision(app, flow, visitor, present.session.id, allows).await;
+    }
+    let scope = device.grant.scopes.to_string();
+    let detail = serde_json::json!({ "client": client.id.as_str(), "scope": scope }).to_string();
+    let origin = Origin { actor: Actor::User(user.id), ..visitor.origin.clone() };
+    audit::append(&mut tx, event, &origin, &user.id.to_string(), Some(&detail), now).await?;
+    tx.commit().await?;
+    Ok(Step::Device(DeviceStep::Done { allowed: allows }))
+}
+
+/// Somebody has decided before. Who has pressed a button twice is told what they decided.
+async fn after_decision(
+    app: &App,
+    flow: &Flow,
+    visitor: &Visitor,
+    session: SessionId,
+    allows: bool,
+) -> Result<Step, AuthorizeError> {
+    let now = app.clock.now();
+    let is_so = device_of(app, flow).await?.is_some_and(|Linking { device, .. }| match device.status(now) {
+        DeviceStatus::Allowed | DeviceStatus::Used => allows && device.browser == Some(session),
+        DeviceStatus::Denied => !allows,
+        DeviceStatus::Waiting | DeviceStatus::Expired => false,
+    });
+    Ok(Step::Device(match is_so {
+        true => DeviceStep::Done { allowed: allows },
+        false => ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?,
+    }))
+}

@@ -1,0 +1,18 @@
+//! Password checks: charge the attempt, hash on the hashing threads, settle the charge.
+//!
+//! No URL of its own: log in, sign in, password change and registration call it. States of an attempt: charged, then
+//! settled as right or wrong. Every password check in the program goes through `check_password`. This module begins no
+//! session and changes no account.
+
+mod charge_source;
+mod check_password;
+mod hash_new_password;
+mod prove_password;
+
+pub(in crate::flows) use charge_source::{charge_source, charge_source_alone};
+pub use check_password::TooManyAttempts;
+pub(in crate::flows) use check_password::{Attempt, CheckPasswordError, Payers, check_password};
+pub use hash_new_password::NewPasswordError;
+pub(in crate::flows) use hash_new_password::hash_new_password;
+pub use prove_password::{Device, LogIn, ProvePasswordError};
+pub(in crate::flows) use prove_password::{Proved, prove_password};

@@ -1,0 +1,115 @@
+use chrono::{DateTime, Utc};
+
+use super::issue_tokens::{IssuedTokens, issue_tokens};
+use crate::app::App;
+use crate::domain::accounts::User;
+use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::sessions::Session;
+use crate::domain::{ClientId, SessionId};
+use crate::flows::keys::{LoadKeyringError, fresh_keyring};
+use crate::flows::passwords::TooManyAttempts;
+use crate::flows::passwords::{LogIn, ProvePasswordError, Proved, prove_password};
+use crate::keys::SignerError;
+use crate::passwords::Busy;
+use crate::store::accounts::users;
+use crate::store::operations::audit;
+use crate::store::{StoreError, Tx, sessions};
+use crate::throttle::DeviceToken;
+
+/// Why nobody was logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LogInError {
+    /// Unknown, wrong or disabled; nobody outside learns which.
+    #[error("the credentials are not right")]
+    InvalidCredentials,
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    #[error(transparent)]
+    TooManyAttempts(#[from] TooManyAttempts),
+    #[error(transparent)]
+    Keys(#[from] LoadKeyringError),
+    #[error(transparent)]
+    Sign(#[from] SignerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Who logged in, with what, and what their device may show next time.
+pub struct LoggedIn {
+    pub user: User,
+    pub tokens: IssuedTokens,
+    pub device_token: DeviceToken,
+}
+
+impl From<ProvePasswordError> for LogInError {
+    fn from(error: ProvePasswordError) -> Self {
+        match error {
+            ProvePasswordError::InvalidCredentials => Self::InvalidCredentials,
+            ProvePasswordError::Busy(busy) => Self::Busy(busy),
+            ProvePasswordError::TooManyAttempts(error) => Self::TooManyAttempts(error),
+            ProvePasswordError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Checks the credentials and begins a session.
+pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
+    let origin = request.origin.clone();
+    let proved = prove_password(app, request).await?;
+    let user = &proved.user;
+    let keyring = fresh_keyring(app).await?;
+    let now = app.clock.now();
+    let session = new_session(app, &proved, ClientId::first_party(), now);
+    let tokens = issue_tokens(app, &keyring, user, &session, now)?;
+
+    let mut tx = app.db.begin().await?;
+    if !users::note_login(&mut tx, user, proved.rehashed.as_ref(), now).await? {
+        return Err(LogInError::InvalidCredentials);
+    }
+    sessions::insert(&mut tx, &session).await?;
+    audit_login(&mut tx, &proved, &session, origin).await?;
+    tx.commit().await?;
+    Ok(LoggedIn { user: proved.user, tokens, device_token: proved.device_token })
+}
+
+/// The session of somebody who has just proved who they are.
+pub(in crate::flows) fn new_session(
+    app: &App,
+    proved: &Proved,
+    client_id: ClientId,
+    now: DateTime<Utc>,
+) -> Session {
+    Session {
+        id: SessionId::new(now),
+        user_id: proved.user.id,
+        client_id,
+        generation: 1,
+        replays: 0,
+        auth_time: now,
+        amr: "pwd".to_owned(),
+        created_at: now,
+        last_used_at: now,
+        expires_at: now + app.settings.sessions.absolute_life,
+        revoked_at: None,
+        ip: proved.device.ip,
+        user_agent: proved.device.user_agent.clone(),
+        parent: None,
+        grant: None,
+        master_key_id: Some(app.masters.first().id().to_owned()),
+        dpop_jkt: None,
+    }
+}
+
+pub(in crate::flows) async fn audit_login(
+    tx: &mut Tx,
+    proved: &Proved,
+    session: &Session,
+    origin: Origin,
+) -> Result<(), StoreError> {
+    let origin = Origin { actor: Actor::User(proved.user.id), ..origin };
+    let detail = serde_json::json!({
+        "sid": session.id.0, "known_device": proved.known_device, "client": session.client_id.as_str(),
+    });
+    let (event, subject) = (AuditEvent::LoginSucceeded, proved.user.id.to_string());
+    audit::append(tx, event, &origin, &subject, Some(&detail.to_string()), session.created_at).await
+}
