@@ -5,22 +5,18 @@
 
 mod admin;
 mod auth;
-mod body;
-mod caller;
 mod context;
-mod cookie;
-mod dpop;
+mod extract;
 mod forwarded;
 mod frame;
+mod hosted;
 mod oauth2;
 mod openapi;
 mod ops;
 mod pages;
-mod parameters;
 mod problem;
 mod routes;
 mod scheme;
-mod source;
 mod well_known;
 
 pub use frame::frame;

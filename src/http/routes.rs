@@ -6,7 +6,7 @@ use actix_web::{Error, FromRequest, Handler, HttpResponse, Resource, Responder, 
 
 use super::oauth2::error::OAuthProblem;
 use super::problem::{Code, Problem};
-use super::{admin, auth, oauth2, openapi, ops, pages, well_known};
+use super::{admin, auth, hosted, oauth2, openapi, ops, pages, well_known};
 
 /// Every address of the server. Who may ask is in the handlers' arguments: `Authenticated` needs a token, `Permit<…>` a
 /// token with that scope; what names neither is open.
@@ -70,12 +70,12 @@ pub fn url_table() -> Vec<Endpoint> {
 /// what is behind a form is the page's own business.
 pub fn page_table() -> Vec<Endpoint> {
     vec![
-        at("/oauth2/authorize").get(oauth2::authorize::begin).post(oauth2::authorize::begin_by_post),
-        at("/oauth2/logout").get(oauth2::logout::begin).post(oauth2::logout::by_post),
-        at("/sign-in").get(oauth2::sign_in::resume).post(oauth2::sign_in::sign_in),
-        at("/sign-up").get(oauth2::sign_in::lost).post(oauth2::sign_in::sign_up),
-        at("/device").get(oauth2::device::begin).post(oauth2::device::by_post),
-        at("/consent").get(oauth2::sign_in::lost).post(oauth2::sign_in::consent),
+        at("/oauth2/authorize").get(hosted::authorize::begin).post(hosted::authorize::begin_by_post),
+        at("/oauth2/logout").get(hosted::logout::begin).post(hosted::logout::by_post),
+        at("/sign-in").get(hosted::sign_in::resume).post(hosted::sign_in::sign_in),
+        at("/sign-up").get(hosted::sign_in::lost).post(hosted::sign_in::sign_up),
+        at("/device").get(hosted::device::begin).post(hosted::device::by_post),
+        at("/consent").get(hosted::sign_in::lost).post(hosted::sign_in::consent),
         at("/pages/style.css").get(pages::style),
     ]
 }

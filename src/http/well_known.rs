@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppData;
+use super::extract::source::Source;
 use super::problem::{Code, Problem, ProblemView};
-use super::source::Source;
 use crate::domain::clients::{ClientAuthMethod, GrantType};
 use crate::domain::keys::{Sighting, SigningAlgorithm};
 use crate::domain::oauth::ResponseMode;

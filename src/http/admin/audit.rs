@@ -6,8 +6,8 @@ use utoipa::{IntoParams, ToSchema};
 use crate::domain::operations::AuditFilter;
 use crate::flows::operations::read_audit;
 use crate::http::AppData;
-use crate::http::caller::{AuditRead, Permit};
-use crate::http::parameters::{is_storable, page_limit, parse_query, read_cursor, write_cursor};
+use crate::http::extract::caller::{AuditRead, Permit};
+use crate::http::extract::parameters::{is_storable, page_limit, parse_query, read_cursor, write_cursor};
 use crate::http::problem::{Code, Problem};
 use crate::views::AuditView;
 

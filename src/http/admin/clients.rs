@@ -11,11 +11,13 @@ use crate::domain::{ClientId, DisplayName, Scopes};
 use crate::flows;
 use crate::flows::clients::{CreateClient, RotatedSecret};
 use crate::http::AppData;
-use crate::http::body::{Body, given};
-use crate::http::caller::{ClientsRead, ClientsWrite, Permit};
-use crate::http::parameters::{PageQuery, page_limit, parse_query, read_client_cursor, write_client_cursor};
+use crate::http::extract::body::{Body, given};
+use crate::http::extract::caller::{ClientsRead, ClientsWrite, Permit};
+use crate::http::extract::parameters::{
+    PageQuery, page_limit, parse_query, read_client_cursor, write_client_cursor,
+};
+use crate::http::extract::source::Source;
 use crate::http::problem::{Code, Problem, ProblemView};
-use crate::http::source::Source;
 use crate::views::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
 
 #[derive(Serialize, ToSchema)]

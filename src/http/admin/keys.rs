@@ -6,10 +6,10 @@ use crate::domain::keys::{Kid, Trigger};
 use crate::domain::operations::Reason;
 use crate::flows::keys::{RevokeKey, RotateKeys, list_keys, propagation_of, revoke_key, rotate_keys};
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::caller::{KeysRead, KeysRotate, Permit};
+use crate::http::extract::body::Body;
+use crate::http::extract::caller::{KeysRead, KeysRotate, Permit};
+use crate::http::extract::source::Source;
 use crate::http::problem::{Code, Problem, ProblemView};
-use crate::http::source::Source;
 use crate::views::{KeyListView, PropagationView, RevocationView, RotationView};
 
 /// All signing keys, newest first, as the database holds them now.

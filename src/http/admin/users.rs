@@ -7,11 +7,13 @@ use crate::domain::{DisplayName, Email, UserId};
 use crate::flows;
 use crate::flows::accounts::{CreateUser, UserChange};
 use crate::http::AppData;
-use crate::http::body::{Body, given};
-use crate::http::caller::{Permit, UsersRead, UsersWrite};
-use crate::http::parameters::{PageQuery, page_limit, parse_id, parse_query, read_cursor, write_cursor};
+use crate::http::extract::body::{Body, given};
+use crate::http::extract::caller::{Permit, UsersRead, UsersWrite};
+use crate::http::extract::parameters::{
+    PageQuery, page_limit, parse_id, parse_query, read_cursor, write_cursor,
+};
+use crate::http::extract::source::Source;
 use crate::http::problem::{Code, Problem, ProblemView};
-use crate::http::source::Source;
 use crate::views::UserView;
 
 #[derive(Serialize, ToSchema)]

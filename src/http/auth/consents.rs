@@ -7,9 +7,9 @@ use crate::domain::oauth::Consent;
 use crate::domain::operations::Actor;
 use crate::flows::oauth::{list_consents, withdraw_consent};
 use crate::http::AppData;
-use crate::http::caller::Authenticated;
+use crate::http::extract::caller::Authenticated;
+use crate::http::extract::source::Source;
 use crate::http::problem::{Code, Problem, ProblemView};
-use crate::http::source::Source;
 use crate::views::ConsentView;
 
 #[derive(Serialize, ToSchema)]

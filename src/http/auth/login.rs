@@ -9,10 +9,10 @@ use crate::domain::passwords::CandidatePassword;
 use crate::flows::passwords::LogIn;
 use crate::flows::sessions::{LogInError, LoggedIn, log_in};
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::cookie;
+use crate::http::extract::body::Body;
+use crate::http::extract::cookie;
+use crate::http::extract::source::Source;
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::source::Source;
 use crate::views::UserView;
 
 #[derive(Deserialize, ToSchema)]

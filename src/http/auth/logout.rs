@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 use crate::domain::operations::Actor;
 use crate::flows::sessions::log_out;
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::caller::Authenticated;
-use crate::http::cookie;
+use crate::http::extract::body::Body;
+use crate::http::extract::caller::Authenticated;
+use crate::http::extract::cookie;
+use crate::http::extract::source::Source;
 use crate::http::problem::Problem;
-use crate::http::source::Source;
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

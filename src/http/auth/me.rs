@@ -1,6 +1,6 @@
 use actix_web::HttpResponse;
 
-use crate::http::caller::Authenticated;
+use crate::http::extract::caller::Authenticated;
 use crate::views::UserView;
 
 /// Who the access token's user is.

@@ -13,7 +13,7 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::cookie;
+use super::extract::cookie;
 use crate::flows::sessions::IssuedTokens;
 use crate::views::UserView;
 

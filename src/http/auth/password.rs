@@ -6,10 +6,10 @@ use crate::domain::operations::Actor;
 use crate::domain::passwords::CandidatePassword;
 use crate::flows::accounts::{ChangePassword, change_password};
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::caller::Authenticated;
+use crate::http::extract::body::Body;
+use crate::http::extract::caller::Authenticated;
+use crate::http::extract::source::Source;
 use crate::http::problem::{Problem, ProblemView};
-use crate::http::source::Source;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

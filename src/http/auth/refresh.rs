@@ -7,10 +7,10 @@ use crate::domain::ClientId;
 use crate::domain::operations::Actor;
 use crate::flows::sessions::{RefreshError, refresh as flow};
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::cookie;
+use crate::http::extract::body::Body;
+use crate::http::extract::cookie;
+use crate::http::extract::source::Source;
 use crate::http::problem::{Code, Problem, ProblemView};
-use crate::http::source::Source;
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

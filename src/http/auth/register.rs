@@ -6,10 +6,10 @@ use crate::domain::operations::Actor;
 use crate::domain::{DisplayName, Email};
 use crate::flows::accounts::{SignUp, sign_up};
 use crate::http::AppData;
-use crate::http::body::Body;
+use crate::http::extract::body::Body;
+use crate::http::extract::source::Source;
 use crate::http::problem::ProblemView;
 use crate::http::problem::{Code, Problem};
-use crate::http::source::Source;
 use crate::views::UserView;
 
 #[derive(Deserialize, ToSchema)]

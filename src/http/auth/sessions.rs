@@ -6,10 +6,10 @@ use crate::domain::SessionId;
 use crate::domain::operations::Actor;
 use crate::flows::sessions::{end_session, list_sessions};
 use crate::http::AppData;
-use crate::http::caller::Authenticated;
-use crate::http::parameters::parse_id;
+use crate::http::extract::caller::Authenticated;
+use crate::http::extract::parameters::parse_id;
+use crate::http::extract::source::Source;
 use crate::http::problem::{Code, Problem, ProblemView};
-use crate::http::source::Source;
 use crate::views::SessionView;
 
 #[derive(Serialize, ToSchema)]

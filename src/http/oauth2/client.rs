@@ -9,8 +9,8 @@ use crate::domain::operations::Actor;
 use crate::domain::{OAuthError, Parameters};
 use crate::flows::clients::{ClientCredentials, Proof, authenticate_client};
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::source::Source;
+use crate::http::extract::body::Body;
+use crate::http::extract::source::Source;
 
 /// A client's own request: who it is, and what it says.
 pub struct ClientRequest {

@@ -8,8 +8,8 @@ use crate::domain::oauth::DeviceGrant;
 use crate::domain::operations::Actor;
 use crate::flows::oauth::begin_device;
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::source::Source;
+use crate::http::extract::body::Body;
+use crate::http::extract::source::Source;
 
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]

@@ -7,8 +7,8 @@ use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::sessions::Session;
 use crate::flows::oauth::{Introspection, introspect as flow};
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::source::Source;
+use crate::http::extract::body::Body;
+use crate::http::extract::source::Source;
 use crate::tokens::{AccessClaims, Act};
 
 /// The key a token is bound to (RFC 9449 section 6.2).

@@ -6,9 +6,9 @@ use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::flows::oauth::push_request;
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::dpop::shown_proof;
-use crate::http::source::Source;
+use crate::http::extract::body::Body;
+use crate::http::extract::dpop::shown_proof;
+use crate::http::extract::source::Source;
 
 /// What the authorization endpoint takes, and what shows who asks.
 #[derive(Deserialize, ToSchema)]

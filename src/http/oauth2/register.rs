@@ -13,11 +13,11 @@ use crate::flows::clients::{
     withdraw_registration,
 };
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::dpop::shown_token;
+use crate::http::extract::body::Body;
+use crate::http::extract::dpop::shown_token;
+use crate::http::extract::source::Source;
 use crate::http::problem::{Code, Problem};
 use crate::http::scheme::Scheme;
-use crate::http::source::Source;
 use crate::views::{AuthMethodView, ClientView, GrantTypeView};
 
 /// A handler that takes this is for whoever may register an application.

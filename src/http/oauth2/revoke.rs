@@ -7,8 +7,8 @@ use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::operations::Actor;
 use crate::flows::oauth::revoke_token;
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::source::Source;
+use crate::http::extract::body::Body;
+use crate::http::extract::source::Source;
 
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]

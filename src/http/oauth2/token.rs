@@ -9,9 +9,9 @@ use crate::domain::clients::GrantType;
 use crate::domain::operations::Actor;
 use crate::flows::oauth::{GrantError, Granted, grant};
 use crate::http::AppData;
-use crate::http::body::Body;
-use crate::http::dpop::shown_proof;
-use crate::http::source::Source;
+use crate::http::extract::body::Body;
+use crate::http::extract::dpop::shown_proof;
+use crate::http::extract::source::Source;
 
 /// What a token request may hold. It is a form; who asks is in the `Authorization` header, in `client_id` and
 /// `client_secret`, or in `client_assertion`.

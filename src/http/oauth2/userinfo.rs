@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{DisplayName, scope};
 use crate::flows::sessions::{Bearer, Caller};
-use crate::http::body::Body;
-use crate::http::caller::Holder;
+use crate::http::extract::body::Body;
+use crate::http::extract::caller::Holder;
 use crate::http::problem::Problem;
 use crate::http::scheme::Scheme;
 

@@ -89,7 +89,7 @@ on_both! {
         keyed(&app, "robot").await;
         for alg in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA] {
             let answer = token(&app, &signed_with(alg, &claims(&app, "robot"))).await.expect(200);
-            assert_eq!(super::super::support::claims(&answer.access_token())["sub"], "robot", "{alg:?}");
+            assert_eq!(crate::oauth2::support::claims(&answer.access_token())["sub"], "robot", "{alg:?}");
         }
         let now = app.clock.now().timestamp();
         for (member, value) in [
@@ -191,7 +191,7 @@ on_both! {
         let mut tx = app.app.db.begin().await.unwrap();
         chancery::store::clients::add_secret(&mut tx, &id, &secret.digest(), app.clock.now()).await.unwrap();
         tx.commit().await.unwrap();
-        let robot = super::super::support::Registered { id: "robot".to_owned(), secret: Some(secret.expose().to_owned()) };
+        let robot = crate::oauth2::support::Registered { id: "robot".to_owned(), secret: Some(secret.expose().to_owned()) };
         robot.token(&app, &[GRANT]).await.expect_oauth(401, "invalid_client");
         let in_body = [GRANT, ("client_id", "robot"), ("client_secret", secret.expose())];
         post_form(&app, "/oauth2/token", &[], &in_body).await.expect_oauth(401, "invalid_client");
@@ -227,7 +227,7 @@ on_both! {
         app.register("ada@x.test").await;
         keyed(&app, "robot").await;
         let browser = Browser::new(&app);
-        let robot = super::super::support::Registered { id: "robot".to_owned(), secret: None };
+        let robot = crate::oauth2::support::Registered { id: "robot".to_owned(), secret: None };
         let code = browser.code(&robot, "ada@x.test", &[("scope", "openid")]).await;
         let proof = || signed(&claims(&app, "robot"));
         let exchange = [("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", CALLBACK), ("code_verifier", VERIFIER)];

@@ -15,9 +15,10 @@ use crate::flows;
 use crate::flows::accounts::{SignUp, SignUpError};
 use crate::flows::oauth::{AuthorizeError, Page, SignInError, Step, show_sign_in};
 use crate::flows::passwords::{LogIn, NewPasswordError, ProvePasswordError};
-use crate::http::body::{Body, parse_form};
-use crate::http::source::Source;
-use crate::http::{AppData, cookie, pages};
+use crate::http::extract::body::{Body, parse_form};
+use crate::http::extract::cookie;
+use crate::http::extract::source::Source;
+use crate::http::{AppData, pages};
 use crate::passwords::Busy;
 
 /// What a form says, and who sends it.

@@ -5,10 +5,10 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
-use super::context::{ClientIp, request_id};
 use crate::domain::keys::Consumer;
 use crate::domain::operations::{Actor, Origin};
 use crate::flows::passwords::Device;
+use crate::http::context::{ClientIp, request_id};
 
 /// Longest part of a `User-Agent` that is kept.
 const USER_AGENT: usize = 256;

@@ -7,10 +7,11 @@ use crate::app::App;
 use crate::domain::Parameters;
 use crate::domain::clients::RedirectUri;
 use crate::flows::oauth::{Page, SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
-use crate::http::body::{Body, parse_form};
 use crate::http::context::request_id;
-use crate::http::source::Source;
-use crate::http::{AppData, cookie, pages};
+use crate::http::extract::body::{Body, parse_form};
+use crate::http::extract::cookie;
+use crate::http::extract::source::Source;
+use crate::http::{AppData, pages};
 
 /// A client sends a user here to sign out (OpenID Connect RP-Initiated Logout section 2).
 pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {

@@ -4,10 +4,7 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
-use super::AppData;
 use super::dpop::shown_token;
-use super::problem::{Code, Problem};
-use super::scheme::Scheme;
 use super::source::Source;
 use crate::app::App;
 use crate::domain::accounts::Authority;
@@ -15,6 +12,9 @@ use crate::domain::operations::{Actor, AuditEvent};
 use crate::domain::scope;
 use crate::flows::operations::note_refusal;
 use crate::flows::sessions::{AuthenticateError, Bearer, Caller, ShownToken, authenticate};
+use crate::http::AppData;
+use crate::http::problem::{Code, Problem};
+use crate::http::scheme::Scheme;
 
 /// A handler that takes this is for users with a good access token from a login at `/auth`. An application that a user has
 /// granted something is not the user, and neither is a service that acts for them.

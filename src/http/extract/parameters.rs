@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::problem::{Code, Problem};
 use crate::domain::ClientId;
+use crate::http::problem::{Code, Problem};
 
 /// What is no id is the id of nothing.
 pub fn parse_id(text: &str) -> Result<Uuid, Problem> {

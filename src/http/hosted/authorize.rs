@@ -5,8 +5,8 @@ use super::visit::{Visit, see_other, unreadable};
 use crate::domain::Parameters;
 use crate::flows::oauth::begin_authorization;
 use crate::http::AppData;
-use crate::http::body::{Body, parse_form};
-use crate::http::source::Source;
+use crate::http::extract::body::{Body, parse_form};
+use crate::http::extract::source::Source;
 
 /// A client sends a user here (RFC 6749 section 4.1.1).
 pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {

@@ -5,11 +5,11 @@ use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, CookieBuilder, SameSite, time::Duration};
 use actix_web::http::header;
 
-use super::problem::{Code, Problem};
 use super::source::Source;
 use crate::app::App;
 use crate::domain::operations::{Actor, AuditEvent};
 use crate::flows::operations::note_refusal;
+use crate::http::problem::{Code, Problem};
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, RefreshTokenText};
 

@@ -13,9 +13,10 @@ use crate::flows::oauth::{
     Anew, Answer, Asking, AuthorizeError, CodeRefusal, DeviceStep, Page, PageError, Step, Visitor,
 };
 use crate::http::context::request_id;
+use crate::http::extract::cookie;
+use crate::http::extract::source::Source;
 use crate::http::problem::Problem;
-use crate::http::source::Source;
-use crate::http::{AppData, cookie, pages};
+use crate::http::{AppData, pages};
 use crate::tokens::BrowserToken;
 
 /// Somebody's browser, and what becomes of its cookies.

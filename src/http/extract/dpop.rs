@@ -1,9 +1,9 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 
-use super::problem::{Code, Problem};
-use super::scheme::Scheme;
 use crate::flows::sessions::{ShownProof, ShownToken};
+use crate::http::problem::{Code, Problem};
+use crate::http::scheme::Scheme;
 
 /// What the request's DPoP headers hold. One that is no text is no proof either.
 pub fn shown_proof(request: &HttpRequest) -> ShownProof {

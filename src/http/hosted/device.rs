@@ -6,8 +6,8 @@ use super::visit::{Visit, foreign, unreadable};
 use crate::domain::Parameters;
 use crate::flows::oauth::{Step, begin_link, decide_link, enter_code};
 use crate::http::AppData;
-use crate::http::body::{Body, parse_form};
-use crate::http::source::Source;
+use crate::http::extract::body::{Body, parse_form};
+use crate::http::extract::source::Source;
 use crate::tokens::UserCode;
 
 /// Asks for the code. If it is in the address already, it still is for the person to send it.

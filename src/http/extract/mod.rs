@@ -1,0 +1,8 @@
+//! Extractors: what handlers receive as arguments. The types say what a request must bring.
+
+pub mod body;
+pub mod caller;
+pub mod cookie;
+pub mod dpop;
+pub mod parameters;
+pub mod source;
