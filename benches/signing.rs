@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use chancery::domain::keys::SigningAlgorithm;
-use chancery::keys::{KeyPlan, Mint, Signer};
+use chancery::keys::{KeyFactory, KeyPlan, Signer};
 use chancery::tokens::{AccessClaims, Audience, issue};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ fn main() {
 
 fn measure(bits: usize) {
     let plan = KeyPlan { alg: SigningAlgorithm::Rs256, rsa_bits: bits };
-    let key = Mint::new(plan).take().unwrap();
+    let key = KeyFactory::new(plan).take().unwrap();
     let pair = RsaKeyPair::from_pkcs8(&key.pkcs8).unwrap();
     let random = SystemRandom::new();
     let signer = Signer::from_pkcs8(key.kid.clone(), key.alg, &key.pkcs8).unwrap();

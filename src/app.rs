@@ -8,11 +8,11 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
-use crate::keys::{JwksDocument, Keyring, MasterKeys, Mint};
-use crate::ledger::Ledger;
+use crate::keys::{JwksDocument, KeyFactory, Keyring, MasterKeys};
 use crate::passwords::Hasher;
 use crate::settings::Settings;
 use crate::store::Db;
+use crate::usage_recorder::UsageRecorder;
 
 /// Of a pool of ten this leaves most to those who need no password checked.
 const PASSWORD_TURNS: usize = 3;
@@ -22,17 +22,17 @@ pub struct App {
     pub settings: Settings,
     pub clock: Clock,
     pub db: Db,
-    pub masters: MasterKeys,
+    pub master_keys: MasterKeys,
     /// This node's view of the signing keys; `None` only before the first has been read.
     pub keyring: ArcSwapOption<Keyring>,
     /// What was served before a restart, while the database has not been read since.
     pub last_good: ArcSwapOption<JwksDocument>,
-    pub mint: Arc<Mint>,
+    pub key_factory: Arc<KeyFactory>,
     pub hasher: Hasher,
     /// Password checks may be many; only so many of them ask the database at once, so that others get their turn.
     pub password_turns: Semaphore,
     /// What this node has seen and not yet told the database.
-    pub ledger: Ledger,
+    pub usage_recorder: UsageRecorder,
     keyring_tickets: AtomicU64,
     /// In microseconds since 1970.
     database_back_us: AtomicI64,
@@ -45,21 +45,21 @@ impl App {
         settings: Settings,
         clock: Clock,
         db: Db,
-        masters: MasterKeys,
-        mint: Mint,
+        master_keys: MasterKeys,
+        key_factory: KeyFactory,
     ) -> std::io::Result<Self> {
         let hasher = Hasher::start(settings.passwords.hasher)?;
         Ok(Self {
             settings,
             clock,
             db,
-            masters,
+            master_keys,
             keyring: ArcSwapOption::empty(),
             last_good: ArcSwapOption::empty(),
-            mint: Arc::new(mint),
+            key_factory: Arc::new(key_factory),
             hasher,
             password_turns: Semaphore::new(PASSWORD_TURNS),
-            ledger: Ledger::default(),
+            usage_recorder: UsageRecorder::default(),
             keyring_tickets: AtomicU64::new(0),
             database_back_us: AtomicI64::new(i64::MIN),
             started: AtomicBool::new(false),

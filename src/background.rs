@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::domain::keys::{KeyStatus, Rotation, Trigger};
 use crate::domain::oauth::LogoutNotice;
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::flows::keys::{
-    RotateKeys, RotateKeysError, flush_ledger, keep_last_good, load_keyring, measure_propagation,
+    RotateKeys, RotateKeysError, flush_usage, keep_last_good, load_keyring, measure_propagation,
     note_retirements, repair_keys, rotate_keys, sync_clock,
 };
 use crate::flows::oauth::{claim_notices, tell_client};
@@ -46,7 +46,7 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(until_stopped(boxed(follow_keys(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(listen_for_keys(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_stock(Arc::clone(app)))));
-    tasks.spawn(until_stopped(boxed(keep_ledger(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(keep_usage(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_clean(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(tell_clients(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_metrics())));
@@ -151,7 +151,7 @@ async fn rotate_if_due(app: &App) -> Outcome {
         reason: None,
         dry_run: false,
         idempotency_key: None,
-        origin: Origin::schedule(),
+        context: AuditContext::schedule(),
     };
     match rotate_keys(app, request).await {
         // Another node was faster; that is how it should be.
@@ -168,8 +168,8 @@ async fn keep_stock(app: Arc<App>) {
     let mut ticks = interval(RESTOCK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let mint = Arc::clone(&app.mint);
-        match tokio::task::spawn_blocking(move || mint.restock()).await {
+        let key_factory = Arc::clone(&app.key_factory);
+        match tokio::task::spawn_blocking(move || key_factory.restock()).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => continue,
             Ok(Err(error)) => tracing::error!(event = "no_key_in_stock", %error),
@@ -201,12 +201,12 @@ async fn listen_once(app: &App) -> Result<(), StoreError> {
 }
 
 /// Writes down at every poll what this node has seen.
-async fn keep_ledger(app: Arc<App>) {
+async fn keep_usage(app: Arc<App>) {
     let mut ticks = interval(app.settings.key_policy.staleness.to_std().unwrap_or_default());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = flush_ledger(&app).await {
+        if let Err(error) = flush_usage(&app).await {
             tracing::debug!(event = "ledger_kept", %error);
         }
         if let Err(error) = measure_propagation(&app).await {

@@ -8,7 +8,7 @@
 //! - [`passwords`], [`keys`], [`tokens`], [`throttle`]: hashing; key material; what is signed; whose failures count
 //!   together. No SQL, no HTTP.
 //! - [`outbound`]: requests to addresses that others have written.
-//! - [`ledger`]: what a node has seen since it last told the database.
+//! - [`usage_recorder`]: what a node has seen since it last told the database.
 //! - [`settings`], [`views`]: what operators write and what others read.
 //! - [`app`]: the one shared state of a node.
 //! - [`flows`]: one file, one verb, at most one write transaction.
@@ -32,7 +32,6 @@ pub mod domain;
 pub mod flows;
 pub mod http;
 pub mod keys;
-pub mod ledger;
 pub mod outbound;
 pub mod passwords;
 pub mod server;
@@ -43,4 +42,5 @@ pub mod telemetry;
 pub mod throttle;
 pub mod tls;
 pub mod tokens;
+pub mod usage_recorder;
 pub mod views;

@@ -14,7 +14,7 @@ use crate::flows::keys::{
     CheckMasterKeysError, LoadKeyringError, NewKeyError, check_master_keys, create_first_keys, load_keyring,
     recall_last_good, sync_clock, warn_of_lost_sessions,
 };
-use crate::keys::{MasterKey, MasterKeyError, MasterKeys, Mint};
+use crate::keys::{KeyFactory, MasterKey, MasterKeyError, MasterKeys};
 use crate::settings::{MasterKeySource, Settings};
 use crate::store::{ConnectError, DatabaseOptions, Db, MigrationError, StoreError, is_migrated, migrate};
 use crate::tls::TlsError;
@@ -69,31 +69,31 @@ pub struct StartReport {
 pub async fn start_server_app(
     settings: Settings,
     clock: Clock,
-    mint: Mint,
+    key_factory: KeyFactory,
 ) -> Result<(App, StartReport), StartError> {
     let mut report = StartReport::default();
-    let mut masters = read_master_keys(&settings)?;
+    let mut master_keys = read_master_keys(&settings)?;
     // On a first start the key comes before the database: where it cannot be written, nothing is.
     if let (None, MasterKeySource::File(path), true) =
-        (&masters, &settings.keys.master, is_first_start(&settings))
+        (&master_keys, &settings.keys.master, is_first_start(&settings))
     {
-        masters = Some(make_master_key(path)?);
+        master_keys = Some(make_master_key(path)?);
         report.master_key_made = Some(path.clone());
     }
-    let db = match connect(&settings, masters.is_some()).await {
+    let db = match connect(&settings, master_keys.is_some()).await {
         Err(away) if away.is_passing() => {
-            return start_without_database(settings, clock, masters, mint, away.into());
+            return start_without_database(settings, clock, master_keys, key_factory, away.into());
         }
         connected => connected?,
     };
-    let sealed_keys = match check(&db, masters.as_ref()).await {
+    let sealed_keys = match check(&db, master_keys.as_ref()).await {
         Err(away) if away.is_passing() => {
-            return start_without_database(settings, clock, masters, mint, away);
+            return start_without_database(settings, clock, master_keys, key_factory, away);
         }
         checked => checked?,
     };
-    let masters = match (masters, &settings.keys.master) {
-        (Some(masters), _) => masters,
+    let master_keys = match (master_keys, &settings.keys.master) {
+        (Some(master_keys), _) => master_keys,
         // An embedded database that somebody migrated, and nobody has used yet.
         (None, MasterKeySource::File(path)) if is_embedded(&settings) && sealed_keys == 0 => {
             report.master_key_made = Some(path.clone());
@@ -101,7 +101,7 @@ pub async fn start_server_app(
         }
         (None, source) => return Err(missing(source)),
     };
-    let app = App::new(settings, clock, db, masters, mint)?;
+    let app = App::new(settings, clock, db, master_keys, key_factory)?;
     match prepare(&app, &mut report).await {
         Err(away) if away.is_passing() => report.database_away = Some(fall_back(&app, away)?),
         prepared => prepared?,
@@ -111,7 +111,7 @@ pub async fn start_server_app(
 
 /// Serves the key set kept from before, if there is one, and says why.
 fn fall_back(app: &App, away: StartError) -> Result<String, StartError> {
-    let Some(document) = recall_last_good(&app.settings, &app.masters) else { return Err(away) };
+    let Some(document) = recall_last_good(&app.settings, &app.master_keys) else { return Err(away) };
     app.last_good.store(Some(document.into()));
     tracing::error!(event = "started_without_database", error = %away, "serving the key set kept from before");
     Ok(away.to_string())
@@ -122,13 +122,13 @@ fn fall_back(app: &App, away: StartError) -> Result<String, StartError> {
 fn start_without_database(
     settings: Settings,
     clock: Clock,
-    masters: Option<MasterKeys>,
-    mint: Mint,
+    master_keys: Option<MasterKeys>,
+    key_factory: KeyFactory,
     away: StartError,
 ) -> Result<(App, StartReport), StartError> {
-    let Some(masters) = masters.filter(|_| !is_embedded(&settings)) else { return Err(away) };
+    let Some(master_keys) = master_keys.filter(|_| !is_embedded(&settings)) else { return Err(away) };
     let db = Db::connect_later(&database_options(&settings, false))?;
-    let app = App::new(settings, clock, db, masters, mint)?;
+    let app = App::new(settings, clock, db, master_keys, key_factory)?;
     let database_away = Some(fall_back(&app, away)?);
     Ok((app, StartReport { database_away, ..StartReport::default() }))
 }
@@ -136,14 +136,14 @@ fn start_without_database(
 /// What a node that was started without its database does when it is back.
 pub async fn complete_start(app: &App) -> Result<(), StartError> {
     // It has served keys, so the database has some. One that has none is another database.
-    if check(&app.db, Some(&app.masters)).await? == 0 {
+    if check(&app.db, Some(&app.master_keys)).await? == 0 {
         return Err(StartError::NotItsDatabase);
     }
     prepare(app, &mut StartReport::default()).await
 }
 
-async fn check(db: &Db, masters: Option<&MasterKeys>) -> Result<usize, StartError> {
-    check_master_keys(db, masters).await.map_err(|error| match error {
+async fn check(db: &Db, master_keys: Option<&MasterKeys>) -> Result<usize, StartError> {
+    check_master_keys(db, master_keys).await.map_err(|error| match error {
         CheckMasterKeysError::Store(error) => StartError::Store(error),
         wrong @ CheckMasterKeysError::Seal(_) => StartError::WrongMasterKey(wrong),
     })
@@ -187,16 +187,16 @@ pub async fn start_anew(settings: Settings) -> Result<App, StartError> {
 }
 
 async fn open_command_app(settings: Settings, must_open: bool) -> Result<App, StartError> {
-    let masters = read_master_keys(&settings)?.ok_or_else(|| missing(&settings.keys.master))?;
+    let master_keys = read_master_keys(&settings)?.ok_or_else(|| missing(&settings.keys.master))?;
     let db = connect(&settings, false).await?;
     if !is_migrated(&db).await? {
         return Err(StartError::NotMigrated);
     }
     if must_open {
-        check(&db, Some(&masters)).await?;
+        check(&db, Some(&master_keys)).await?;
     }
-    let mint = Mint::new(settings.keys.plan);
-    let app = App::new(settings, Clock::system(), db, masters, mint)?;
+    let key_factory = KeyFactory::new(settings.keys.plan);
+    let app = App::new(settings, Clock::system(), db, master_keys, key_factory)?;
     sync_clock(&app).await?;
     Ok(app)
 }

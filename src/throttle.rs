@@ -51,47 +51,47 @@ pub struct Subject([u8; 32]);
 
 impl Subject {
     /// Everyone who tries this account.
-    pub fn account(masters: &MasterKeys, account: &Account<'_>) -> Self {
-        Self(account.mac(masters.first(), b"account", &[]))
+    pub fn account(master_keys: &MasterKeys, account: &Account<'_>) -> Self {
+        Self(account.mac(master_keys.first(), b"account", &[]))
     }
 
     /// One device that has logged in to this account before.
-    pub fn device(masters: &MasterKeys, account: &Account<'_>, device: KnownDevice) -> Self {
-        Self(account.mac(masters.first(), b"device", device.0.as_bytes()))
+    pub fn device(master_keys: &MasterKeys, account: &Account<'_>, device: KnownDevice) -> Self {
+        Self(account.mac(master_keys.first(), b"device", device.0.as_bytes()))
     }
 
     /// Everyone at one source, an IPv4 address or an IPv6 /64, who checks passwords.
-    pub fn password_source(masters: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(masters, ip, b"password source")
+    pub fn password_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(master_keys, ip, b"password source")
     }
 
     /// Everyone at one source who makes accounts.
-    pub fn registration_source(masters: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(masters, ip, b"registration source")
+    pub fn registration_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(master_keys, ip, b"registration source")
     }
 
     /// Everyone at one source who registers applications.
-    pub fn client_registration_source(masters: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(masters, ip, b"client registration source")
+    pub fn client_registration_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(master_keys, ip, b"client registration source")
     }
 
     /// Everyone at one source who shows client secrets.
-    pub fn client_source(masters: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(masters, ip, b"client source")
+    pub fn client_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(master_keys, ip, b"client source")
     }
 
     /// Everyone at one source whose devices begin to wait for somebody to let them in.
-    pub fn device_source(masters: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(masters, ip, b"device source")
+    pub fn device_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(master_keys, ip, b"device source")
     }
 
     /// Everyone at one source who types codes of devices.
-    pub fn user_code_source(masters: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(masters, ip, b"user code source")
+    pub fn user_code_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
+        Self::source(master_keys, ip, b"user code source")
     }
 
-    fn source(masters: &MasterKeys, ip: IpAddr, what: &[u8]) -> Self {
-        let key = masters.first().derive(Purpose::LoginAttempts, what);
+    fn source(master_keys: &MasterKeys, ip: IpAddr, what: &[u8]) -> Self {
+        let key = master_keys.first().derive(Purpose::LoginAttempts, what);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &network(ip));
         let mut whole = [0; 32];
         whole.copy_from_slice(tag.as_ref());
@@ -126,20 +126,20 @@ impl KnownDevice {
     }
 
     /// The token the device keeps: its id, and a MAC that binds it to the account.
-    pub fn token(self, masters: &MasterKeys, account: &Account<'_>) -> DeviceToken {
+    pub fn token(self, master_keys: &MasterKeys, account: &Account<'_>) -> DeviceToken {
         let mut bytes = self.0.as_bytes().to_vec();
-        bytes.extend_from_slice(&self.proof(masters.first(), account));
+        bytes.extend_from_slice(&self.proof(master_keys.first(), account));
         DeviceToken(URL_SAFE_NO_PAD.encode(bytes))
     }
 
     /// `None` unless the token was made for this account under a configured master key.
-    pub fn parse(token: &str, masters: &MasterKeys, account: &Account<'_>) -> Option<Self> {
+    pub fn parse(token: &str, master_keys: &MasterKeys, account: &Account<'_>) -> Option<Self> {
         let bytes: [u8; 32] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
         let device = Self(Uuid::from_slice(&bytes[..16]).ok()?);
         let proves = |master| {
             constant_time::verify_slices_are_equal(&device.proof(master, account), &bytes[16..]).is_ok()
         };
-        masters.iter().any(proves).then_some(device)
+        master_keys.iter().any(proves).then_some(device)
     }
 
     fn proof(self, master: &MasterKey, account: &Account<'_>) -> [u8; 16] {
@@ -172,7 +172,7 @@ mod tests {
     use crate::domain::passwords::PasswordHash;
     use proptest::prelude::*;
 
-    fn masters() -> MasterKeys {
+    fn master_keys() -> MasterKeys {
         MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap()
     }
 
@@ -197,68 +197,68 @@ mod tests {
 
     #[test]
     fn one_account_is_one_subject_and_each_device_of_it_another() {
-        let (masters, ada, bob) = (masters(), email("ada@x.test"), email("bob@x.test"));
+        let (master_keys, ada, bob) = (master_keys(), email("ada@x.test"), email("bob@x.test"));
         let ada = Account::new(&ada, None);
-        let subject = Subject::account(&masters, &ada);
-        assert_eq!(subject, Subject::account(&masters, &Account::new(&email(" ADA@X.test"), None)));
-        assert_ne!(subject, Subject::account(&masters, &Account::new(&bob, None)));
+        let subject = Subject::account(&master_keys, &ada);
+        assert_eq!(subject, Subject::account(&master_keys, &Account::new(&email(" ADA@X.test"), None)));
+        assert_ne!(subject, Subject::account(&master_keys, &Account::new(&bob, None)));
         let (one, two) = (KnownDevice::random(), KnownDevice::random());
-        assert_ne!(Subject::device(&masters, &ada, one), Subject::device(&masters, &ada, two));
-        assert_ne!(Subject::device(&masters, &ada, one), subject);
+        assert_ne!(Subject::device(&master_keys, &ada, one), Subject::device(&master_keys, &ada, two));
+        assert_ne!(Subject::device(&master_keys, &ada, one), subject);
     }
 
     #[test]
     fn a_source_is_an_ipv4_address_or_an_ipv6_64_however_it_is_written() {
-        let masters = masters();
-        let source = |ip: &str| Subject::password_source(&masters, ip.parse().unwrap());
+        let master_keys = master_keys();
+        let source = |ip: &str| Subject::password_source(&master_keys, ip.parse().unwrap());
         assert_eq!(source("192.0.2.7"), source("::ffff:192.0.2.7"));
         assert_eq!(source("192.0.2.7"), source("::ffff:c000:207"));
         assert_ne!(source("192.0.2.7"), source("192.0.2.8"));
         assert_eq!(source("2001:db8:1:2::1"), source("2001:0DB8:0001:0002:ffff:ffff:ffff:ffff"));
         assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
         let ip = "192.0.2.7".parse().unwrap();
-        assert_ne!(source("192.0.2.7"), Subject::registration_source(&masters, ip));
+        assert_ne!(source("192.0.2.7"), Subject::registration_source(&master_keys, ip));
     }
 
     #[test]
     fn a_new_password_starts_new_counts_and_forgets_devices() {
-        let (masters, address) = (masters(), email("ada@x.test"));
+        let (master_keys, address) = (master_keys(), email("ada@x.test"));
         let (old, new) = (user(&address, DateTime::UNIX_EPOCH), user(&address, DateTime::<Utc>::MAX_UTC));
         let (old, new) = (Account::new(&address, Some(&old)), Account::new(&address, Some(&new)));
-        assert_ne!(Subject::account(&masters, &old), Subject::account(&masters, &new));
-        let token = KnownDevice::random().token(&masters, &old);
-        assert!(KnownDevice::parse(token.expose(), &masters, &old).is_some());
-        assert_eq!(KnownDevice::parse(token.expose(), &masters, &new), None);
+        assert_ne!(Subject::account(&master_keys, &old), Subject::account(&master_keys, &new));
+        let token = KnownDevice::random().token(&master_keys, &old);
+        assert!(KnownDevice::parse(token.expose(), &master_keys, &old).is_some());
+        assert_eq!(KnownDevice::parse(token.expose(), &master_keys, &new), None);
     }
 
     #[test]
     fn a_device_token_is_good_for_its_own_account_only() {
-        let (masters, ada, bob) = (masters(), email("ada@x.test"), email("bob@x.test"));
+        let (master_keys, ada, bob) = (master_keys(), email("ada@x.test"), email("bob@x.test"));
         let ada = Account::new(&ada, None);
         let device = KnownDevice::random();
-        let token = device.token(&masters, &ada).expose().to_owned();
-        assert_eq!(KnownDevice::parse(&token, &masters, &ada), Some(device));
-        assert_eq!(KnownDevice::parse(&token, &masters, &Account::new(&bob, None)), None);
+        let token = device.token(&master_keys, &ada).expose().to_owned();
+        assert_eq!(KnownDevice::parse(&token, &master_keys, &ada), Some(device));
+        assert_eq!(KnownDevice::parse(&token, &master_keys, &Account::new(&bob, None)), None);
         let other = MasterKeys::parse(["two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]).unwrap();
         assert_eq!(KnownDevice::parse(&token, &other, &ada), None);
         for bad in ["", "x", &token[1..], &format!("{token}="), &"A".repeat(43)] {
-            assert_eq!(KnownDevice::parse(bad, &masters, &ada), None, "{bad}");
+            assert_eq!(KnownDevice::parse(bad, &master_keys, &ada), None, "{bad}");
         }
     }
 
     proptest! {
         #[test]
         fn no_other_text_is_a_devices_token(at in 0usize..43, to in "[A-Za-z0-9_=+/ -]", text in "\\PC{0,60}") {
-            let (masters, ada) = (masters(), email("ada@x.test"));
+            let (master_keys, ada) = (master_keys(), email("ada@x.test"));
             let account = Account::new(&ada, None);
             let device = KnownDevice::random();
-            let good = device.token(&masters, &account).expose().to_owned();
+            let good = device.token(&master_keys, &account).expose().to_owned();
             let mut altered = good.clone();
             altered.replace_range(at..=at, &to);
             if altered != good {
-                prop_assert_eq!(KnownDevice::parse(&altered, &masters, &account), None);
+                prop_assert_eq!(KnownDevice::parse(&altered, &master_keys, &account), None);
             }
-            prop_assert_eq!(KnownDevice::parse(&text, &masters, &account), None);
+            prop_assert_eq!(KnownDevice::parse(&text, &master_keys, &account), None);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::accounts::Authority;
 use crate::domain::clients::{
     Client, ClientAuthMethod, ClientChange, ClientKeys, GrantType, InvalidClient, LogoutUri, RedirectUri,
 };
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::domain::{ClientId, DisplayName, Scope};
 use crate::flows::clients::{
     CreateClient, CreateClientError, RotateClientSecretError, RotatedSecret, UpdateClientError,
@@ -202,22 +202,22 @@ pub async fn run(command: ClientsCommand, settings: Settings, output: Output) ->
         _ => None,
     };
     let app = open(settings).await?;
-    let origin = Origin::operator();
+    let context = AuditContext::operator();
     match command {
-        ClientsCommand::Create(args) => create(&app, args, keys, origin, output).await,
+        ClientsCommand::Create(args) => create(&app, args, keys, context, output).await,
         ClientsCommand::List => list(&app, output).await,
         ClientsCommand::Show(which) => {
             print_client(&get_client(&app, &which.id).await.map_err(failed)?, output)
         }
-        ClientsCommand::Update(args) => update(&app, args, keys, &origin, output).await,
-        ClientsCommand::Delete(args) => delete(&app, &args, &origin, output).await,
-        ClientsCommand::RotateSecret(args) => rotate(&app, args, &origin, output).await,
+        ClientsCommand::Update(args) => update(&app, args, keys, &context, output).await,
+        ClientsCommand::Delete(args) => delete(&app, &args, &context, output).await,
+        ClientsCommand::RotateSecret(args) => rotate(&app, args, &context, output).await,
     }
 }
 
-async fn delete(app: &App, args: &DeleteArgs, origin: &Origin, output: Output) -> Result<(), Failure> {
+async fn delete(app: &App, args: &DeleteArgs, context: &AuditContext, output: Output) -> Result<(), Failure> {
     let DeleteArgs { id, dry_run } = args;
-    let deleted = delete_client(app, id, &Authority::Unlimited, origin, *dry_run).await;
+    let deleted = delete_client(app, id, &Authority::Unlimited, context, *dry_run).await;
     let sessions = deleted.map_err(failed)?;
     if output == Output::Json {
         return print_json(
@@ -235,7 +235,7 @@ async fn create(
     app: &App,
     args: CreateArgs,
     keys: Option<ClientKeys>,
-    origin: Origin,
+    context: AuditContext,
     output: Output,
 ) -> Result<(), Failure> {
     let auth_method = match args.public {
@@ -260,7 +260,7 @@ async fn create(
         auth_method,
         change,
         authority: Authority::Unlimited,
-        origin,
+        context,
     };
     let made = create_client(app, wanted).await;
     let (client, secret) = made.map_err(|error| match error {
@@ -314,7 +314,7 @@ async fn update(
     app: &App,
     args: UpdateArgs,
     keys: Option<ClientKeys>,
-    origin: &Origin,
+    context: &AuditContext,
     output: Output,
 ) -> Result<(), Failure> {
     let from_lists = args.lists.into_change();
@@ -341,7 +341,7 @@ async fn update(
         dpop_bound_access_tokens: either(args.dpop, args.no_dpop),
         ..from_lists
     };
-    let changed = update_client(app, &args.which.id, change, &Authority::Unlimited, origin).await;
+    let changed = update_client(app, &args.which.id, change, &Authority::Unlimited, context).await;
     let client = changed.map_err(|error| match error {
         UpdateClientError::Invalid(error) => usage(error),
         other => failed(other),
@@ -349,9 +349,9 @@ async fn update(
     print_client(&client, output)
 }
 
-async fn rotate(app: &App, args: RotateArgs, origin: &Origin, output: Output) -> Result<(), Failure> {
+async fn rotate(app: &App, args: RotateArgs, context: &AuditContext, output: Output) -> Result<(), Failure> {
     let id = args.which.id;
-    let rotated = rotate_client_secret(app, &id, args.overlap, &Authority::Unlimited, origin).await;
+    let rotated = rotate_client_secret(app, &id, args.overlap, &Authority::Unlimited, context).await;
     let RotatedSecret { secret, old_until } = rotated.map_err(|error| match error {
         RotateClientSecretError::Overlap => Failure::Usage(format!("--overlap: {error}")),
         other => failed(other),

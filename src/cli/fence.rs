@@ -2,7 +2,7 @@ use clap::Args;
 
 use super::keys::parse_reason;
 use super::{Failure, Output, failed, open, print_json};
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::flows::operations::{Fence, fence};
 use crate::settings::Settings;
 use crate::views::{FenceView, rfc3339};
@@ -20,7 +20,7 @@ pub struct FenceArgs {
 pub async fn run(args: FenceArgs, settings: Settings, output: Output) -> Result<(), Failure> {
     let app = open(settings).await?;
     let reason = parse_reason(&args.reason)?;
-    let wish = Fence { reason, dry_run: args.dry_run, origin: Origin::operator() };
+    let wish = Fence { reason, dry_run: args.dry_run, context: AuditContext::operator() };
     let view = fence(&app, wish).await.map_err(failed)?;
     if output == Output::Json {
         return print_json(&view);

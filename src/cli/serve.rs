@@ -3,7 +3,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Failure, failed};
 use crate::clock::Clock;
 use crate::flows::accounts::list_users;
-use crate::keys::Mint;
+use crate::keys::KeyFactory;
 use crate::server::Server;
 use crate::settings::Settings;
 use crate::start::StartError;
@@ -12,11 +12,12 @@ use crate::views::rfc3339;
 
 pub async fn run(settings: Settings) -> Result<(), Failure> {
     telemetry::start_logging(&settings.log);
-    let mint = Mint::new(settings.keys.plan);
-    let server = Server::build(settings, Clock::system(), mint).await.map_err(|error| match error {
-        StartError::Tls(error) => Failure::Usage(error.to_string()),
-        other => failed(other),
-    })?;
+    let key_factory = KeyFactory::new(settings.keys.plan);
+    let server =
+        Server::build(settings, Clock::system(), key_factory).await.map_err(|error| match error {
+            StartError::Tls(error) => Failure::Usage(error.to_string()),
+            other => failed(other),
+        })?;
     let stop = CancellationToken::new();
     // Before anyone can read that it serves, and stop it for that.
     cancel_on_signal(stop.clone()).map_err(failed)?;

@@ -4,7 +4,7 @@ use super::password::{PasswordArgs, read_password};
 use super::{Failure, Output, failed, open, print_json};
 use crate::app::App;
 use crate::domain::accounts::{Authority, Role, User, UserStatus};
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::domain::{DisplayName, Email};
 use crate::flows::accounts::{CreateUser, UserChange, create_user, find_user, set_password, update_user};
 use crate::settings::Settings;
@@ -54,15 +54,15 @@ pub struct SetPasswordArgs {
 
 pub async fn run(command: UsersCommand, settings: Settings, output: Output) -> Result<(), Failure> {
     let app = open(settings).await?;
-    let origin = Origin::operator();
+    let context = AuditContext::operator();
     let user = match command {
-        UsersCommand::Create(args) => create(&app, args, origin).await?,
-        UsersCommand::Disable(args) => set_status(&app, &args.email, UserStatus::Disabled, &origin).await?,
-        UsersCommand::Enable(args) => set_status(&app, &args.email, UserStatus::Active, &origin).await?,
+        UsersCommand::Create(args) => create(&app, args, context).await?,
+        UsersCommand::Disable(args) => set_status(&app, &args.email, UserStatus::Disabled, &context).await?,
+        UsersCommand::Enable(args) => set_status(&app, &args.email, UserStatus::Active, &context).await?,
         UsersCommand::SetPassword(args) => {
             let user = find(&app, &args.email).await?;
             let password = read_password(&args.password)?;
-            set_password(&app, &user, &password, &Authority::Unlimited, &origin).await.map_err(failed)?;
+            set_password(&app, &user, &password, &Authority::Unlimited, &context).await.map_err(failed)?;
             user
         }
     };
@@ -75,7 +75,7 @@ pub async fn run(command: UsersCommand, settings: Settings, output: Output) -> R
     Ok(())
 }
 
-async fn create(app: &App, args: CreateArgs, origin: Origin) -> Result<User, Failure> {
+async fn create(app: &App, args: CreateArgs, context: AuditContext) -> Result<User, Failure> {
     let email = parse_email(&args.email)?;
     let name = args.name.as_deref().map(DisplayName::parse).transpose();
     let admin = args.admin.then_some(Role::ADMIN);
@@ -86,15 +86,20 @@ async fn create(app: &App, args: CreateArgs, origin: Origin) -> Result<User, Fai
         roles: roles.map_err(|error| Failure::Usage(format!("--role: {error}")))?,
         password: &read_password(&args.password)?,
         authority: Authority::Unlimited,
-        origin,
+        context,
     };
     create_user(app, wanted).await.map_err(failed)
 }
 
-async fn set_status(app: &App, email: &str, status: UserStatus, origin: &Origin) -> Result<User, Failure> {
+async fn set_status(
+    app: &App,
+    email: &str,
+    status: UserStatus,
+    context: &AuditContext,
+) -> Result<User, Failure> {
     let user = find(app, email).await?;
     let change = UserChange { status: Some(status), ..UserChange::default() };
-    update_user(app, user.id, change, &Authority::Unlimited, origin).await.map_err(failed)
+    update_user(app, user.id, change, &Authority::Unlimited, context).await.map_err(failed)
 }
 
 async fn find(app: &App, email: &str) -> Result<User, Failure> {

@@ -8,8 +8,8 @@ mod auth;
 mod context;
 mod extract;
 mod forwarded;
-mod frame;
 mod hosted;
+mod middleware;
 mod oauth2;
 mod openapi;
 mod ops;
@@ -19,10 +19,10 @@ mod routes;
 mod scheme;
 mod well_known;
 
-pub use frame::frame;
+pub use middleware::frame;
 pub use openapi::{Description, document as openapi_document};
-pub use problem::{Code, Problem};
-pub use routes::{Door, Endpoint, configure, url_table};
+pub use problem::{ErrorCode, Problem};
+pub use routes::{Endpoint, Listener, configure, url_table};
 
 /// The shared state, as handlers receive it.
 type AppData = actix_web::web::Data<crate::app::App>;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppData;
-use super::problem::{Code, Problem, ProblemView};
+use super::problem::{ErrorCode, Problem, ProblemView};
 use crate::domain::keys::KeyStatus;
 use crate::flows::keys::fresh_keyring;
 use crate::telemetry;
@@ -37,17 +37,17 @@ pub async fn live() -> HttpResponse {
 ))]
 pub async fn ready(app: AppData) -> Result<HttpResponse, Problem> {
     if app.is_draining() {
-        return Err(Problem::new(Code::NotReady));
+        return Err(Problem::new(ErrorCode::NotReady));
     }
     if !app.is_started() {
-        return Err(Problem::new(Code::DatabaseUnavailable));
+        return Err(Problem::new(ErrorCode::DatabaseUnavailable));
     }
     let able = async {
         fresh_keyring(&app).await?.signer()?;
         app.db.probe_writable().await?;
         Ok::<_, Problem>(())
     };
-    tokio::time::timeout(PROBE, able).await.map_err(|_| Problem::new(Code::DatabaseUnavailable))??;
+    tokio::time::timeout(PROBE, able).await.map_err(|_| Problem::new(ErrorCode::DatabaseUnavailable))??;
     Ok(HttpResponse::Ok().json(OK))
 }
 
@@ -91,6 +91,6 @@ fn measure_keys(app: &AppData) {
     metrics::gauge!("chancery_signing_keys_quarantined")
         .set(u32::try_from(keyring.faults().len()).unwrap_or(0));
     #[expect(clippy::cast_precision_loss, reason = "changes of keys are few")]
-    metrics::gauge!("chancery_signing_keys_epoch").set(keyring.epoch() as f64);
+    metrics::gauge!("chancery_signing_keys_epoch").set(keyring.version() as f64);
     metrics::gauge!("chancery_signing_keys_read_age_seconds").set(seconds(now - keyring.read_at()));
 }

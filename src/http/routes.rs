@@ -5,10 +5,10 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Error, FromRequest, Handler, HttpResponse, Resource, Responder, guard};
 
 use super::oauth2::error::OAuthProblem;
-use super::problem::{Code, Problem};
+use super::problem::{ErrorCode, Problem};
 use super::{admin, auth, hosted, oauth2, openapi, ops, pages, well_known};
 
-/// Every address of the server. Who may ask is in the handlers' arguments: `Authenticated` needs a token, `Permit<…>` a
+/// Every address of the server. Who may ask is in the handlers' arguments: `RequireUser` needs a token, `RequireScope<…>` a
 /// token with that scope; what names neither is open.
 pub fn url_table() -> Vec<Endpoint> {
     vec![
@@ -131,7 +131,7 @@ impl Endpoint {
         let allow = allowed.join(", ");
         let path = self.path;
         let resource = self.resource.default_service(web::to(move || {
-            let error = error_at(path, Problem::new(Code::MethodNotAllowed).header("Allow", &allow));
+            let error = error_at(path, Problem::new(ErrorCode::MethodNotAllowed).header("Allow", &allow));
             async move { Err::<HttpResponse, _>(error) }
         }));
         let (for_uis, for_apps) = (self.path.starts_with("/auth/"), OPEN_TO_APPS.contains(&self.path));
@@ -158,7 +158,7 @@ pub fn early_error_at(path: &str, problem: Problem) -> Error {
 
 /// What is served at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum Listener {
     /// There is but one: everything.
     Only,
     /// For services, login UIs and clients.
@@ -167,7 +167,7 @@ pub enum Door {
     Admin,
 }
 
-impl Door {
+impl Listener {
     /// Health and the API's description are at every door.
     fn leads_to(self, path: &str) -> bool {
         let is_operators = path.starts_with("/admin/") || path == "/metrics";
@@ -181,7 +181,7 @@ impl Door {
 }
 
 /// Mounts what the door leads to. Anything else is `not_found`.
-pub fn configure(config: &mut ServiceConfig, door: Door, origins: &[String]) {
+pub fn configure(config: &mut ServiceConfig, door: Listener, origins: &[String]) {
     for endpoint in
         url_table().into_iter().chain(page_table()).filter(|endpoint| door.leads_to(endpoint.path))
     {
@@ -189,7 +189,7 @@ pub fn configure(config: &mut ServiceConfig, door: Door, origins: &[String]) {
     }
     config.service(web::redirect("/docs", "/docs/"));
     config.service(openapi::page());
-    config.default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::new(Code::NotFound)) }));
+    config.default_service(web::to(|| async { Err::<HttpResponse, _>(Problem::new(ErrorCode::NotFound)) }));
 }
 
 /// What an application that runs in a browser calls from its own origin. No cookie is looked at here, so any origin may.

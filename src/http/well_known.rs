@@ -9,9 +9,9 @@ use utoipa::ToSchema;
 
 use super::AppData;
 use super::extract::source::Source;
-use super::problem::{Code, Problem, ProblemView};
+use super::problem::{ErrorCode, Problem, ProblemView};
 use crate::domain::clients::{ClientAuthMethod, GrantType};
-use crate::domain::keys::{Sighting, SigningAlgorithm};
+use crate::domain::keys::{JwksFetch, SigningAlgorithm};
 use crate::domain::oauth::ResponseMode;
 use crate::domain::scope;
 use crate::domain::sessions::Session;
@@ -53,11 +53,11 @@ pub struct Jwk {
     (status = 503, description = "`keys_unavailable`", body = ProblemView, content_type = "application/problem+json"),
 ))]
 pub async fn jwks(app: AppData, source: Source, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let document = app.jwks().ok_or_else(|| Problem::new(Code::KeysUnavailable))?;
+    let document = app.jwks().ok_or_else(|| Problem::new(ErrorCode::KeysUnavailable))?;
     let now = app.clock.now();
     if *request.method() == Method::GET {
-        app.ledger
-            .fetched(source.consumer(), Sighting { at: now, published_until: document.published_until });
+        app.usage_recorder
+            .fetched(source.consumer(), JwksFetch { at: now, published_until: document.published_until });
     }
     let unchanged = matches_etag(&request, &document.etag);
     let status = if unchanged { "304" } else { "200" };

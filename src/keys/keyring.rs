@@ -14,7 +14,7 @@ use crate::domain::keys::{KeyPolicy, KeySet, Kid, SigningAlgorithm, SigningKey};
 /// database changes a new one takes its place.
 pub struct Keyring {
     set: KeySet,
-    private: PrivateHalves,
+    private: OpenedPrivateKeys,
     verifying: HashMap<Kid, DecodingKey>,
     faults: Vec<KeyFault>,
     jwks: Arc<JwksDocument>,
@@ -37,7 +37,7 @@ impl Opened {
 /// The private halves this node could open. The next key's is opened beforehand, so that it is known to work when its
 /// time comes.
 #[derive(Clone, Default)]
-pub struct PrivateHalves {
+pub struct OpenedPrivateKeys {
     pub current: Option<Arc<Opened>>,
     pub next: Option<Arc<Opened>>,
 }
@@ -57,14 +57,14 @@ pub struct Reading {
     /// Which reading it was; clocks may step back, tickets do not.
     pub ticket: u64,
     /// How often the keys had changed by then.
-    pub epoch: i64,
+    pub version: i64,
 }
 
 impl Keyring {
     /// A published key whose public half is no key is a fault and not published.
     pub fn new(
         mut set: KeySet,
-        private: PrivateHalves,
+        private: OpenedPrivateKeys,
         mut faults: Vec<KeyFault>,
         policy: &KeyPolicy,
         reading: Reading,
@@ -148,8 +148,8 @@ impl Keyring {
     }
 
     /// How often the keys had changed when they were read.
-    pub fn epoch(&self) -> i64 {
-        self.reading.epoch
+    pub fn version(&self) -> i64 {
+        self.reading.version
     }
 
     /// Whether this reading began after the other.

@@ -20,8 +20,8 @@ struct Kept {
 }
 
 /// The text of the file.
-pub fn keep(masters: &MasterKeys, issuer: &str, document: &JwksDocument) -> String {
-    let master = masters.first();
+pub fn keep(master_keys: &MasterKeys, issuer: &str, document: &JwksDocument) -> String {
+    let master = master_keys.first();
     // A document is text and times, and always serialises.
     let document = serde_json::to_string(document).unwrap_or_default();
     let mac = STANDARD.encode(hmac::sign(&key(master), &message(issuer, &document)));
@@ -30,9 +30,9 @@ pub fn keep(masters: &MasterKeys, issuer: &str, document: &JwksDocument) -> Stri
 }
 
 /// The document in the file, if a server of this issuer with one of these master keys wrote it.
-pub fn recall(masters: &MasterKeys, issuer: &str, text: &str) -> Option<JwksDocument> {
+pub fn recall(master_keys: &MasterKeys, issuer: &str, text: &str) -> Option<JwksDocument> {
     let kept: Kept = serde_json::from_str(text).ok()?;
-    let master = masters.by_id(&kept.master_key_id)?;
+    let master = master_keys.by_id(&kept.master_key_id)?;
     let mac = STANDARD.decode(&kept.mac).ok()?;
     hmac::verify(&key(master), &message(issuer, &kept.document), &mac).ok()?;
     serde_json::from_str(&kept.document).ok()
@@ -85,22 +85,22 @@ mod tests {
 
     #[test]
     fn what_was_kept_comes_back_to_the_same_issuer_and_master_key_only() {
-        let masters = MasterKeys::single(MasterKey::generate().unwrap());
-        let text = keep(&masters, "https://a.test", &document());
-        let back = recall(&masters, "https://a.test", &text).unwrap();
+        let master_keys = MasterKeys::single(MasterKey::generate().unwrap());
+        let text = keep(&master_keys, "https://a.test", &document());
+        let back = recall(&master_keys, "https://a.test", &text).unwrap();
         assert_eq!((&back.body, &back.etag), (&document().body, &document().etag));
-        assert!(recall(&masters, "https://b.test", &text).is_none());
+        assert!(recall(&master_keys, "https://b.test", &text).is_none());
         let others = MasterKeys::single(MasterKey::generate().unwrap());
         assert!(recall(&others, "https://a.test", &text).is_none());
     }
 
     #[test]
     fn a_key_cannot_be_slipped_in() {
-        let masters = MasterKeys::single(MasterKey::generate().unwrap());
-        let text = keep(&masters, "https://a.test", &document());
+        let master_keys = MasterKeys::single(MasterKey::generate().unwrap());
+        let text = keep(&master_keys, "https://a.test", &document());
         let forged = text.replace(r#"{\\\"kid\\\":\\\"b\\\"}"#, r#"{\\\"kid\\\":\\\"c\\\"}"#);
         assert_ne!(forged, text);
-        assert!(recall(&masters, "https://a.test", &forged).is_none());
-        assert!(recall(&masters, "https://a.test", "").is_none());
+        assert!(recall(&master_keys, "https://a.test", &forged).is_none());
+        assert!(recall(&master_keys, "https://a.test", "").is_none());
     }
 }

@@ -5,10 +5,10 @@
 
 mod import;
 mod jwks;
+mod key_factory;
 mod keyring;
 mod last_good;
 mod master;
-mod mint;
 mod public;
 mod seal;
 mod signer;
@@ -18,9 +18,9 @@ pub use import::{
     read_client_keys, read_proof_key,
 };
 pub use jwks::JwksDocument;
-pub use keyring::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
+pub use key_factory::{GeneratedKey, KeyFactory, KeyFactoryError, KeyPlan};
+pub use keyring::{KeyFault, Keyring, Opened, OpenedPrivateKeys, Reading};
 pub use last_good::{keep, recall};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
-pub use mint::{KeyPlan, Mint, MintError, MintedKey};
 pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};
 pub use signer::{Signer, SignerError};

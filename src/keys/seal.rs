@@ -28,12 +28,12 @@ pub enum SealError {
 
 /// Seals PKCS#8 bytes under the first master key.
 pub fn seal_private_key(
-    masters: &MasterKeys,
+    master_keys: &MasterKeys,
     kid: &Kid,
     alg: SigningAlgorithm,
     pkcs8: &[u8],
 ) -> Result<SealedBytes, SealError> {
-    let master = masters.first();
+    let master = master_keys.first();
     let failed = |_| SealError::CannotSeal { kid: kid.clone() };
     let mut sealed = Vec::with_capacity(NONCE_LEN + pkcs8.len() + AES_256_GCM.tag_len());
     sealed.extend_from_slice(pkcs8);
@@ -46,13 +46,13 @@ pub fn seal_private_key(
 
 /// Opens a sealed private key and gives back its PKCS#8 bytes.
 pub fn open_private_key(
-    masters: &MasterKeys,
+    master_keys: &MasterKeys,
     kid: &Kid,
     alg: SigningAlgorithm,
     master_key_id: &str,
     ciphertext: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let master = masters.by_id(master_key_id).ok_or_else(|| SealError::MasterKeyMissing {
+    let master = master_keys.by_id(master_key_id).ok_or_else(|| SealError::MasterKeyMissing {
         kid: kid.clone(),
         master_key_id: master_key_id.to_owned(),
     })?;
@@ -90,9 +90,9 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_only_as_itself() {
-        let masters = MasterKeys::single(MasterKey::generate().unwrap());
-        let sealed = seal_private_key(&masters, &kid("a"), ALG, b"private").unwrap();
-        let open = |kid: &Kid, id: &str, bytes: &[u8]| open_private_key(&masters, kid, ALG, id, bytes);
+        let master_keys = MasterKeys::single(MasterKey::generate().unwrap());
+        let sealed = seal_private_key(&master_keys, &kid("a"), ALG, b"private").unwrap();
+        let open = |kid: &Kid, id: &str, bytes: &[u8]| open_private_key(&master_keys, kid, ALG, id, bytes);
         assert_eq!(**open(&kid("a"), &sealed.master_key_id, &sealed.ciphertext).unwrap(), *b"private");
         assert!(matches!(
             open(&kid("b"), &sealed.master_key_id, &sealed.ciphertext),

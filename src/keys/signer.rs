@@ -140,13 +140,13 @@ impl Pair {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{KeyPlan, MintedKey};
+    use crate::keys::{GeneratedKey, KeyPlan};
 
-    fn mint(alg: SigningAlgorithm) -> MintedKey {
+    fn key_factory(alg: SigningAlgorithm) -> GeneratedKey {
         KeyPlan { alg, rsa_bits: 2048 }.make().unwrap()
     }
 
-    fn signer(alg: SigningAlgorithm, key: &MintedKey) -> Result<Signer, SignerError> {
+    fn signer(alg: SigningAlgorithm, key: &GeneratedKey) -> Result<Signer, SignerError> {
         Signer::from_pkcs8(key.kid.clone(), alg, &key.pkcs8)
     }
 
@@ -156,12 +156,12 @@ mod tests {
         for (made_for, fitting) in
             [(Rs256, &[Rs256, Ps256][..]), (Ps256, &[Rs256, Ps256]), (Es256, &[Es256]), (EdDsa, &[EdDsa])]
         {
-            let key = mint(made_for);
+            let key = key_factory(made_for);
             for alg in SigningAlgorithm::ALL {
                 assert_eq!(signer(alg, &key).is_ok(), fitting.contains(&alg), "{made_for} key, {alg}");
             }
         }
-        let error = signer(Es256, &mint(EdDsa)).unwrap_err().to_string();
+        let error = signer(Es256, &key_factory(EdDsa)).unwrap_err().to_string();
         assert!(error.ends_with("is not a usable PKCS#8 key for ES256"), "{error}");
     }
 
@@ -169,7 +169,7 @@ mod tests {
     fn the_public_half_is_written_as_every_tool_reads_it() {
         use jsonwebtoken::DecodingKey;
         for alg in SigningAlgorithm::ALL {
-            let pem = signer(alg, &mint(alg)).unwrap().public_key_pem().unwrap();
+            let pem = signer(alg, &key_factory(alg)).unwrap().public_key_pem().unwrap();
             let reads = match alg {
                 SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => {
                     DecodingKey::from_rsa_pem(pem.as_bytes())
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_private_half_knows_its_own_public_half() {
         for alg in SigningAlgorithm::ALL {
-            let (key, other) = (mint(alg), mint(alg));
+            let (key, other) = (key_factory(alg), key_factory(alg));
             let signer = signer(alg, &key).unwrap();
             assert!(signer.matches(&key.public_jwk));
             assert!(!signer.matches(&other.public_jwk));

@@ -1,7 +1,7 @@
 //! The HTTP server around an [`App`]: built and bound first, run afterwards, stopped gracefully.
 
-mod calm;
-mod line;
+mod connection;
+mod fair_poll;
 
 use std::future::ready;
 use std::io;
@@ -24,17 +24,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::flows::keys::flush_ledger;
+use crate::flows::keys::flush_usage;
 use crate::http;
-use crate::http::Door;
-use crate::keys::Mint;
+use crate::http::Listener;
+use crate::keys::KeyFactory;
 use crate::settings::{DatabaseSettings, Settings};
 use crate::start::{StartError, StartReport, complete_start, start_server_app};
 use crate::tls;
 use crate::tls::Certificates;
 use crate::{background, telemetry};
-use calm::calm;
-use line::{Clients, Line, Patience};
+use connection::{ConnectionTimeouts, Connections, Line};
+use fair_poll::fair_poll;
 
 /// A request whose head has not arrived by then is not coming.
 const HEAD_ARRIVES_WITHIN: Duration = Duration::from_secs(10);
@@ -76,14 +76,18 @@ pub struct Server {
 
 impl Server {
     /// Binds the addresses and makes everything ready.
-    pub async fn build(settings: Settings, clock: Clock, mint: Mint) -> Result<Self, StartError> {
+    pub async fn build(
+        settings: Settings,
+        clock: Clock,
+        key_factory: KeyFactory,
+    ) -> Result<Self, StartError> {
         // First the addresses: a second server on one machine should fail before it touches anything.
         let listener = bind("server.listen", settings.server.listen)?;
         let admin_listener =
             settings.server.admin_listen.map(|address| bind("server.admin_listen", address)).transpose()?;
         let certificates = settings.server.tls.clone().map(Certificates::load).transpose()?;
         telemetry::start_metrics();
-        let (app, report) = start_server_app(settings, clock, mint).await?;
+        let (app, report) = start_server_app(settings, clock, key_factory).await?;
         Ok(Self { app: Arc::new(app), listener, admin_listener, certificates, report })
     }
 
@@ -113,10 +117,10 @@ impl Server {
         let operators = if admin_listener.is_some() { OPERATORS.min(allowed / 4) } else { 0 };
         let workers = app.settings.server.workers;
         let mut doors = Vec::new();
-        let public = if admin_listener.is_some() { Door::Public } else { Door::Only };
+        let public = if admin_listener.is_some() { Listener::Public } else { Listener::Only };
         doors.push(open(&app, public, listener, certificates.as_ref(), workers, allowed - operators)?);
         if let Some(listener) = admin_listener {
-            doors.push(open(&app, Door::Admin, listener, certificates.as_ref(), 1, operators)?);
+            doors.push(open(&app, Listener::Admin, listener, certificates.as_ref(), 1, operators)?);
         }
 
         let handles: Vec<_> = doors.iter().map(Listening::handle).collect();
@@ -138,7 +142,7 @@ impl Server {
         }
         let worked = work.await.unwrap_or_else(|error| Err(io::Error::other(error)));
         // What was seen since the last poll; the database may be away by now.
-        let _ = tokio::time::timeout(LAST_WORD, flush_ledger(&app)).await;
+        let _ = tokio::time::timeout(LAST_WORD, flush_usage(&app)).await;
         // A database that has stopped would keep us for ever.
         let _ = tokio::time::timeout(LAST_WORD, app.db.close()).await;
         outcome.and(worked)
@@ -163,7 +167,7 @@ fn bind(key: &str, address: SocketAddr) -> io::Result<TcpListener> {
 /// One address with everything that is served there.
 fn open(
     app: &Arc<App>,
-    door: Door,
+    door: Listener,
     listener: TcpListener,
     certificates: Option<&Arc<Certificates>>,
     workers: usize,
@@ -176,12 +180,12 @@ fn open(
         .max_concurrent_connections(each)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
-    let patience = Patience {
+    let patience = ConnectionTimeouts {
         request: HEAD_ARRIVES_WITHIN + settings.request_timeout,
         silence: KEEP_ALIVE + HEAD_ARRIVES_WITHIN,
     };
     let room = Room::new(app, door, builder.graceful_shutdown_signal())?;
-    let clients = Clients::at_most(each * workers);
+    let clients = Connections::at_most(each * workers);
     let answer = move || {
         let clients = Arc::clone(&clients);
         fn_service(move |stream: TcpStream| ready(Ok::<_, ()>(Line::new(stream, patience, &clients))))
@@ -194,14 +198,14 @@ fn open(
             builder.listen(name, listener, move || {
                 let mut handshake = Acceptor::new(config.clone());
                 handshake.set_handshake_timeout(HANDSHAKE_WITHIN);
-                let secured = handshake
-                    .map_err(|_| ())
-                    .map(|line: TlsStream<Line>| with_peer(line, |line| line.get_ref().0.peer()));
+                let secured = handshake.map_err(|_| ()).map(|connection: TlsStream<Line>| {
+                    with_peer(connection, |connection| connection.get_ref().0.peer())
+                });
                 answer().and_then(secured).and_then(room.serve())
             })?
         }
         None => builder.listen(name, listener, move || {
-            answer().map(|line: Line| with_peer(line, Line::peer)).and_then(room.serve())
+            answer().map(|connection: Line| with_peer(connection, Line::peer)).and_then(room.serve())
         })?,
     };
     Ok(builder.run())
@@ -219,12 +223,12 @@ struct Room {
     data: web::Data<App>,
     document: web::Data<http::Description>,
     origins: Arc<[String]>,
-    door: Door,
+    door: Listener,
     stops: GracefulShutdownSignal,
 }
 
 impl Room {
-    fn new(app: &Arc<App>, door: Door, stops: GracefulShutdownSignal) -> io::Result<Self> {
+    fn new(app: &Arc<App>, door: Listener, stops: GracefulShutdownSignal) -> io::Result<Self> {
         Ok(Self {
             data: web::Data::from(Arc::clone(app)),
             document: web::Data::new(http::Description::of(&http::openapi_document())?),
@@ -259,7 +263,7 @@ impl Room {
             }));
         // The library has told of its errors; nobody else wants to hear.
         let service = service.map_err(|_| ());
-        apply_fn_factory(service, |line, http| calm(http.call(line)))
+        apply_fn_factory(service, |connection, http| fair_poll(http.call(connection)))
     }
 }
 

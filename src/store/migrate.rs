@@ -9,7 +9,7 @@ use super::dialect::lock_schema;
 use super::{Backend, Conn, Db, StoreError, on};
 
 /// One change of the schema, told to both databases.
-struct Twin {
+struct MigrationPair {
     version: &'static str,
     name: &'static str,
     postgres: &'static str,
@@ -18,7 +18,7 @@ struct Twin {
 
 macro_rules! migrations {
     ($($version:literal $name:literal),+ $(,)?) => {
-        [$(Twin {
+        [$(MigrationPair {
             version: $version,
             name: $name,
             postgres: include_str!(concat!("../../migrations/postgres/", $version, "_", $name, ".sql")),
@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [Twin; 19] = migrations![
+const MIGRATIONS: [MigrationPair; 19] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -100,8 +100,8 @@ pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
     Ok(MIGRATIONS.len().saturating_sub(before))
 }
 
-fn migrator(sql: fn(&Twin) -> &'static str) -> Migrator {
-    let migration = |twin: &Twin| {
+fn migrator(sql: fn(&MigrationPair) -> &'static str) -> Migrator {
+    let migration = |twin: &MigrationPair| {
         let version = twin.version.parse().unwrap_or_default();
         Migration::new(
             version,

@@ -23,7 +23,7 @@ use dialect::POSTGRES_BEGIN;
 pub use dialect::{KeysListener, announce_keys, database_clock, lock_signing_keys};
 pub use error::{ConnectError, StoreError};
 use pending_log_line::PendingLogLine;
-use pooler::{Manner, Pg};
+use pooler::{Pg, StatementMode};
 
 pub use migrate::{MigrationError, is_migrated, migrate, signing_keys_exist};
 
@@ -195,7 +195,7 @@ impl Db {
         match self {
             Self::Postgres { .. } => self.lend().await,
             Self::Sqlite { readers, .. } => {
-                Ok(Conn(Link::Lite(readers.acquire().await.map_err(StoreError::Unavailable)?)))
+                Ok(Conn(RawConnection::Lite(readers.acquire().await.map_err(StoreError::Unavailable)?)))
             }
         }
     }
@@ -208,11 +208,11 @@ impl Db {
     async fn lend(&self) -> Result<Conn, StoreError> {
         Ok(Conn(match self {
             Self::Postgres { pool, pooler } => {
-                let manner = if *pooler { Manner::Alone } else { Manner::Direct };
-                Link::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?, manner)
+                let mode = if *pooler { StatementMode::Alone } else { StatementMode::Direct };
+                RawConnection::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?, mode)
             }
             Self::Sqlite { writer, .. } => {
-                Link::Lite(writer.acquire().await.map_err(StoreError::Unavailable)?)
+                RawConnection::Lite(writer.acquire().await.map_err(StoreError::Unavailable)?)
             }
         }))
     }
@@ -221,12 +221,12 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let conn = match self {
             Self::Postgres { pool, pooler } => {
-                let manner = if *pooler { Manner::InTransaction } else { Manner::Direct };
+                let mode = if *pooler { StatementMode::InTransaction } else { StatementMode::Direct };
                 let begun = pool.begin_with(POSTGRES_BEGIN).await.map_err(StoreError::Unavailable)?;
-                Conn(Link::PgTx(begun, manner))
+                Conn(RawConnection::PgTx(begun, mode))
             }
             // A transaction that first reads and then writes would fail when another process wrote in between.
-            Self::Sqlite { writer, .. } => Conn(Link::LiteTx(
+            Self::Sqlite { writer, .. } => Conn(RawConnection::LiteTx(
                 writer.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::Unavailable)?,
             )),
         };
@@ -310,11 +310,11 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 /// One connection, in a transaction or not. What store functions take.
-pub struct Conn(Link);
+pub struct Conn(RawConnection);
 
-enum Link {
-    Pg(PoolConnection<Postgres>, Manner),
-    PgTx(Transaction<'static, Postgres>, Manner),
+enum RawConnection {
+    Pg(PoolConnection<Postgres>, StatementMode),
+    PgTx(Transaction<'static, Postgres>, StatementMode),
     Lite(PoolConnection<Sqlite>),
     LiteTx(Transaction<'static, Sqlite>),
 }
@@ -328,10 +328,10 @@ pub(crate) enum Backend<'c> {
 impl Conn {
     pub(crate) fn backend(&mut self) -> Backend<'_> {
         match &mut self.0 {
-            Link::Pg(conn, manner) => Backend::Postgres(Pg::new(conn, *manner)),
-            Link::PgTx(tx, manner) => Backend::Postgres(Pg::new(tx, *manner)),
-            Link::Lite(conn) => Backend::Sqlite(conn),
-            Link::LiteTx(tx) => Backend::Sqlite(tx),
+            RawConnection::Pg(conn, mode) => Backend::Postgres(Pg::new(conn, *mode)),
+            RawConnection::PgTx(tx, mode) => Backend::Postgres(Pg::new(tx, *mode)),
+            RawConnection::Lite(conn) => Backend::Sqlite(conn),
+            RawConnection::LiteTx(tx) => Backend::Sqlite(tx),
         }
     }
 }
@@ -347,9 +347,9 @@ impl Tx {
     /// Makes it so. After `Ok` the change survives a crash of any process.
     pub async fn commit(self) -> Result<(), StoreError> {
         match self.conn.0 {
-            Link::PgTx(tx, _) => tx.commit().await?,
-            Link::LiteTx(tx) => tx.commit().await?,
-            Link::Pg(..) | Link::Lite(_) => {}
+            RawConnection::PgTx(tx, _) => tx.commit().await?,
+            RawConnection::LiteTx(tx) => tx.commit().await?,
+            RawConnection::Pg(..) | RawConnection::Lite(_) => {}
         }
         self.events.iter().for_each(PendingLogLine::log);
         Ok(())

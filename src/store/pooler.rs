@@ -13,7 +13,7 @@ use sqlx::{Connection, Either, Error, Execute, Executor, PgConnection, Postgres,
 
 /// How statements reach the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum StatementMode {
     /// As the driver does it.
     Direct,
     /// Through a pooler, in a transaction that is open already.
@@ -26,17 +26,17 @@ pub(super) enum Manner {
 #[derive(Debug)]
 pub(crate) struct Pg<'c> {
     conn: &'c mut PgConnection,
-    manner: Manner,
+    mode: StatementMode,
 }
 
 impl<'c> Pg<'c> {
-    pub(super) fn new(conn: &'c mut PgConnection, manner: Manner) -> Self {
-        Self { conn, manner }
+    pub(super) fn new(conn: &'c mut PgConnection, mode: StatementMode) -> Self {
+        Self { conn, mode }
     }
 
     /// The driver's own connection, and whether a pooler stands before the server.
     pub(super) fn into_driver(self) -> (&'c mut PgConnection, bool) {
-        (self.conn, self.manner != Manner::Direct)
+        (self.conn, self.mode != StatementMode::Direct)
     }
 }
 
@@ -50,11 +50,11 @@ impl<'c> Executor<'c> for Pg<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.manner == Manner::Direct {
+        if self.mode == StatementMode::Direct {
             return self.conn.fetch_many(query);
         }
         let (arguments, sql) = (query.take_arguments(), query.sql());
-        stream::once(run(self.conn, self.manner, sql, arguments))
+        stream::once(run(self.conn, self.mode, sql, arguments))
             .map_ok(|steps| stream::iter(steps.into_iter().map(Ok)))
             .try_flatten()
             .boxed()
@@ -65,12 +65,12 @@ impl<'c> Executor<'c> for Pg<'c> {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        if self.manner == Manner::Direct {
+        if self.mode == StatementMode::Direct {
             return self.conn.fetch_optional(query);
         }
         let (arguments, sql) = (query.take_arguments(), query.sql());
         Box::pin(async move {
-            let steps = run(self.conn, self.manner, sql, arguments).await?;
+            let steps = run(self.conn, self.mode, sql, arguments).await?;
             Ok(steps.into_iter().find_map(Either::right))
         })
     }
@@ -89,12 +89,12 @@ impl<'c> Executor<'c> for Pg<'c> {
 
 async fn run(
     conn: &mut PgConnection,
-    manner: Manner,
+    mode: StatementMode,
     sql: SqlStr,
     arguments: Result<Option<PgArguments>, BoxDynError>,
 ) -> Result<Vec<Step>, Error> {
     let arguments = arguments.map_err(Error::Encode)?.unwrap_or_default();
-    if manner == Manner::InTransaction {
+    if mode == StatementMode::InTransaction {
         return unnamed(conn, sql, arguments).await;
     }
     // Dropped before it is committed it is rolled back, also when nobody waits for the answer any more.

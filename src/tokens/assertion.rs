@@ -182,7 +182,7 @@ fn json<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, AssertionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{KeyPlan, Mint, Signer, read_client_keys};
+    use crate::keys::{KeyFactory, KeyPlan, Signer, read_client_keys};
     use crate::tokens::sign::sign;
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -192,13 +192,14 @@ mod tests {
 
     /// One key of each algorithm, and the set a client is registered with.
     static KEYS: LazyLock<(Vec<Signer>, ClientKeys)> = LazyLock::new(|| {
-        let mint = |alg| Mint::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
-        let minted: Vec<_> = SigningAlgorithm::ALL.into_iter().map(mint).collect();
-        let jwks: Vec<&Value> = minted.iter().map(|key| &key.public_jwk).collect();
+        let key_factory = |alg| KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+        let generated: Vec<_> = SigningAlgorithm::ALL.into_iter().map(key_factory).collect();
+        let jwks: Vec<&Value> = generated.iter().map(|key| &key.public_jwk).collect();
         let keys = read_client_keys(&json!({ "keys": jwks })).unwrap();
-        let signer =
-            |key: &crate::keys::MintedKey| Signer::from_pkcs8(key.kid.clone(), key.alg, &key.pkcs8).unwrap();
-        (minted.iter().map(signer).collect(), keys)
+        let signer = |key: &crate::keys::GeneratedKey| {
+            Signer::from_pkcs8(key.kid.clone(), key.alg, &key.pkcs8).unwrap()
+        };
+        (generated.iter().map(signer).collect(), keys)
     });
 
     fn at(seconds: i64) -> DateTime<Utc> {

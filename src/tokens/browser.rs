@@ -20,20 +20,20 @@ const LENGTH: usize = 32;
 pub struct BrowserToken(String);
 
 impl BrowserToken {
-    pub fn of(masters: &MasterKeys, session: SessionId) -> Self {
+    pub fn of(master_keys: &MasterKeys, session: SessionId) -> Self {
         let mut bytes = session.0.as_bytes().to_vec();
-        bytes.extend_from_slice(&mac(masters.first(), session));
+        bytes.extend_from_slice(&mac(master_keys.first(), session));
         Self(PREFIX.to_owned() + &URL_SAFE_NO_PAD.encode(bytes))
     }
 
     /// The session of a genuine value. `None` for anything that Chancery did not write, byte for byte.
-    pub fn open(masters: &MasterKeys, text: &str) -> Option<SessionId> {
+    pub fn open(master_keys: &MasterKeys, text: &str) -> Option<SessionId> {
         let encoded = text.strip_prefix(PREFIX)?;
         let bytes: [u8; LENGTH] = URL_SAFE_NO_PAD.decode(encoded).ok()?.try_into().ok()?;
         let session = SessionId(Uuid::from_slice(&bytes[..16]).ok()?);
         let is_by =
             |master| constant_time::verify_slices_are_equal(&mac(master, session), &bytes[16..]).is_ok();
-        masters.iter().any(is_by).then_some(session)
+        master_keys.iter().any(is_by).then_some(session)
     }
 
     pub fn expose(&self) -> &str {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn masters() -> MasterKeys {
+    fn master_keys() -> MasterKeys {
         MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap()
     }
 
@@ -68,14 +68,14 @@ mod tests {
         #[test]
         fn only_what_we_wrote_is_a_session(id in any::<u128>(), at in 0usize..47, to in "[A-Za-z0-9_=+/ -]", text in "\\PC{0,60}") {
             let session = SessionId(Uuid::from_u128(id));
-            let good = BrowserToken::of(&masters(), session).expose().to_owned();
-            prop_assert_eq!(BrowserToken::open(&masters(), &good), Some(session));
+            let good = BrowserToken::of(&master_keys(), session).expose().to_owned();
+            prop_assert_eq!(BrowserToken::open(&master_keys(), &good), Some(session));
             let mut altered = good.clone();
             altered.replace_range(at..=at, &to);
             if altered != good {
-                prop_assert_eq!(BrowserToken::open(&masters(), &altered), None);
+                prop_assert_eq!(BrowserToken::open(&master_keys(), &altered), None);
             }
-            prop_assert_eq!(BrowserToken::open(&masters(), &(PREFIX.to_owned() + &text)), None);
+            prop_assert_eq!(BrowserToken::open(&master_keys(), &(PREFIX.to_owned() + &text)), None);
             let other = MasterKeys::parse(["two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]).unwrap();
             prop_assert_eq!(BrowserToken::open(&other, &good), None);
         }

@@ -194,7 +194,7 @@ fn is_same_address(htu: &str, address: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keys::{KeyPlan, MasterKeys, Mint, Signer};
+    use crate::keys::{KeyFactory, KeyPlan, MasterKeys, Signer};
     use proptest::prelude::*;
     use serde_json::json;
     use std::sync::LazyLock;
@@ -207,7 +207,7 @@ mod tests {
     /// A key of each algorithm.
     static KEYS: LazyLock<Vec<(Signer, Value)>> = LazyLock::new(|| {
         let key = |alg| {
-            let key = Mint::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+            let key = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
             let mut jwk = key.public_jwk.clone();
             jwk.as_object_mut().unwrap().remove("alg");
             (Signer::from_pkcs8(key.kid.clone(), key.alg, &key.pkcs8).unwrap(), jwk)
@@ -418,12 +418,12 @@ mod tests {
 
     #[test]
     fn a_nonce_is_ours_where_one_is_asked_for() {
-        let masters = MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap();
+        let master_keys = MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap();
         let verdict = |claims: &Value| {
-            let wanted = ProofWanted { nonces: Some(DpopNonces(&masters)), ..WANTED };
+            let wanted = ProofWanted { nonces: Some(DpopNonces(&master_keys)), ..WANTED };
             verify_proof(&proof(&header(), claims), &wanted, at(0)).err()
         };
-        let nonce = |seconds| json!(DpopNonces(&masters).current(at(seconds)));
+        let nonce = |seconds| json!(DpopNonces(&master_keys).current(at(seconds)));
         assert_eq!(verdict(&claims()), Some(DpopError::NonceNeeded));
         assert_eq!(verdict(&with(claims(), "nonce", json!("x"))), Some(DpopError::NonceNeeded));
         assert_eq!(verdict(&with(claims(), "nonce", nonce(0))), None);

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn masters(lines: &[&str]) -> MasterKeys {
+    fn master_keys(lines: &[&str]) -> MasterKeys {
         MasterKeys::parse(lines.iter().copied()).unwrap()
     }
 
@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn a_nonce_is_good_in_its_window_and_the_next() {
-        let masters = masters(&[ONE]);
-        let nonces = DpopNonces(&masters);
+        let master_keys = master_keys(&[ONE]);
+        let nonces = DpopNonces(&master_keys);
         let nonce = nonces.current(at(0));
         assert_eq!(nonce, nonces.current(at(299)));
         assert_ne!(nonce, nonces.current(at(300)));
@@ -73,16 +73,16 @@ mod tests {
 
     #[test]
     fn a_master_key_that_no_longer_signs_is_still_known() {
-        let nonce = DpopNonces(&masters(&[ONE])).current(at(0));
-        assert!(DpopNonces(&masters(&[TWO, ONE])).is_good(&nonce, at(0)));
-        assert!(!DpopNonces(&masters(&[TWO])).is_good(&nonce, at(0)));
+        let nonce = DpopNonces(&master_keys(&[ONE])).current(at(0));
+        assert!(DpopNonces(&master_keys(&[TWO, ONE])).is_good(&nonce, at(0)));
+        assert!(!DpopNonces(&master_keys(&[TWO])).is_good(&nonce, at(0)));
     }
 
     proptest! {
         #[test]
         fn nothing_else_is_a_nonce(text in "[A-Za-z0-9_-]{0,30}") {
-            let masters = masters(&[ONE]);
-            let nonces = DpopNonces(&masters);
+            let master_keys = master_keys(&[ONE]);
+            let nonces = DpopNonces(&master_keys);
             prop_assert_eq!(nonces.is_good(&text, at(0)), text == nonces.current(at(0)));
         }
     }

@@ -77,7 +77,7 @@ impl Forgery {
 
 /// Both halves of a key.
 #[derive(Clone, Copy)]
-pub struct Halves<'a> {
+pub struct SigningMaterial<'a> {
     pub signer: &'a Signer,
     pub public_jwk: &'a Value,
 }
@@ -86,8 +86,8 @@ pub struct Halves<'a> {
 pub fn forge(
     forgery: Forgery,
     mut claims: AccessClaims,
-    ours: Halves<'_>,
-    theirs: Halves<'_>,
+    ours: SigningMaterial<'_>,
+    theirs: SigningMaterial<'_>,
 ) -> Result<AccessToken, SignerError> {
     let (mut header, mut by) = (header(ours.signer), ours.signer);
     let now = claims.iat;

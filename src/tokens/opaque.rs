@@ -49,7 +49,7 @@ macro_rules! opaque {
 
 opaque! {
     /// An authorization code (RFC 6749 section 1.3.1). Cannot be printed.
-    Code "cac_"
+    AuthorizationCodeSecret "cac_"
 }
 opaque! {
     /// A client's secret (RFC 6749 section 2.3.1). Cannot be printed.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn no_two_are_alike_and_none_is_printed() {
         let codes: std::collections::HashSet<String> =
-            (0..10_000).map(|_| Code::random().unwrap().expose().to_owned()).collect();
+            (0..10_000).map(|_| AuthorizationCodeSecret::random().unwrap().expose().to_owned()).collect();
         assert_eq!(codes.len(), 10_000);
         let secret = ClientSecret::random().unwrap();
         assert!(!format!("{secret:?}").contains(&secret.expose()[4..]));

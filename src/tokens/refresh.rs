@@ -120,12 +120,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn masters() -> MasterKeys {
+    fn master_keys() -> MasterKeys {
         MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap()
     }
 
     fn token(generation: i64) -> String {
-        let text = RefreshKeys(&masters()).token(
+        let text = RefreshKeys(&master_keys()).token(
             SessionId(Uuid::from_u128(7)),
             generation,
             &ClientId::first_party(),
@@ -140,20 +140,20 @@ mod tests {
         assert_eq!(text.len(), 64);
         let read = RefreshToken::parse(&text).unwrap();
         assert_eq!((read.session, read.generation), (SessionId(Uuid::from_u128(7)), 3));
-        assert!(RefreshKeys(&masters()).is_genuine(&read, &ClientId::first_party()));
+        assert!(RefreshKeys(&master_keys()).is_genuine(&read, &ClientId::first_party()));
         assert_eq!(text, token(3));
     }
 
     #[test]
     fn a_token_is_bound_to_its_client_generation_and_master_key() {
         let read = RefreshToken::parse(&token(3)).unwrap();
-        let is_genuine = |masters: &MasterKeys, token: &RefreshToken, client: &str| {
-            RefreshKeys(masters).is_genuine(token, &ClientId::from_row(client.to_owned()))
+        let is_genuine = |master_keys: &MasterKeys, token: &RefreshToken, client: &str| {
+            RefreshKeys(master_keys).is_genuine(token, &ClientId::from_row(client.to_owned()))
         };
-        assert!(!is_genuine(&masters(), &read, "other"));
-        assert!(!is_genuine(&masters(), &RefreshToken { generation: 4, ..read }, "chancery"));
+        assert!(!is_genuine(&master_keys(), &read, "other"));
+        assert!(!is_genuine(&master_keys(), &RefreshToken { generation: 4, ..read }, "chancery"));
         let session = SessionId(Uuid::from_u128(8));
-        assert!(!is_genuine(&masters(), &RefreshToken { session, ..read }, "chancery"));
+        assert!(!is_genuine(&master_keys(), &RefreshToken { session, ..read }, "chancery"));
         let other = "two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
         assert!(!is_genuine(&MasterKeys::parse([other]).unwrap(), &read, "chancery"));
         let both = [other, "one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="];

@@ -91,14 +91,14 @@ mod tests {
 
     #[test]
     fn what_is_kept_depends_on_the_master_key() {
-        let masters = MasterKeys::parse([
+        let master_keys = MasterKeys::parse([
             "one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
             "two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=",
         ])
         .unwrap();
         let code = UserCode::parse("WDJBMJHT").unwrap();
-        let macs: Vec<Vec<u8>> = masters.iter().map(|master| code.mac(master)).collect();
-        assert!(macs[0] != macs[1] && macs[0] == code.mac(masters.first()));
+        let macs: Vec<Vec<u8>> = master_keys.iter().map(|master| code.mac(master)).collect();
+        assert!(macs[0] != macs[1] && macs[0] == code.mac(master_keys.first()));
     }
 
     proptest! {

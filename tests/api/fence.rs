@@ -1,6 +1,6 @@
 //! One command after which nothing from before is good any more.
 
-use chancery::domain::operations::{Origin, Reason};
+use chancery::domain::operations::{AuditContext, Reason};
 use chancery::flows::operations::{Fence, FenceError, fence};
 use chancery::views::FenceView;
 use reqwest::Client;
@@ -11,7 +11,7 @@ use crate::support::{Chancery, Database, Kind, MASTER_KEY, PASSWORD, TestApp, ki
 
 async fn draw(app: &TestApp, dry_run: bool) -> Result<FenceView, FenceError> {
     let reason = Reason::parse("restored a backup").unwrap();
-    fence(&app.app, Fence { reason, dry_run, origin: Origin::operator() }).await
+    fence(&app.app, Fence { reason, dry_run, context: AuditContext::operator() }).await
 }
 
 on_both! {

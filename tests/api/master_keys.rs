@@ -11,10 +11,10 @@ use crate::support::{Chancery, Database, Kind, PASSWORD, Serving};
 const OLD: &str = "old:AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
 const NEW: &str = "new:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=";
 
-fn program(folder: &Path, database: &Database, masters: &[&str]) -> Chancery {
+fn program(folder: &Path, database: &Database, master_keys: &[&str]) -> Chancery {
     Chancery::new(folder)
         .with("DATABASE_URL", &database.url())
-        .with("CHANCERY_KEYS__MASTER_KEYS", &masters.join(","))
+        .with("CHANCERY_KEYS__MASTER_KEYS", &master_keys.join(","))
         .with("CHANCERY_SERVER__ISSUER", "https://auth.test")
 }
 
@@ -65,11 +65,11 @@ async fn an_old_master_key_can_be_dropped_without_losing_whoever_has_refreshed_s
         assert!(told.contains("needed until these sessions have refreshed"), "{told}");
         let view: Value = serde_json::from_str(&said(&both, &["keys", "rewrap", "-o", "json"]).1).unwrap();
         assert_eq!((&view["moved"], &view["sealed_under"]), (&json!([]), &json!("new")));
-        let masters = |member: &str| {
+        let master_keys = |member: &str| {
             view["master_keys"].as_array().unwrap().iter().map(|key| key[member].clone()).collect::<Vec<_>>()
         };
-        assert_eq!(masters("signing_keys"), [json!(2), json!(0)]);
-        assert_eq!(masters("live_sessions"), [json!(1), json!(1)]);
+        assert_eq!(master_keys("signing_keys"), [json!(2), json!(0)]);
+        assert_eq!(master_keys("live_sessions"), [json!(1), json!(1)]);
         assert_eq!(serving.terminate(), Some(0));
 
         // The old one is dropped: who has refreshed since goes on, who has not logs in again.

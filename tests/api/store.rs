@@ -4,13 +4,13 @@ use chancery::domain::accounts::{Roles, User, UserStatus};
 use chancery::domain::clients::{
     Client, ClientAuthMethod, ClientChange, ClientKeys, GrantType, LoginUri, LogoutUri, RedirectUri,
 };
-use chancery::domain::keys::{Consumer, IssuedTokens, Kid, Sighting, SigningAlgorithm, SigningKey};
+use chancery::domain::keys::{Consumer, IssuedTokens, JwksFetch, Kid, SigningAlgorithm, SigningKey};
 use chancery::domain::oauth::{
     AuthorizationCode, CodeChallenge, DeviceGrant, DeviceStatus, LogoutNotice, UserClaim,
 };
-use chancery::domain::operations::{Actor, AuditEvent, AuditFilter, Origin};
+use chancery::domain::operations::{Actor, AuditContext, AuditEvent, AuditFilter};
 use chancery::domain::passwords::{PasswordHash, SourcePolicy, ThrottlePolicy};
-use chancery::domain::sessions::{Grant, Session, SessionLimits};
+use chancery::domain::sessions::{GrantedAccess, Session, SessionLimits};
 use chancery::domain::{ClientId, DisplayName, Email, Parameters, Scopes, SessionId, Thumbprint, UserId};
 use chancery::store;
 use chancery::store::accounts::users;
@@ -109,7 +109,8 @@ fn told(client: &Client) -> String {
 
 /// A session that a client was given something in.
 fn granted(user: UserId, client: &ClientId, scope: &str, now: DateTime<Utc>) -> Session {
-    let grant = Grant { scopes: Scopes::from_claim(scope), audience: vec!["a".to_owned(), "b".to_owned()] };
+    let grant =
+        GrantedAccess { scopes: Scopes::from_claim(scope), audience: vec!["a".to_owned(), "b".to_owned()] };
     Session { client_id: client.clone(), grant: Some(grant), ..session(user, now) }
 }
 
@@ -119,7 +120,7 @@ fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) ->
         flow_id: flow,
         client_id: client.clone(),
         browser: browser.id,
-        grant: Grant { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
+        grant: GrantedAccess { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
         redirect_uri: uri("https://g.test/cb"),
         redirect_uri_was_sent: true,
         nonce: Some("n \u{e4}".to_owned()),
@@ -420,9 +421,9 @@ on_both! {
     async fn audit_lines_come_back_newest_first(app: TestApp) {
         let mut tx = app.app.db.begin().await.unwrap();
         let later = app.clock.now() + TimeDelta::days(1);
-        let origin = Origin { actor: Actor::Anonymous, ip: Some("::1".parse().unwrap()), request_id: None };
-        audit::append(&mut tx, AuditEvent::RefreshReuse, &origin, "s1", Some("d"), later).await.unwrap();
-        audit::append(&mut tx, AuditEvent::UserDisabled, &Origin::operator(), "u1", None, later + TimeDelta::seconds(1)).await.unwrap();
+        let context = AuditContext { actor: Actor::Anonymous, ip: Some("::1".parse().unwrap()), request_id: None };
+        audit::append(&mut tx, AuditEvent::RefreshReuse, &context, "s1", Some("d"), later).await.unwrap();
+        audit::append(&mut tx, AuditEvent::UserDisabled, &AuditContext::operator(), "u1", None, later + TimeDelta::seconds(1)).await.unwrap();
         tx.commit().await.unwrap();
         let conn = &mut app.app.db.write().await.unwrap();
         let latest = audit::page(conn, &AuditFilter::default(), None, 2).await.unwrap();
@@ -439,8 +440,8 @@ on_both! {
         let mut tx = db.begin().await.unwrap();
         for number in 0..7 {
             let at = now + TimeDelta::seconds(number);
-            audit::append(&mut tx, AuditEvent::UserDisabled, &Origin::operator(), "u", None, at).await.unwrap();
-            audit::append(&mut tx, AuditEvent::LoginFailed, &Origin::operator(), &number.to_string(), None, at).await.unwrap();
+            audit::append(&mut tx, AuditEvent::UserDisabled, &AuditContext::operator(), "u", None, at).await.unwrap();
+            audit::append(&mut tx, AuditEvent::LoginFailed, &AuditContext::operator(), &number.to_string(), None, at).await.unwrap();
         }
         tx.commit().await.unwrap();
         let mut removed = Vec::new();
@@ -457,7 +458,7 @@ on_both! {
 
     async fn a_line_of_the_audit_table_stays_as_it_was_written(app: TestApp) {
         let mut tx = app.app.db.begin().await.unwrap();
-        audit::append(&mut tx, AuditEvent::KeyRevoked, &Origin::operator(), "k", None, app.clock.now()).await.unwrap();
+        audit::append(&mut tx, AuditEvent::KeyRevoked, &AuditContext::operator(), "k", None, app.clock.now()).await.unwrap();
         tx.commit().await.unwrap();
         assert!(app.database.try_execute("UPDATE audit SET actor = 'somebody else'").await.is_err());
         assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE actor = 'operator:cli'").await, 1);
@@ -519,7 +520,7 @@ on_both! {
     async fn keys_are_resealed_withdrawn_retired_and_revoked_once(app: TestApp) {
         let db = &app.app.db;
         let mut tx = db.begin().await.unwrap();
-        let epoch = signing_keys::epoch(&mut tx).await.unwrap();
+        let version = signing_keys::version(&mut tx).await.unwrap();
         let stored = signing_keys::all(&mut tx).await.unwrap();
         let next = stored.iter().find(|stored| stored.key.activated_at.is_none()).unwrap();
         let current = &stored.iter().find(|stored| stored.key.activated_at.is_some()).unwrap().key;
@@ -539,7 +540,7 @@ on_both! {
         assert!(signing_keys::revoke(&mut tx, &current.kid, at(6)).await.unwrap());
         assert!(!signing_keys::revoke(&mut tx, &current.kid, at(7)).await.unwrap());
         store::announce_keys(&mut tx).await.unwrap();
-        assert_eq!(signing_keys::epoch(&mut tx).await.unwrap(), epoch + 1);
+        assert_eq!(signing_keys::version(&mut tx).await.unwrap(), version + 1);
         let stored = signing_keys::all(&mut tx).await.unwrap();
         assert!(stored.iter().all(|stored| stored.sealed.is_none() && stored.key.damage.is_none()));
         let revoked = stored.iter().find(|stored| stored.key.kid == current.kid).unwrap();
@@ -552,7 +553,7 @@ on_both! {
         let conn = &mut conn;
         let consumer = Consumer::new(Some("203.0.113.9".parse().unwrap()), Some("ag\u{e9}nt/1"));
         let other = Consumer::new(None, None);
-        let seen = |at_s, published| Sighting { at: at(at_s), published_until: at(published) };
+        let seen = |at_s, published| JwksFetch { at: at(at_s), published_until: at(published) };
         jwks_consumers::note(conn, &consumer, seen(10, 5)).await.unwrap();
         jwks_consumers::note(conn, &consumer, seen(20, 3)).await.unwrap();
         jwks_consumers::note(conn, &consumer, seen(15, 7)).await.unwrap();
@@ -746,7 +747,7 @@ on_both! {
             digest: vec![number; 32],
             user_code: vec![number + 100; 32],
             client_id: grafana.id.clone(),
-            grant: Grant { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
+            grant: GrantedAccess { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
             session: SessionId::new(at(i64::from(number))),
             browser: None,
             created_at: at(0),
@@ -813,7 +814,7 @@ on_both! {
         let (ada, grafana) = (user("ada@x.test", at(0)), client("grafana"));
         let browser = session(ada.id, at(0));
         let device = DeviceGrant {
-            digest: vec![1; 32], user_code: vec![2; 32], client_id: grafana.id.clone(), grant: Grant::default(), session: SessionId::new(at(0)),
+            digest: vec![1; 32], user_code: vec![2; 32], client_id: grafana.id.clone(), grant: GrantedAccess::default(), session: SessionId::new(at(0)),
             browser: None, created_at: at(0), expires_at: at(60), denied_at: None, consumed_at: None,
         };
         let mut tx = db.begin().await.unwrap();

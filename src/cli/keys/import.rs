@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::print_table;
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::keys::SigningAlgorithm;
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::flows::keys::{ImportKey, Placement, import_key};
 use crate::keys::ImportOptions;
 use crate::settings::Settings;
@@ -55,7 +55,7 @@ pub async fn run(args: ImportArgs, settings: Settings, output: Output) -> Result
         options: ImportOptions { kid: args.kid, alg: args.alg },
         placement,
         dry_run: args.dry_run,
-        origin: Origin::operator(),
+        context: AuditContext::operator(),
     };
     let app = open(settings).await?;
     let view = import_key(&app, request).await.map_err(failed)?;

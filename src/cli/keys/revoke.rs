@@ -3,7 +3,7 @@ use clap::Args;
 use super::{parse_reason, print_table};
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::keys::Kid;
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::flows::keys::{RevokeKey, revoke_key};
 use crate::settings::Settings;
 use crate::start::start_anew;
@@ -38,7 +38,7 @@ pub async fn run(args: RevokeArgs, settings: Settings, output: Output) -> Result
         reason: parse_reason(&args.reason)?,
         dry_run: args.dry_run,
         idempotency_key: args.idempotency_key,
-        origin: Origin::operator(),
+        context: AuditContext::operator(),
     };
     let view = revoke_key(&app, request).await.map_err(failed)?;
     if output == Output::Json {

@@ -1,7 +1,7 @@
 use indicatif::ProgressBar;
 
 use crate::cli::{Failure, Output, failed, open, print_json};
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::flows::keys::rewrap_keys;
 use crate::settings::Settings;
 use crate::views::{MasterKeyView, rfc3339};
@@ -13,7 +13,7 @@ pub async fn run(dry_run: bool, settings: Settings, output: Output) -> Result<()
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let view = rewrap_keys(&app, &Origin::operator(), dry_run, &progress).await;
+    let view = rewrap_keys(&app, &AuditContext::operator(), dry_run, &progress).await;
     bar.finish_and_clear();
     let view = view.map_err(failed)?;
     if output == Output::Json {

@@ -3,7 +3,7 @@ use clap::Args;
 use super::{parse_reason, print_table};
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::keys::Trigger;
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::flows::keys::{RotateKeys, rotate_keys};
 use crate::settings::Settings;
 use crate::views::{KeyView, PropagationView, rfc3339};
@@ -31,7 +31,7 @@ pub async fn run(args: RotateArgs, settings: Settings, output: Output) -> Result
         reason: args.reason.as_deref().map(parse_reason).transpose()?,
         dry_run: args.dry_run,
         idempotency_key: args.idempotency_key,
-        origin: Origin::operator(),
+        context: AuditContext::operator(),
     };
     let view = rotate_keys(&app, request).await.map_err(failed)?;
     if output == Output::Json {

@@ -180,11 +180,11 @@ impl<'a> Drill<'a> {
 
     /// A key that is published and taken back again: how fast the service follows.
     async fn with_key_that_comes_and_goes(&mut self) -> Result<(), Failure> {
-        let key = OwnKey::make(&self.app.mint).await?;
+        let key = OwnKey::make(&self.app.key_factory).await?;
         let keep = TimeDelta::from_std(self.pace.wait).map_err(failed)? + MARGIN;
         // Before it is done: whoever is interrupted has to undo it.
-        self.published = Some(key.minted.kid.clone());
-        publish_probe_key(self.app, &key.minted, keep, &self.service.address()).await.map_err(failed)?;
+        self.published = Some(key.generated.kid.clone());
+        publish_probe_key(self.app, &key.generated, keep, &self.service.address()).await.map_err(failed)?;
         if self.takes_new_key(&key).await? {
             self.take_key_back().await?;
             self.holds_removed_key(&key).await?;

@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::cli::{Failure, failed};
 use crate::domain::keys::SigningAlgorithm;
 use crate::flows::keys::load_keyring;
-use crate::keys::{Keyring, Mint, MintedKey, Signer};
-use crate::tokens::{AccessClaims, AccessToken, Audience, Forgery, Halves, forge, issue};
+use crate::keys::{GeneratedKey, KeyFactory, Keyring, Signer};
+use crate::tokens::{AccessClaims, AccessToken, Audience, Forgery, SigningMaterial, forge, issue};
 
 /// The longest life of a token that is only made to be shown once.
 const LIFE: TimeDelta = TimeDelta::minutes(5);
@@ -26,17 +26,18 @@ pub struct TokenMaker {
 
 /// A key made for the drill. Its private half never leaves this process.
 pub struct OwnKey {
-    pub minted: MintedKey,
+    pub generated: GeneratedKey,
     pub signer: Signer,
 }
 
 impl OwnKey {
-    pub async fn make(mint: &Arc<Mint>) -> Result<Self, Failure> {
-        let mint = Arc::clone(mint);
-        let minted =
-            tokio::task::spawn_blocking(move || mint.take()).await.map_err(failed)?.map_err(failed)?;
-        let signer = Signer::from_pkcs8(minted.kid.clone(), minted.alg, &minted.pkcs8).map_err(failed)?;
-        Ok(Self { minted, signer })
+    pub async fn make(key_factory: &Arc<KeyFactory>) -> Result<Self, Failure> {
+        let key_factory = Arc::clone(key_factory);
+        let generated =
+            tokio::task::spawn_blocking(move || key_factory.take()).await.map_err(failed)?.map_err(failed)?;
+        let signer =
+            Signer::from_pkcs8(generated.kid.clone(), generated.alg, &generated.pkcs8).map_err(failed)?;
+        Ok(Self { generated, signer })
     }
 }
 
@@ -45,7 +46,7 @@ impl TokenMaker {
         let tokens = &app.settings.tokens;
         Ok(Self {
             keyring: load_keyring(app).await.map_err(failed)?,
-            stranger: OwnKey::make(&app.mint).await?,
+            stranger: OwnKey::make(&app.key_factory).await?,
             issuer: app.settings.server.issuer.clone(),
             audience: audience.map_or_else(|| Audience::of(&tokens.audience), Audience::One),
             scope,
@@ -84,11 +85,14 @@ impl TokenMaker {
     }
 
     pub fn forged(&self, forgery: Forgery, app: &App) -> Result<AccessToken, Failure> {
-        let ours = Halves {
+        let ours = SigningMaterial {
             signer: self.keyring.signer().map_err(failed)?,
             public_jwk: &self.keyring.set().current().public_jwk,
         };
-        let theirs = Halves { signer: &self.stranger.signer, public_jwk: &self.stranger.minted.public_jwk };
+        let theirs = SigningMaterial {
+            signer: &self.stranger.signer,
+            public_jwk: &self.stranger.generated.public_jwk,
+        };
         forge(forgery, self.claims(app), ours, theirs).map_err(failed)
     }
 

@@ -11,7 +11,7 @@ pub struct Consumer {
 
 /// What a consumer has fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct JwksFetch {
     pub at: DateTime<Utc>,
     /// The newest `published_at` in the set it got: it has every key published until then.
     pub published_until: DateTime<Utc>,
@@ -48,7 +48,7 @@ impl Consumer {
     }
 }
 
-impl Sighting {
+impl JwksFetch {
     /// What two sightings of one consumer say together.
     pub fn merge(self, other: Self) -> Self {
         Self { at: self.at.max(other.at), published_until: self.published_until.max(other.published_until) }

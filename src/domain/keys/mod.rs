@@ -4,7 +4,7 @@ mod consumer;
 mod impact;
 mod signing_key;
 
-pub use consumer::{Consumer, KnownConsumer, Sighting};
+pub use consumer::{Consumer, JwksFetch, KnownConsumer};
 pub use impact::{Impact, IssuedTokens};
 pub use signing_key::{
     Eligibility, KeyPolicy, KeySet, KeySetBroken, KeyStatus, Kid, Revocation, Rotation, SigningAlgorithm,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{CodeChallenge, UserClaim};
 use crate::domain::clients::RedirectUri;
-use crate::domain::sessions::Grant;
+use crate::domain::sessions::GrantedAccess;
 use crate::domain::{ClientId, SessionId, Thumbprint};
 
 /// A code, as it is remembered (RFC 6749 section 1.3.1). The code itself is not: only its digest.
@@ -18,7 +18,7 @@ pub struct AuthorizationCode {
     pub client_id: ClientId,
     /// Who was signed in in the browser.
     pub browser: SessionId,
-    pub grant: Grant,
+    pub grant: GrantedAccess,
     pub redirect_uri: RedirectUri,
     /// Whether the token request must name it again (RFC 6749 section 4.1.3).
     pub redirect_uri_was_sent: bool,

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::domain::passwords::SourcePolicy;
-use crate::domain::sessions::Grant;
+use crate::domain::sessions::GrantedAccess;
 use crate::domain::{ClientId, SessionId};
 
 /// A device that waits for somebody to let it in (RFC 8628), as it is remembered. Its codes are not: only what they are known by.
@@ -13,7 +13,7 @@ pub struct DeviceGrant {
     pub user_code: Vec<u8>,
     pub client_id: ClientId,
     /// What it asks for.
-    pub grant: Grant,
+    pub grant: GrantedAccess,
     /// The session it will become.
     pub session: SessionId,
     /// The browser session of who has let it in.
@@ -68,7 +68,7 @@ mod tests {
             digest: vec![],
             user_code: vec![],
             client_id: ClientId::from_row("tv".to_owned()),
-            grant: Grant::default(),
+            grant: GrantedAccess::default(),
             session: SessionId::new(at(0)),
             browser: None,
             created_at: at(0),

@@ -8,8 +8,8 @@ mod exchange;
 mod logout_notice;
 
 pub use authorization::{
-    AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NoReturn, Prompt, RequestRules,
-    ResponseMode, ReturnAddress, UserClaim,
+    AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NonRedirectableError, Prompt,
+    RedirectTarget, RequestRules, ResponseMode, UserClaim,
 };
 pub use authorization_code::AuthorizationCode;
 pub use consent::Consent;

@@ -35,13 +35,13 @@ impl fmt::Display for Actor {
 
 /// Where something came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct AuditContext {
     pub actor: Actor,
     pub ip: Option<IpAddr>,
     pub request_id: Option<Uuid>,
 }
 
-impl Origin {
+impl AuditContext {
     /// What a person on a node's command line does.
     pub fn operator() -> Self {
         Self { actor: Actor::Operator, ip: None, request_id: None }

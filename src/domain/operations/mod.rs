@@ -2,4 +2,4 @@
 
 mod audit;
 
-pub use audit::{Actor, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Origin, Reason};
+pub use audit::{Actor, AuditContext, AuditEvent, AuditFilter, AuditRecord, InvalidReason, Reason};

@@ -1,7 +1,7 @@
 //! Sessions: how a refresh token is judged, and what a client was granted.
 
-mod grant;
+mod granted_access;
 mod session;
 
-pub use grant::Grant;
+pub use granted_access::GrantedAccess;
 pub use session::{Session, SessionLimits, Verdict};

@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Grant;
+use super::GrantedAccess;
 use crate::domain::{ClientId, SessionId, Thumbprint, UserId, scope};
 
 /// One login that goes on: who, for which client, and how far its refresh token has moved.
@@ -29,7 +29,7 @@ pub struct Session {
     /// The browser session it came from, of a client's session.
     pub parent: Option<SessionId>,
     /// What was granted to the client. `None` in sessions of `/auth`, whose tokens are for whatever the user's roles give.
-    pub grant: Option<Grant>,
+    pub grant: Option<GrantedAccess>,
     /// The master key its present refresh token was made under, where that is recorded.
     pub master_key_id: Option<String>,
     /// The key its refresh tokens are bound to, of a public client that has shown one (RFC 9449 section 5).

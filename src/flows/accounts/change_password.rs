@@ -1,9 +1,9 @@
 use crate::app::App;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::passwords::CandidatePassword;
 use crate::flows::passwords::{Attempt, CheckPasswordError, Payers, TooManyAttempts, check_password};
 use crate::flows::passwords::{NewPasswordError, hash_new_password};
-use crate::flows::sessions::Caller;
+use crate::flows::sessions::CurrentUser;
 use crate::passwords::{Busy, Checked};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
@@ -44,14 +44,14 @@ impl From<CheckPasswordError> for ChangePasswordError {
 /// Sets the caller's password, proved by the current one. Their other sessions end.
 pub async fn change_password(
     app: &App,
-    caller: &Caller,
+    caller: &CurrentUser,
     request: ChangePassword<'_>,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<(), ChangePasswordError> {
     let user = &caller.user;
-    let subject = Subject::account(&app.masters, &Account::new(&user.email, Some(user)));
-    let payers = Payers::new(app, Some(subject), origin.ip);
-    let attempt = Attempt { payers, origin, failure: AuditEvent::PasswordProofFailed };
+    let subject = Subject::account(&app.master_keys, &Account::new(&user.email, Some(user)));
+    let payers = Payers::new(app, Some(subject), context.ip);
+    let attempt = Attempt { payers, context, failure: AuditEvent::PasswordProofFailed };
     if check_password(app, attempt, Some(user), request.current).await? == Checked::Wrong {
         return Err(ChangePasswordError::WrongPassword);
     }
@@ -63,7 +63,7 @@ pub async fn change_password(
         return Err(ChangePasswordError::WrongPassword);
     }
     sessions::revoke_of_user(&mut tx, user.id, Some(caller.session.id), now).await?;
-    audit::append(&mut tx, AuditEvent::PasswordChanged, origin, &user.id.to_string(), None, now).await?;
+    audit::append(&mut tx, AuditEvent::PasswordChanged, context, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -2,7 +2,7 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::domain::accounts::{Authority, BeyondAuthority, Roles, User, UserStatus};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::passwords::PasswordHash;
 use crate::domain::{DisplayName, Email, UserId};
 use crate::flows::passwords::{NewPasswordError, hash_new_password};
@@ -17,7 +17,7 @@ pub struct CreateUser<'a> {
     pub name: Option<DisplayName>,
     pub roles: Roles,
     pub authority: Authority,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// Why no account was made.
@@ -35,7 +35,7 @@ pub enum CreateUserError {
 
 /// Makes an account with the given roles.
 pub async fn create_user(app: &App, request: CreateUser<'_>) -> Result<User, CreateUserError> {
-    let CreateUser { email, password, name, roles, authority, origin } = request;
+    let CreateUser { email, password, name, roles, authority, context } = request;
     if !authority.covers(&app.settings.roles.scopes_of(&roles)) {
         return Err(BeyondAuthority.into());
     }
@@ -47,7 +47,7 @@ pub async fn create_user(app: &App, request: CreateUser<'_>) -> Result<User, Cre
         return Err(CreateUserError::EmailTaken);
     }
     let detail = serde_json::json!({ "roles": user.roles.names() }).to_string();
-    audit::append(&mut tx, AuditEvent::UserCreated, &origin, &user.id.to_string(), Some(&detail), now)
+    audit::append(&mut tx, AuditEvent::UserCreated, &context, &user.id.to_string(), Some(&detail), now)
         .await?;
     tx.commit().await?;
     Ok(user)

@@ -2,7 +2,7 @@ use super::find_user::UserError;
 use crate::app::App;
 use crate::domain::UserId;
 use crate::domain::accounts::{Authority, BeyondAuthority};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
 use crate::store::sessions;
@@ -12,7 +12,7 @@ pub async fn delete_user(
     app: &App,
     id: UserId,
     authority: &Authority,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<(), UserError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -25,7 +25,7 @@ pub async fn delete_user(
     if !users::delete(&mut tx, id).await? {
         return Err(UserError::NotFound);
     }
-    audit::append(&mut tx, AuditEvent::UserDeleted, origin, &id.to_string(), None, now).await?;
+    audit::append(&mut tx, AuditEvent::UserDeleted, context, &id.to_string(), None, now).await?;
     tx.commit().await?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 use crate::app::App;
 use crate::domain::accounts::{Authority, BeyondAuthority, User};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::flows::passwords::{NewPasswordError, hash_new_password};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
@@ -26,7 +26,7 @@ pub async fn set_password(
     user: &User,
     password: &str,
     authority: &Authority,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<(), SetPasswordError> {
     if !authority.covers(&app.settings.roles.scopes_of(&user.roles)) {
         return Err(BeyondAuthority.into());
@@ -38,7 +38,7 @@ pub async fn set_password(
         return Err(SetPasswordError::NotFound);
     }
     sessions::revoke_of_user(&mut tx, user.id, None, now).await?;
-    audit::append(&mut tx, AuditEvent::PasswordChanged, origin, &user.id.to_string(), None, now).await?;
+    audit::append(&mut tx, AuditEvent::PasswordChanged, context, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
     Ok(())
 }

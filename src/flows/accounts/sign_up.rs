@@ -1,7 +1,7 @@
 use super::create_user::new_user;
 use crate::app::App;
 use crate::domain::accounts::{Roles, User};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::{DisplayName, Email};
 use crate::flows::passwords::TooManyAttempts;
 use crate::flows::passwords::charge_source_alone;
@@ -16,7 +16,7 @@ pub struct SignUp<'a> {
     pub email: Email,
     pub password: &'a str,
     pub name: Option<DisplayName>,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// Why no account was made.
@@ -38,10 +38,10 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
     if !app.settings.registration {
         return Err(SignUpError::Closed);
     }
-    let SignUp { email, password, name, origin } = request;
+    let SignUp { email, password, name, context } = request;
     // Also for an address that is taken: it makes as much work.
     let policy = app.settings.source_registrations;
-    charge_source_alone(app, &origin, policy, Subject::registration_source).await??;
+    charge_source_alone(app, &context, policy, Subject::registration_source).await??;
     let hash = hash_new_password(app, password, &email, name.as_ref()).await?;
     let now = app.clock.now();
     let user = new_user(email, name, hash, Roles::default(), now);
@@ -50,7 +50,7 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
         true => AuditEvent::UserCreated,
         false => AuditEvent::SignUpRepeated,
     };
-    audit::append(&mut tx, event, &origin, &user.id.to_string(), None, now).await?;
+    audit::append(&mut tx, event, &context, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
     Ok(user)
 }

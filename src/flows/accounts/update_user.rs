@@ -1,7 +1,7 @@
 use super::find_user::UserError;
 use crate::app::App;
 use crate::domain::accounts::{Authority, BeyondAuthority, Roles, User, UserStatus};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::{DisplayName, UserId};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
@@ -21,7 +21,7 @@ pub async fn update_user(
     id: UserId,
     change: UserChange,
     authority: &Authority,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<User, UserError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -43,7 +43,7 @@ pub async fn update_user(
     }
     let detail =
         serde_json::json!({ "roles": user.roles.names(), "status": user.status.as_str() }).to_string();
-    audit::append(&mut tx, event, origin, &id.to_string(), Some(&detail), now).await?;
+    audit::append(&mut tx, event, context, &id.to_string(), Some(&detail), now).await?;
     tx.commit().await?;
     Ok(user)
 }

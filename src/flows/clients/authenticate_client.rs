@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::clients::{Client, ClientAuthMethod};
-use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::flows::passwords::TooManyAttempts;
 use crate::flows::passwords::charge_source;
 use crate::store::operations::audit;
@@ -50,13 +50,13 @@ pub enum AuthenticateClientError {
 pub async fn authenticate_client(
     app: &App,
     shown: &ClientCredentials,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<Client, AuthenticateClientError> {
     let Some(claimed) = claimed(shown) else {
-        return refuse(app, None, AuthenticateClientError::InvalidClient, origin).await;
+        return refuse(app, None, AuthenticateClientError::InvalidClient, context).await;
     };
     let Some(client) = clients::by_id(&mut app.db.read().await?, &claimed.id).await? else {
-        return refuse(app, None, AuthenticateClientError::InvalidClient, origin).await;
+        return refuse(app, None, AuthenticateClientError::InvalidClient, context).await;
     };
     let refused = match (&shown.proof, client.auth_method) {
         (Proof::Nothing, ClientAuthMethod::None) => None,
@@ -71,7 +71,7 @@ pub async fn authenticate_client(
     };
     match refused {
         None => Ok(client),
-        Some(why) => refuse(app, Some(&client), why, origin).await,
+        Some(why) => refuse(app, Some(&client), why, context).await,
     }
 }
 
@@ -136,18 +136,18 @@ async fn refuse(
     app: &App,
     client: Option<&Client>,
     why: AuthenticateClientError,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<Client, AuthenticateClientError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    if let Some((ip, policy)) = origin.ip.zip(app.settings.source_failures) {
-        let source = Subject::client_source(&app.masters, ip);
+    if let Some((ip, policy)) = context.ip.zip(app.settings.source_failures) {
+        let source = Subject::client_source(&app.master_keys, ip);
         charge_source(&mut tx, &source, &policy, now).await??;
     }
     // A name that is nobody's may be a password in the wrong field.
     let subject = client.map_or("unknown", |client| client.id.as_str());
-    let origin = Origin { actor: Actor::Anonymous, ..origin.clone() };
-    audit::append(&mut tx, AuditEvent::ClientRefused, &origin, subject, None, now).await?;
+    let context = AuditContext { actor: Actor::Anonymous, ..context.clone() };
+    audit::append(&mut tx, AuditEvent::ClientRefused, &context, subject, None, now).await?;
     tx.commit().await?;
     Err(why)
 }

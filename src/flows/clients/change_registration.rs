@@ -5,7 +5,7 @@ use super::create_client::detail;
 use super::register_client::{RegisterClientError, limits};
 use crate::app::App;
 use crate::domain::clients::{Client, ClientMetadata};
-use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::domain::{ClientId, OAuthCode, OAuthError};
 use crate::store::clients;
 use crate::store::clients::client_registrations;
@@ -27,7 +27,7 @@ pub async fn change_registration(
     app: &App,
     id: &ClientId,
     wish: ChangeRegistration,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<Option<Client>, RegisterClientError> {
     let wrong = |text: &'static str| OAuthError::new(OAuthCode::InvalidClientMetadata, text);
     if wish.client_id.as_deref() != Some(id.as_str()) {
@@ -46,9 +46,9 @@ pub async fn change_registration(
     let client = wish.metadata.into_changed(&before, limits(app))?;
     clients::update(&mut tx, &client).await?;
     client_registrations::touch(&mut tx, id, now).await?;
-    let origin = Origin { actor: Actor::Client(id.clone()), ..origin.clone() };
+    let context = AuditContext { actor: Actor::Client(id.clone()), ..context.clone() };
     let detail = detail(&client, Some(&["registration"]));
-    audit::append(&mut tx, AuditEvent::ClientRegistered, &origin, id.as_str(), Some(&detail), now).await?;
+    audit::append(&mut tx, AuditEvent::ClientRegistered, &context, id.as_str(), Some(&detail), now).await?;
     tx.commit().await?;
     Ok(Some(client))
 }

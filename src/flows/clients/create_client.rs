@@ -2,7 +2,7 @@ use super::client_authority::may_manage;
 use crate::app::App;
 use crate::domain::accounts::{Authority, BeyondAuthority};
 use crate::domain::clients::{Client, ClientAuthMethod, ClientChange, GrantType, InvalidClient};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::{ClientId, DisplayName};
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients};
@@ -17,7 +17,7 @@ pub struct CreateClient {
     /// What is to differ from [`Client::new`].
     pub change: ClientChange,
     pub authority: Authority,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// Why no client was made.
@@ -40,7 +40,7 @@ pub async fn create_client(
     app: &App,
     request: CreateClient,
 ) -> Result<(Client, Option<ClientSecret>), CreateClientError> {
-    let CreateClient { id, name, auth_method, change, authority, origin } = request;
+    let CreateClient { id, name, auth_method, change, authority, context } = request;
     let now = app.clock.now();
     let id = id.unwrap_or_else(ClientId::random);
     let client = Client::new(id, name, auth_method, now).with(change);
@@ -58,7 +58,7 @@ pub async fn create_client(
         clients::add_secret(&mut tx, &client.id, &secret.digest(), now).await?;
     }
     let detail = detail(&client, None);
-    audit::append(&mut tx, AuditEvent::ClientCreated, &origin, client.id.as_str(), Some(&detail), now)
+    audit::append(&mut tx, AuditEvent::ClientCreated, &context, client.id.as_str(), Some(&detail), now)
         .await?;
     tx.commit().await?;
     Ok((client, secret))

@@ -5,7 +5,7 @@ use super::find_client::ClientError;
 use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::Authority;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::oauth::logout_notices;
 use crate::store::operations::audit;
 use crate::store::{StoreError, Tx, clients, sessions};
@@ -15,7 +15,7 @@ pub async fn delete_client(
     app: &App,
     id: &ClientId,
     authority: &Authority,
-    origin: &Origin,
+    context: &AuditContext,
     dry_run: bool,
 ) -> Result<u64, ClientError> {
     let now = app.clock.now();
@@ -28,7 +28,7 @@ pub async fn delete_client(
         return Ok(ended);
     }
     let detail = serde_json::json!({ "sessions": ended }).to_string();
-    audit::append(&mut tx, AuditEvent::ClientDeleted, origin, id.as_str(), Some(&detail), now).await?;
+    audit::append(&mut tx, AuditEvent::ClientDeleted, context, id.as_str(), Some(&detail), now).await?;
     tx.commit().await?;
     Ok(ended)
 }

@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use super::create_client::detail;
 use crate::app::App;
 use crate::domain::clients::{Client, ClientMetadata, RegistrationLimits};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::{ClientId, OAuthError};
 use crate::flows::passwords::TooManyAttempts;
 use crate::flows::passwords::charge_source_alone;
@@ -60,11 +60,11 @@ pub fn may_register(app: &App, shown: Option<&str>) -> Result<(), RegisterClient
 pub async fn register_client(
     app: &App,
     metadata: ClientMetadata,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<Registered, RegisterClientError> {
     // Also for what cannot be registered.
     let policy = app.settings.source_registrations;
-    charge_source_alone(app, origin, policy, Subject::client_registration_source).await??;
+    charge_source_alone(app, context, policy, Subject::client_registration_source).await??;
     let now = app.clock.now();
     let client = metadata.into_client(ClientId::random(), limits(app), now)?;
     let token = RegistrationToken::random().ok_or(RegisterClientError::NoRandomness)?;
@@ -82,7 +82,7 @@ pub async fn register_client(
     }
     client_registrations::insert(&mut tx, &client.id, &token.digest(), now).await?;
     let (event, subject, detail) = (AuditEvent::ClientRegistered, client.id.as_str(), detail(&client, None));
-    audit::append(&mut tx, event, origin, subject, Some(&detail), now).await?;
+    audit::append(&mut tx, event, context, subject, Some(&detail), now).await?;
     tx.commit().await?;
     Ok(Registered { client, secret, token })
 }

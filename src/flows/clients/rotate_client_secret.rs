@@ -4,7 +4,7 @@ use super::client_authority::may_manage;
 use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::{Authority, BeyondAuthority};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients};
 use crate::tokens::ClientSecret;
@@ -45,7 +45,7 @@ pub async fn rotate_client_secret(
     id: &ClientId,
     overlap: TimeDelta,
     authority: &Authority,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<RotatedSecret, RotateClientSecretError> {
     if overlap < TimeDelta::zero() || overlap > RotatedSecret::LONGEST_OVERLAP {
         return Err(RotateClientSecretError::Overlap);
@@ -62,7 +62,7 @@ pub async fn rotate_client_secret(
     clients::expire_secrets(&mut tx, id, old_until).await?;
     clients::add_secret(&mut tx, id, &secret.digest(), now).await?;
     let detail = serde_json::json!({ "old_until": old_until }).to_string();
-    audit::append(&mut tx, AuditEvent::ClientSecretRotated, origin, id.as_str(), Some(&detail), now).await?;
+    audit::append(&mut tx, AuditEvent::ClientSecretRotated, context, id.as_str(), Some(&detail), now).await?;
     tx.commit().await?;
     Ok(RotatedSecret { secret, old_until })
 }

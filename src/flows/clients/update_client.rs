@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::{Authority, BeyondAuthority};
 use crate::domain::clients::{Client, ClientChange, InvalidClient};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients};
 
@@ -27,7 +27,7 @@ pub async fn update_client(
     id: &ClientId,
     change: ClientChange,
     authority: &Authority,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<Client, UpdateClientError> {
     let now = app.clock.now();
     let changed = change.members();
@@ -39,7 +39,7 @@ pub async fn update_client(
     may_manage(app, authority, &client)?;
     clients::update(&mut tx, &client).await?;
     let detail = detail(&client, Some(&changed));
-    audit::append(&mut tx, AuditEvent::ClientUpdated, origin, id.as_str(), Some(&detail), now).await?;
+    audit::append(&mut tx, AuditEvent::ClientUpdated, context, id.as_str(), Some(&detail), now).await?;
     tx.commit().await?;
     Ok(client)
 }

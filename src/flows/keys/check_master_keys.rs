@@ -20,7 +20,10 @@ fn list(errors: &[SealError]) -> String {
 
 /// Opens every sealed key of the database, before anything is written to it. Returns how many there are. One that does not
 /// open although its master key opens another is a damaged row: that is an alarm and no reason not to start.
-pub async fn check_master_keys(db: &Db, masters: Option<&MasterKeys>) -> Result<usize, CheckMasterKeysError> {
+pub async fn check_master_keys(
+    db: &Db,
+    master_keys: Option<&MasterKeys>,
+) -> Result<usize, CheckMasterKeysError> {
     let mut conn = db.read().await?;
     if !store::signing_keys_exist(&mut conn).await? {
         return Ok(0);
@@ -31,9 +34,9 @@ pub async fn check_master_keys(db: &Db, masters: Option<&MasterKeys>) -> Result<
         let id = &sealed.master_key_id;
         let missing = || SealError::MasterKeyMissing { kid: kid.clone(), master_key_id: id.clone() };
         let unreadable = || SealError::CannotOpen { kid: kid.clone(), master_key_id: id.clone() };
-        let opened = masters.ok_or_else(missing).and_then(|masters| {
+        let opened = master_keys.ok_or_else(missing).and_then(|master_keys| {
             let alg = alg.ok_or_else(unreadable)?;
-            open_private_key(masters, kid, alg, id, &sealed.ciphertext)
+            open_private_key(master_keys, kid, alg, id, &sealed.ciphertext)
         });
         match opened {
             Ok(_) => proved.push(id),

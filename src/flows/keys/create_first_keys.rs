@@ -1,6 +1,6 @@
-use super::new_key::{NewKeyError, insert_key, mint_two};
+use super::new_key::{NewKeyError, generate_two, insert_key};
 use crate::app::App;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store;
 use crate::store::keys::signing_keys;
 use crate::store::operations::audit;
@@ -11,7 +11,7 @@ pub async fn create_first_keys(app: &App) -> Result<bool, NewKeyError> {
     if !signing_keys::all(&mut app.db.read().await?).await?.is_empty() {
         return Ok(false);
     }
-    let (current, next) = mint_two(&app.mint).await?;
+    let (current, next) = generate_two(&app.key_factory).await?;
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     if !signing_keys::all(&mut tx).await?.is_empty() {
@@ -21,7 +21,7 @@ pub async fn create_first_keys(app: &App) -> Result<bool, NewKeyError> {
     insert_key(&mut tx, app, &next, None, now).await?;
     insert_key(&mut tx, app, &current, Some(now), now).await?;
     let subject = current.kid.to_string();
-    audit::append(&mut tx, AuditEvent::KeysCreated, &Origin::schedule(), &subject, None, now).await?;
+    audit::append(&mut tx, AuditEvent::KeysCreated, &AuditContext::schedule(), &subject, None, now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
     Ok(true)

@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 use super::key_change::{ReadKeysError, read_set, settle};
 use crate::app::App;
 use crate::domain::keys::{KeySet, KeyStatus, Kid, SigningKey};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::keys::{
     ImportError, ImportOptions, ImportedKey, SealError, import_key as read_key, seal_private_key,
 };
@@ -40,7 +40,7 @@ pub struct ImportKey {
     pub placement: Placement,
     /// Only tell what would happen.
     pub dry_run: bool,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// Why the key was not taken in.
@@ -81,14 +81,14 @@ pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, Import
     refuse_known(&set, &imported.kid, now)?;
     let key = row(app, &imported, request.placement, now);
     if request.placement.signs() {
-        withdraw(&mut tx, app, &set, &key.kid, &request.origin, now).await?;
+        withdraw(&mut tx, app, &set, &key.kid, &request.context, now).await?;
     }
     let sealed = seal(app, &imported, request.placement)?;
     signing_keys::insert(&mut tx, &key, sealed.as_ref()).await?;
     let status = key.status(now).as_str();
     let detail = serde_json::json!({ "as": status, "alg": key.alg.as_str() }).to_string();
     let event = AuditEvent::KeyImported;
-    audit::append(&mut tx, event, &request.origin, key.kid.as_str(), Some(&detail), now).await?;
+    audit::append(&mut tx, event, &request.context, key.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
     let mended = settle(app, now).await;
@@ -122,7 +122,7 @@ async fn withdraw(
     app: &App,
     set: &KeySet,
     for_kid: &Kid,
-    origin: &Origin,
+    context: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let waiting = &set.next().kid;
@@ -130,7 +130,7 @@ async fn withdraw(
     signing_keys::withdraw(tx, waiting, now, retires_at).await?;
     let detail = serde_json::json!({ "reason": "another key was imported", "next": for_kid.as_str() });
     let detail = detail.to_string();
-    audit::append(tx, AuditEvent::KeyWithdrawn, origin, waiting.as_str(), Some(&detail), now).await
+    audit::append(tx, AuditEvent::KeyWithdrawn, context, waiting.as_str(), Some(&detail), now).await
 }
 
 fn seal(
@@ -141,6 +141,6 @@ fn seal(
     let Some(pkcs8) = imported.pkcs8.as_ref().filter(|_| placement.signs()) else {
         return Ok(None);
     };
-    let sealed = seal_private_key(&app.masters, &imported.kid, imported.alg, pkcs8)?;
+    let sealed = seal_private_key(&app.master_keys, &imported.kid, imported.alg, pkcs8)?;
     Ok(Some(SealedPrivateKey { master_key_id: sealed.master_key_id, ciphertext: sealed.ciphertext }))
 }

@@ -12,14 +12,14 @@ pub fn keep_last_good(app: &App, document: &JwksDocument) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(keep(&app.masters, &app.settings.server.issuer, document).as_bytes())?;
+    file.write_all(keep(&app.master_keys, &app.settings.server.issuer, document).as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }
 
 /// The key set that was served last, if there is one and this server wrote it.
-pub fn recall_last_good(settings: &Settings, masters: &MasterKeys) -> Option<JwksDocument> {
+pub fn recall_last_good(settings: &Settings, master_keys: &MasterKeys) -> Option<JwksDocument> {
     let text = fs::read_to_string(settings.keys.last_good_file.as_ref()?).ok()?;
-    recall(masters, &settings.server.issuer, &text)
+    recall(master_keys, &settings.server.issuer, &text)
 }

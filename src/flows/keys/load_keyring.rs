@@ -4,7 +4,7 @@ use super::open_key::{OpenKeyError, open_key, open_private_half};
 use super::sync_clock::sync_clock;
 use crate::app::App;
 use crate::domain::keys::{KeySet, KeySetBroken, SigningKey};
-use crate::keys::{KeyFault, Keyring, Opened, PrivateHalves, Reading};
+use crate::keys::{KeyFault, Keyring, Opened, OpenedPrivateKeys, Reading};
 use crate::store;
 use crate::store::StoreError;
 use crate::store::keys::signing_keys;
@@ -45,7 +45,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         let mut conn = app.db.read().await?;
         let (at, ticket) = (app.clock.now(), app.next_keyring_ticket());
         // The epoch first: what is read after it is at least as new.
-        let epoch = signing_keys::epoch(&mut conn).await?;
+        let version = signing_keys::version(&mut conn).await?;
         let mut stored = signing_keys::all(&mut conn).await?;
         drop(conn);
         let held = app.keyring.load_full();
@@ -56,11 +56,11 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
             continue;
         }
 
-        let private = PrivateHalves {
+        let private = OpenedPrivateKeys {
             current: private_half(app, set.current(), &stored, held.as_deref(), &mut faults),
             next: private_half(app, set.next(), &stored, held.as_deref(), &mut faults),
         };
-        let reading = Reading { at, ticket, epoch };
+        let reading = Reading { at, ticket, version };
         let keyring = Arc::new(Keyring::new(set, private, faults, &app.settings.key_policy, reading));
         tell_changes(held.as_deref(), &keyring);
         // Two readers may finish out of order; the later look stays.
@@ -82,7 +82,7 @@ fn mend_public_halves(app: &App, stored: &mut [StoredKey], held: Option<&Keyring
             continue;
         }
         let known = held.and_then(|held| held.opened(&row.key.kid)).cloned();
-        let opened = known.or_else(|| open_private_half(&app.masters, row).ok().map(Arc::new));
+        let opened = known.or_else(|| open_private_half(&app.master_keys, row).ok().map(Arc::new));
         let Some(opened) = opened.filter(|opened| !opened.fits(&row.key)) else {
             continue;
         };
@@ -155,7 +155,7 @@ fn private_half(
     if known.as_ref().is_some_and(is_unchanged) {
         return known;
     }
-    match open_key(&app.masters, row) {
+    match open_key(&app.master_keys, row) {
         Ok(opened) => Some(Arc::new(opened)),
         // Told with the public half's faults.
         Err(OpenKeyError::Damaged { .. }) => known,
@@ -172,12 +172,13 @@ fn tell_changes(held: Option<&Keyring>, keyring: &Keyring) {
     for fault in keyring.faults().iter().filter(|fault| !known.contains(fault)) {
         tracing::error!(event = "signing_key_quarantined", kid = %fault.kid, problem = fault.problem);
     }
-    if let Some(held) = held.filter(|held| !held.is_later_than(keyring) && held.epoch() > keyring.epoch()) {
+    if let Some(held) = held.filter(|held| !held.is_later_than(keyring) && held.version() > keyring.version())
+    {
         metrics::counter!("chancery_signing_keys_set_back_total").increment(1);
         tracing::error!(
             event = "signing_keys_set_back",
-            before = held.epoch(),
-            now = keyring.epoch(),
+            before = held.version(),
+            now = keyring.version(),
             "the database holds older signing keys than before; was a backup restored?"
         );
     }

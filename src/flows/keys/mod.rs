@@ -7,7 +7,7 @@
 mod assess_impact;
 mod check_master_keys;
 mod create_first_keys;
-mod flush_ledger;
+mod flush_usage;
 mod idempotency;
 mod import_key;
 mod keep_last_good;
@@ -29,7 +29,7 @@ mod warn_of_lost_sessions;
 
 pub use check_master_keys::{CheckMasterKeysError, check_master_keys};
 pub use create_first_keys::create_first_keys;
-pub use flush_ledger::flush_ledger;
+pub use flush_usage::flush_usage;
 pub use idempotency::IdempotencyError;
 pub use import_key::{ImportKey, ImportKeyError, Placement, import_key};
 pub use keep_last_good::{keep_last_good, recall_last_good};
@@ -38,7 +38,7 @@ pub(in crate::flows) use key_change::{read_set, settle};
 pub use list_keys::{list_keys, propagation_of};
 pub use load_keyring::{LoadKeyringError, fresh_keyring, load_keyring};
 pub use new_key::NewKeyError;
-pub(in crate::flows) use new_key::{insert_key, mint_two};
+pub(in crate::flows) use new_key::{generate_two, insert_key};
 pub use note_retirements::note_retirements;
 pub use open_key::OpenKeyError;
 pub use publish_probe_key::publish_probe_key;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::domain::keys::SigningKey;
-use crate::keys::{Mint, MintError, MintedKey, SealError, seal_private_key};
+use crate::keys::{GeneratedKey, KeyFactory, KeyFactoryError, SealError, seal_private_key};
 use crate::store::keys::signing_keys;
 use crate::store::keys::signing_keys::SealedPrivateKey;
 use crate::store::{StoreError, Tx};
@@ -13,7 +13,7 @@ use crate::store::{StoreError, Tx};
 #[derive(Debug, thiserror::Error)]
 pub enum NewKeyError {
     #[error(transparent)]
-    Mint(#[from] MintError),
+    KeyFactory(#[from] KeyFactoryError),
     #[error(transparent)]
     Seal(#[from] SealError),
     #[error(transparent)]
@@ -23,19 +23,21 @@ pub enum NewKeyError {
 }
 
 /// A new key, made on a thread that may be busy for a while.
-pub(super) async fn mint_key(mint: &Arc<Mint>) -> Result<MintedKey, NewKeyError> {
-    let mint = Arc::clone(mint);
-    let minted = tokio::task::spawn_blocking(move || mint.take()).await;
-    Ok(minted.map_err(|_| NewKeyError::Interrupted)??)
+pub(super) async fn generate_key(key_factory: &Arc<KeyFactory>) -> Result<GeneratedKey, NewKeyError> {
+    let key_factory = Arc::clone(key_factory);
+    let generated = tokio::task::spawn_blocking(move || key_factory.take()).await;
+    Ok(generated.map_err(|_| NewKeyError::Interrupted)??)
 }
 
 /// Two new keys.
-pub(in crate::flows) async fn mint_two(mint: &Arc<Mint>) -> Result<(MintedKey, MintedKey), NewKeyError> {
-    let one = mint_key(mint).await?;
-    match mint_key(mint).await {
+pub(in crate::flows) async fn generate_two(
+    key_factory: &Arc<KeyFactory>,
+) -> Result<(GeneratedKey, GeneratedKey), NewKeyError> {
+    let one = generate_key(key_factory).await?;
+    match generate_key(key_factory).await {
         Ok(two) => Ok((one, two)),
         Err(error) => {
-            mint.give_back(one);
+            key_factory.give_back(one);
             Err(error)
         }
     }
@@ -45,13 +47,14 @@ pub(in crate::flows) async fn mint_two(mint: &Arc<Mint>) -> Result<(MintedKey, M
 pub(in crate::flows) async fn insert_key(
     tx: &mut Tx,
     app: &App,
-    minted: &MintedKey,
+    generated: &GeneratedKey,
     activated_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<(), NewKeyError> {
-    let sealed = seal_private_key(&app.masters, &minted.kid, minted.alg, &minted.pkcs8)?;
+    let sealed = seal_private_key(&app.master_keys, &generated.kid, generated.alg, &generated.pkcs8)?;
     let life = app.settings.tokens.access_life;
-    let next = SigningKey::next(minted.kid.clone(), minted.alg, minted.public_jwk.clone(), life, now);
+    let next =
+        SigningKey::next(generated.kid.clone(), generated.alg, generated.public_jwk.clone(), life, now);
     let key = SigningKey { activated_at, ..next };
     let sealed = SealedPrivateKey { master_key_id: sealed.master_key_id, ciphertext: sealed.ciphertext };
     Ok(signing_keys::insert(tx, &key, Some(&sealed)).await?)

@@ -1,5 +1,5 @@
 use crate::app::App;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::StoreError;
 use crate::store::keys::signing_keys;
 use crate::store::operations::audit;
@@ -10,8 +10,8 @@ pub async fn note_retirements(app: &App) -> Result<(), StoreError> {
     let mut tx = app.db.begin().await?;
     let retired = signing_keys::note_retirements(&mut tx, now).await?;
     for kid in &retired {
-        let (event, origin) = (AuditEvent::KeyRetired, Origin::schedule());
-        audit::append(&mut tx, event, &origin, kid.as_str(), None, now).await?;
+        let (event, context) = (AuditEvent::KeyRetired, AuditContext::schedule());
+        audit::append(&mut tx, event, &context, kid.as_str(), None, now).await?;
     }
     tx.commit().await
 }

@@ -25,12 +25,12 @@ impl OpenKeyError {
 }
 
 /// Opens and parses a private key, and sees that it is the one the published key belongs to.
-pub(super) fn open_key(masters: &MasterKeys, stored: &StoredKey) -> Result<Opened, OpenKeyError> {
+pub(super) fn open_key(master_keys: &MasterKeys, stored: &StoredKey) -> Result<Opened, OpenKeyError> {
     let key = &stored.key;
     if let Some(column) = key.damage {
         return Err(OpenKeyError::Damaged { kid: key.kid.to_string(), column });
     }
-    let opened = open_private_half(masters, stored)?;
+    let opened = open_private_half(master_keys, stored)?;
     match opened.fits(key) {
         true => Ok(opened),
         false => Err(OpenKeyError::NotItsPublicHalf(key.kid.to_string())),
@@ -38,10 +38,13 @@ pub(super) fn open_key(masters: &MasterKeys, stored: &StoredKey) -> Result<Opene
 }
 
 /// Opens and parses a private key, whatever the row says of its public half. That it opens proves kid and algorithm.
-pub(super) fn open_private_half(masters: &MasterKeys, stored: &StoredKey) -> Result<Opened, OpenKeyError> {
+pub(super) fn open_private_half(
+    master_keys: &MasterKeys,
+    stored: &StoredKey,
+) -> Result<Opened, OpenKeyError> {
     let key = &stored.key;
     let sealed = stored.sealed.as_ref().ok_or_else(|| OpenKeyError::NoPrivateHalf(key.kid.to_string()))?;
-    let pkcs8 = open_private_key(masters, &key.kid, key.alg, &sealed.master_key_id, &sealed.ciphertext)?;
+    let pkcs8 = open_private_key(master_keys, &key.kid, key.alg, &sealed.master_key_id, &sealed.ciphertext)?;
     let signer = Signer::from_pkcs8(key.kid.clone(), key.alg, &pkcs8)?;
     Ok(Opened { signer, ciphertext: sealed.ciphertext.clone() })
 }

@@ -2,8 +2,8 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::domain::keys::SigningKey;
-use crate::domain::operations::{AuditEvent, Origin};
-use crate::keys::MintedKey;
+use crate::domain::operations::{AuditContext, AuditEvent};
+use crate::keys::GeneratedKey;
 use crate::store;
 use crate::store::StoreError;
 use crate::store::keys::signing_keys;
@@ -13,7 +13,7 @@ use crate::store::operations::audit;
 /// half stays with whoever made it and dies with them; by itself the key leaves after `keep`.
 pub async fn publish_probe_key(
     app: &App,
-    minted: &MintedKey,
+    generated: &GeneratedKey,
     keep: TimeDelta,
     service: &str,
 ) -> Result<(), StoreError> {
@@ -21,12 +21,13 @@ pub async fn publish_probe_key(
     store::lock_signing_keys(&mut tx).await?;
     let now = app.clock.now();
     let life = app.settings.tokens.access_life;
-    let next = SigningKey::next(minted.kid.clone(), minted.alg, minted.public_jwk.clone(), life, now);
+    let next =
+        SigningKey::next(generated.kid.clone(), generated.alg, generated.public_jwk.clone(), life, now);
     let key = SigningKey { imported_at: Some(now), ..next.verifying_until(now + keep) };
     signing_keys::insert(&mut tx, &key, None).await?;
     let detail = serde_json::json!({ "what": "published", "service": service }).to_string();
-    let (event, origin) = (AuditEvent::ProbeKey, Origin::operator());
-    audit::append(&mut tx, event, &origin, key.kid.as_str(), Some(&detail), now).await?;
+    let (event, context) = (AuditEvent::ProbeKey, AuditContext::operator());
+    audit::append(&mut tx, event, &context, key.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await
 }

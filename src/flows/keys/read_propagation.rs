@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::flush_ledger::flush_ledger;
+use super::flush_usage::flush_usage;
 use crate::app::App;
 use crate::domain::keys::{Consumer, KnownConsumer};
 use crate::store::StoreError;
@@ -8,7 +8,7 @@ use crate::store::keys::jwks_consumers;
 
 /// Everyone who is known to fetch the JWK Set, the one longest not seen first, with what this node has seen just now.
 pub async fn read_propagation(app: &App) -> Result<Vec<KnownConsumer>, StoreError> {
-    flush_ledger(app).await?;
+    flush_usage(app).await?;
     let oldest = oldest(app);
 
     let mut known = jwks_consumers::all(&mut app.db.read().await?).await?;

@@ -1,10 +1,10 @@
 use super::key_change::{ReadKeysError, settle};
-use super::new_key::{NewKeyError, insert_key, mint_key};
+use super::new_key::{NewKeyError, generate_key, insert_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
 use crate::app::App;
 use crate::domain::keys::{KeySet, Kid, SigningKey, Trigger};
-use crate::domain::operations::{AuditEvent, Origin, Reason};
+use crate::domain::operations::{AuditContext, AuditEvent, Reason};
 use crate::keys::{Keyring, MasterKeys};
 use crate::store;
 use crate::store::keys::signing_keys;
@@ -39,8 +39,10 @@ pub async fn repair_keys(app: &App) -> Result<(), RepairKeysError> {
     // The connection goes back before anything else is asked of the pool.
     let pair = read_pair(&mut app.db.read().await?).await?;
     match pair {
-        Some(Pair { current, next }) if is_damaged(&app.masters, &next, &current) => replace_next(app).await,
-        Some(Pair { current, next }) if is_damaged(&app.masters, &current, &next) => {
+        Some(Pair { current, next }) if is_damaged(&app.master_keys, &next, &current) => {
+            replace_next(app).await
+        }
+        Some(Pair { current, next }) if is_damaged(&app.master_keys, &current, &next) => {
             replace_current(app).await
         }
         // All is well, or nothing opens, which is no damage but the wrong master key.
@@ -63,8 +65,8 @@ async fn mend_public_halves(app: &App, keyring: &Keyring) -> Result<(), RepairKe
     }
     let now = app.clock.now();
     for kid in &mended {
-        let (event, origin) = (AuditEvent::KeyMended, Origin::schedule());
-        audit::append(&mut tx, event, &origin, kid.as_str(), None, now).await?;
+        let (event, context) = (AuditEvent::KeyMended, AuditContext::schedule());
+        audit::append(&mut tx, event, &context, kid.as_str(), None, now).await?;
     }
     if !mended.is_empty() {
         store::announce_keys(&mut tx).await?;
@@ -91,37 +93,39 @@ async fn read_pair(conn: &mut Conn) -> Result<Option<Pair>, RepairKeysError> {
 }
 
 /// Whether `key` is damaged beyond doubt: a cell cannot be read, or it does not open under a master key that opens `other`.
-fn is_damaged(masters: &MasterKeys, key: &StoredKey, other: &StoredKey) -> bool {
+fn is_damaged(master_keys: &MasterKeys, key: &StoredKey, other: &StoredKey) -> bool {
     let master = |stored: &StoredKey| stored.sealed.as_ref().map(|sealed| sealed.master_key_id.clone());
-    match open_key(masters, key) {
+    match open_key(master_keys, key) {
         Ok(_) => false,
         Err(error @ OpenKeyError::Damaged { .. }) => error.is_damage(),
         Err(OpenKeyError::NoPrivateHalf(_)) => true,
-        Err(error) => error.is_damage() && master(key) == master(other) && open_key(masters, other).is_ok(),
+        Err(error) => {
+            error.is_damage() && master(key) == master(other) && open_key(master_keys, other).is_ok()
+        }
     }
 }
 
 async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
-    let minted = mint_key(&app.mint).await?;
+    let generated = generate_key(&app.key_factory).await?;
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     let Some(Pair { current, next }) = read_pair(&mut tx).await? else {
-        app.mint.give_back(minted);
+        app.key_factory.give_back(generated);
         return Ok(());
     };
     let now = app.clock.now();
     let retires_at = app.settings.key_policy.withdrawn_until(&next.key, now);
-    let withdrawn = is_damaged(&app.masters, &next, &current)
+    let withdrawn = is_damaged(&app.master_keys, &next, &current)
         && signing_keys::withdraw(&mut tx, &next.key.kid, now, retires_at).await?;
     if !withdrawn {
-        app.mint.give_back(minted);
+        app.key_factory.give_back(generated);
         return Ok(());
     }
-    insert_key(&mut tx, app, &minted, None, now).await?;
+    insert_key(&mut tx, app, &generated, None, now).await?;
     let detail =
-        serde_json::json!({ "reason": "its row is damaged", "next": minted.kid.as_str() }).to_string();
-    let (event, origin) = (AuditEvent::KeyWithdrawn, Origin::schedule());
-    audit::append(&mut tx, event, &origin, next.key.kid.as_str(), Some(&detail), now).await?;
+        serde_json::json!({ "reason": "its row is damaged", "next": generated.kid.as_str() }).to_string();
+    let (event, context) = (AuditEvent::KeyWithdrawn, AuditContext::schedule());
+    audit::append(&mut tx, event, &context, next.key.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
     settle(app, now).await;
@@ -134,7 +138,7 @@ async fn replace_current(app: &App) -> Result<(), RepairKeysError> {
         reason: Reason::parse("the row of the current key is damaged").ok(),
         dry_run: false,
         idempotency_key: None,
-        origin: Origin::schedule(),
+        context: AuditContext::schedule(),
     };
     match rotate_keys(app, request).await {
         Ok(_) | Err(RotateKeysError::NotEligible { .. } | RotateKeysError::Superseded) => Ok(()),

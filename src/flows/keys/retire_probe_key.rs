@@ -1,6 +1,6 @@
 use crate::app::App;
 use crate::domain::keys::Kid;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store;
 use crate::store::StoreError;
 use crate::store::keys::signing_keys;
@@ -16,8 +16,8 @@ pub async fn retire_probe_key(app: &App, kid: &Kid, service: &str) -> Result<boo
         return Ok(false);
     }
     let detail = serde_json::json!({ "what": "taken back", "service": service }).to_string();
-    let (event, origin) = (AuditEvent::ProbeKey, Origin::operator());
-    audit::append(&mut tx, event, &origin, kid.as_str(), Some(&detail), now).await?;
+    let (event, context) = (AuditEvent::ProbeKey, AuditContext::operator());
+    audit::append(&mut tx, event, &context, kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
     Ok(true)

@@ -1,14 +1,14 @@
 use chrono::{DateTime, Utc};
 
 use super::assess_impact::{assess_impact, glance_at_impact};
-use super::flush_ledger::flush_ledger;
+use super::flush_usage::flush_usage;
 use super::idempotency::{Idempotency, IdempotencyError};
 use super::key_change::{ReadKeysError, read_set, settle};
-use super::new_key::{NewKeyError, insert_key, mint_key, mint_two};
+use super::new_key::{NewKeyError, generate_key, generate_two, insert_key};
 use crate::app::App;
 use crate::domain::keys::{KeySet, Kid, Revocation};
-use crate::domain::operations::{AuditEvent, Origin, Reason};
-use crate::keys::MintedKey;
+use crate::domain::operations::{AuditContext, AuditEvent, Reason};
+use crate::keys::GeneratedKey;
 use crate::store;
 use crate::store::keys::signing_keys;
 use crate::store::operations::audit;
@@ -23,7 +23,7 @@ pub struct RevokeKey {
     pub dry_run: bool,
     /// The caller's own name for this request, so that repeating it repeats nothing.
     pub idempotency_key: Option<String>,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// Why nothing was revoked.
@@ -46,8 +46,8 @@ pub enum RevokeKeyError {
 
 /// The keys that come in the place of those that go.
 enum Successors {
-    CurrentAndNext(MintedKey, MintedKey),
-    Next(MintedKey),
+    CurrentAndNext(GeneratedKey, GeneratedKey),
+    Next(GeneratedKey),
     None,
 }
 
@@ -68,7 +68,7 @@ pub async fn revoke_key(app: &App, request: RevokeKey) -> Result<RevocationView,
 async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, RevokeKeyError> {
     let wish = format!("revoke {} {:?} {}", request.kid, request.reason, request.dry_run);
     let idempotency =
-        Idempotency::new(request.origin.actor.clone(), request.idempotency_key.as_deref(), &wish);
+        Idempotency::new(request.context.actor.clone(), request.idempotency_key.as_deref(), &wish);
     let seen = {
         let mut conn = app.db.read().await?;
         if let Some(answered) = idempotency.answered(&mut conn).await? {
@@ -121,7 +121,7 @@ async fn impact(
     now: DateTime<Utc>,
 ) -> Result<Option<ImpactView>, StoreError> {
     let impact = if request.dry_run {
-        flush_ledger(app).await?;
+        flush_usage(app).await?;
         Some(assess_impact(app, &request.kid, now).await?)
     } else {
         glance_at_impact(app, &request.kid, now).await
@@ -132,10 +132,10 @@ async fn impact(
 async fn make_successors(app: &App, wanted: Revocation) -> Result<Successors, NewKeyError> {
     Ok(match wanted {
         Revocation::CurrentAndNext => {
-            let (current, next) = mint_two(&app.mint).await?;
+            let (current, next) = generate_two(&app.key_factory).await?;
             Successors::CurrentAndNext(current, next)
         }
-        Revocation::Next => Successors::Next(mint_key(&app.mint).await?),
+        Revocation::Next => Successors::Next(generate_key(&app.key_factory).await?),
         Revocation::Alone | Revocation::Done => Successors::None,
     })
 }
@@ -145,10 +145,10 @@ impl Successors {
     fn give_back(self, app: &App) {
         match self {
             Self::CurrentAndNext(current, next) => {
-                app.mint.give_back(current);
-                app.mint.give_back(next);
+                app.key_factory.give_back(current);
+                app.key_factory.give_back(next);
             }
-            Self::Next(next) => app.mint.give_back(next),
+            Self::Next(next) => app.key_factory.give_back(next),
             Self::None => {}
         }
     }
@@ -198,7 +198,7 @@ async fn replace(
     });
     let detail = detail.to_string();
     for kid in &gone {
-        audit::append(tx, AuditEvent::KeyRevoked, &request.origin, kid.as_str(), Some(&detail), now).await?;
+        audit::append(tx, AuditEvent::KeyRevoked, &request.context, kid.as_str(), Some(&detail), now).await?;
     }
     Ok(Some(after))
 }

@@ -1,7 +1,7 @@
 use super::open_key::OpenKeyError;
 use crate::app::App;
 use crate::domain::keys::Kid;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::keys::{SealError, open_private_key, seal_private_key};
 use crate::store;
 use crate::store::StoreError;
@@ -33,7 +33,7 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 /// done is done, and running it again does the rest. Then tells what each configured master key is still needed for.
 pub async fn rewrap_keys(
     app: &App,
-    origin: &Origin,
+    context: &AuditContext,
     dry_run: bool,
     progress: Progress<'_>,
 ) -> Result<RewrapView, RewrapKeysError> {
@@ -51,7 +51,7 @@ pub async fn rewrap_keys(
         let done_before = sealed.len() - waiting.len();
         for (at, key) in waiting.iter().enumerate() {
             progress(done_before + at, sealed.len());
-            match rewrap(app, key, origin).await {
+            match rewrap(app, key, context).await {
                 Ok(true) => moved.push(key.key.kid.clone()),
                 Ok(false) => {}
                 Err(RewrapKeysError::Seal(error)) => failed.push(error.into()),
@@ -67,15 +67,15 @@ pub async fn rewrap_keys(
 }
 
 fn is_done(app: &App, key: &StoredKey) -> bool {
-    key.sealed.as_ref().is_none_or(|sealed| sealed.master_key_id == app.masters.first().id())
+    key.sealed.as_ref().is_none_or(|sealed| sealed.master_key_id == app.master_keys.first().id())
 }
 
 /// Opens and seals one key. `false` when its row has changed meanwhile.
-async fn rewrap(app: &App, stored: &StoredKey, origin: &Origin) -> Result<bool, RewrapKeysError> {
+async fn rewrap(app: &App, stored: &StoredKey, context: &AuditContext) -> Result<bool, RewrapKeysError> {
     let (key, Some(before)) = (&stored.key, &stored.sealed) else { return Ok(false) };
     let private =
-        open_private_key(&app.masters, &key.kid, key.alg, &before.master_key_id, &before.ciphertext)?;
-    let sealed = seal_private_key(&app.masters, &key.kid, key.alg, &private)?;
+        open_private_key(&app.master_keys, &key.kid, key.alg, &before.master_key_id, &before.ciphertext)?;
+    let sealed = seal_private_key(&app.master_keys, &key.kid, key.alg, &private)?;
     let after = SealedPrivateKey { master_key_id: sealed.master_key_id, ciphertext: sealed.ciphertext };
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
@@ -84,7 +84,7 @@ async fn rewrap(app: &App, stored: &StoredKey, origin: &Origin) -> Result<bool, 
     }
     let detail = serde_json::json!({ "from": before.master_key_id, "to": after.master_key_id }).to_string();
     let now = app.clock.now();
-    audit::append(&mut tx, AuditEvent::KeysRewrapped, origin, key.kid.as_str(), Some(&detail), now).await?;
+    audit::append(&mut tx, AuditEvent::KeysRewrapped, context, key.kid.as_str(), Some(&detail), now).await?;
     // Every node looks at once whether it can open it.
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
@@ -105,7 +105,7 @@ async fn report(
         stored.iter().filter(seals).count()
     };
     let view = |id: &str| {
-        let is_first = id == app.masters.first().id();
+        let is_first = id == app.master_keys.first().id();
         // A session of which it is not recorded may depend on any but the newest.
         let depends = |used: &&MasterKeyUse| match &used.master_key_id {
             Some(named) => named == id,
@@ -121,9 +121,9 @@ async fn report(
         }
     };
     Ok(RewrapView {
-        sealed_under: app.masters.first().id().to_owned(),
+        sealed_under: app.master_keys.first().id().to_owned(),
         moved: moved.iter().map(ToString::to_string).collect(),
-        master_keys: app.masters.iter().map(|master| view(master.id())).collect(),
+        master_keys: app.master_keys.iter().map(|master| view(master.id())).collect(),
         dry_run,
     })
 }

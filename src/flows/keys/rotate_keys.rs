@@ -2,13 +2,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::idempotency::{Idempotency, IdempotencyError};
 use super::key_change::{ReadKeysError, read_set, settle};
-use super::new_key::{NewKeyError, insert_key, mint_key};
+use super::new_key::{NewKeyError, generate_key, insert_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::read_propagation::read_propagation;
 use crate::app::App;
 use crate::domain::keys::{KeySet, Kid, Rotation, SigningKey, Trigger};
-use crate::domain::operations::{AuditEvent, Origin, Reason};
-use crate::keys::MintedKey;
+use crate::domain::operations::{AuditContext, AuditEvent, Reason};
+use crate::keys::GeneratedKey;
 use crate::store;
 use crate::store::keys::signing_keys;
 use crate::store::operations::audit;
@@ -24,7 +24,7 @@ pub struct RotateKeys {
     pub dry_run: bool,
     /// The caller's own name for this request, so that repeating it repeats nothing.
     pub idempotency_key: Option<String>,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// Why nothing was rotated.
@@ -57,7 +57,7 @@ pub enum RotateKeysError {
 impl RotateKeys {
     fn idempotency(&self) -> Idempotency<'_> {
         let wish = format!("rotate {:?} {:?} {}", self.trigger, self.reason, self.dry_run);
-        Idempotency::new(self.origin.actor.clone(), self.idempotency_key.as_deref(), &wish)
+        Idempotency::new(self.context.actor.clone(), self.idempotency_key.as_deref(), &wish)
     }
 }
 
@@ -84,18 +84,18 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     }
 
     // Primes take their time; no lock is held meanwhile.
-    let minted = mint_key(&app.mint).await?;
+    let generated = generate_key(&app.key_factory).await?;
 
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     if let Some(answered) = idempotency.answered(&mut tx).await? {
-        app.mint.give_back(minted);
+        app.key_factory.give_back(generated);
         return Ok(answered);
     }
     let now = app.clock.now();
-    let promoted = promote_next(&mut tx, app, &request, &minted, &seen.next().kid, now).await;
+    let promoted = promote_next(&mut tx, app, &request, &generated, &seen.next().kid, now).await;
     // Whoever lost the race leaves the key for the next one: no database has seen it.
-    let mut answer = promoted.inspect_err(|_| app.mint.give_back(minted))?;
+    let mut answer = promoted.inspect_err(|_| app.key_factory.give_back(generated))?;
     idempotency.remember(&mut tx, &answer, now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
@@ -122,7 +122,7 @@ async fn promote_next(
     tx: &mut Tx,
     app: &App,
     request: &RotateKeys,
-    minted: &MintedKey,
+    generated: &GeneratedKey,
     expected_next: &Kid,
     now: DateTime<Utc>,
 ) -> Result<RotationView, RotateKeysError> {
@@ -136,7 +136,7 @@ async fn promote_next(
         return Err(RotateKeysError::Superseded);
     }
     if let Some(row) = stored.iter().find(|stored| stored.key.kid == promoted.kid) {
-        open_key(&app.masters, row).map_err(RotateKeysError::NextUnusable)?;
+        open_key(&app.master_keys, row).map_err(RotateKeysError::NextUnusable)?;
     }
     let retires_at = policy.retires_at(now, longest_life(app, demoted));
     let swapped = signing_keys::demote(tx, &demoted.kid, now, retires_at).await?
@@ -144,15 +144,15 @@ async fn promote_next(
     if !swapped {
         return Err(RotateKeysError::Superseded);
     }
-    insert_key(tx, app, minted, None, now).await?;
+    insert_key(tx, app, generated, None, now).await?;
 
     let event = if early { AuditEvent::KeysRotationForced } else { AuditEvent::KeysRotated };
     let detail = serde_json::json!({
         "demoted": demoted.kid.as_str(),
-        "next": minted.kid.as_str(),
+        "next": generated.kid.as_str(),
         "reason": request.reason.as_ref().map(Reason::as_str),
     });
-    audit::append(tx, event, &request.origin, promoted.kid.as_str(), Some(&detail.to_string()), now).await?;
+    audit::append(tx, event, &request.context, promoted.kid.as_str(), Some(&detail.to_string()), now).await?;
     Ok(RotationView::of(&read_set(tx).await?, policy, now))
 }
 

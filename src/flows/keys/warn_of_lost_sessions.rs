@@ -6,7 +6,7 @@ pub async fn warn_of_lost_sessions(app: &App) -> Result<(), StoreError> {
     let now = app.clock.now();
     let used = sessions::live_by_master_key(&mut app.db.read().await?, &app.settings.sessions, now).await?;
     for used in used {
-        let Some(id) = used.master_key_id.filter(|id| app.masters.by_id(id).is_none()) else { continue };
+        let Some(id) = used.master_key_id.filter(|id| app.master_keys.by_id(id).is_none()) else { continue };
         tracing::warn!(
             event = "sessions_lost",
             master_key = id,

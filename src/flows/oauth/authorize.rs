@@ -3,21 +3,23 @@ use std::borrow::Cow;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::browser::{Answer, Asking, AuthorizeError, BrowserContext, NextStep};
 use super::read_hint::read_hint;
-use super::visit::{Answer, Asking, AuthorizeError, Step, Visitor};
 use crate::app::App;
 use crate::domain::clients::Client;
-use crate::domain::oauth::{AuthorizationCode, AuthorizationRequest, NoReturn, ReturnAddress};
+use crate::domain::oauth::{AuthorizationCode, AuthorizationRequest, NonRedirectableError, RedirectTarget};
 use crate::domain::operations::AuditEvent;
-use crate::domain::sessions::Grant;
+use crate::domain::sessions::GrantedAccess;
 use crate::domain::{ClientId, OAuthCode, OAuthError, Parameters, SessionId};
 use crate::flows::keys::LoadKeyringError;
 use crate::flows::sessions::scopes_now;
-use crate::flows::sessions::{Present, present_of};
+use crate::flows::sessions::{BrowserUser, present_of};
 use crate::store::oauth::{authorization_codes, consents, pushed_requests};
 use crate::store::operations::audit;
 use crate::store::{clients, sessions};
-use crate::tokens::{Code, Flow, FlowKind, IdClaims, RequestUri, Shown};
+use crate::tokens::{
+    AuthorizationCodeSecret, IdClaims, PendingRequest, PendingRequestKind, PresentedConsent, RequestUri,
+};
 
 /// A browser session is noted to be in use this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -26,20 +28,20 @@ const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 pub async fn begin_authorization(
     app: &App,
     parameters: &Parameters,
-    visitor: &Visitor,
-) -> Result<Step, AuthorizeError> {
+    visitor: &BrowserContext,
+) -> Result<NextStep, AuthorizeError> {
     let pushed = match pushed_name(parameters) {
         Some(name) => Some(take_pushed(app, parameters, name).await?),
         None => None,
     };
-    let kind = pushed.as_ref().map_or(FlowKind::Asked, |_| FlowKind::Pushed);
+    let kind = pushed.as_ref().map_or(PendingRequestKind::Asked, |_| PendingRequestKind::Pushed);
     let parameters = pushed.as_ref().unwrap_or(parameters);
-    let flow = Flow::begin(kind, parameters, &visitor.device, app.clock.now());
+    let flow = PendingRequest::begin(kind, parameters, &visitor.device, app.clock.now());
     let present = present_of(app, visitor.session.as_deref()).await?;
     let progress = Progress { flow: &flow, parameters, present, agreed: false, asked: false };
     Ok(match proceed(app, progress, visitor).await? {
-        Step::SignIn(asking) | Step::Consent(asking, _) if kind == FlowKind::Pushed => {
-            Step::Continue(asking.flow)
+        NextStep::SignIn(asking) | NextStep::Consent(asking, _) if kind == PendingRequestKind::Pushed => {
+            NextStep::Continue(asking.flow)
         }
         step => step,
     })
@@ -53,19 +55,19 @@ fn pushed_name(parameters: &Parameters) -> Option<&str> {
 /// What the client has pushed under this name, which is good once and for this client. It takes the place of all that came with
 /// the name (RFC 9126 section 4).
 async fn take_pushed(app: &App, parameters: &Parameters, name: &str) -> Result<Parameters, AuthorizeError> {
-    let client = parameters.get("client_id").ok_or(NoReturn::NoClient)?;
-    let client = ClientId::parse(client).map_err(|_| NoReturn::UnknownClient)?;
+    let client = parameters.get("client_id").ok_or(NonRedirectableError::NoClient)?;
+    let client = ClientId::parse(client).map_err(|_| NonRedirectableError::UnknownClient)?;
     let conn = &mut app.db.write().await?;
     let pushed = pushed_requests::take(conn, &RequestUri::digest_of(name), &client, app.clock.now()).await?;
-    Ok(pushed.ok_or(NoReturn::NotPushed)?)
+    Ok(pushed.ok_or(NonRedirectableError::NotPushed)?)
 }
 
 /// How far a request has come.
 pub(super) struct Progress<'a> {
-    pub flow: &'a Flow,
+    pub flow: &'a PendingRequest,
     pub parameters: &'a Parameters,
     /// Who is signed in in this browser.
-    pub present: Option<Present>,
+    pub present: Option<BrowserUser>,
     /// The user has just agreed.
     pub agreed: bool,
     /// A page was shown, and gives one code and no more.
@@ -76,11 +78,11 @@ pub(super) struct Progress<'a> {
 pub(super) async fn proceed(
     app: &App,
     progress: Progress<'_>,
-    visitor: &Visitor,
-) -> Result<Step, AuthorizeError> {
+    visitor: &BrowserContext,
+) -> Result<NextStep, AuthorizeError> {
     let (flow, now) = (progress.flow, app.clock.now());
     let (client, back) = return_address(app, progress.parameters).await?;
-    let refuse = |error: OAuthError| Ok(Step::Return(refusal(app, &back, &error)));
+    let refuse = |error: OAuthError| Ok(NextStep::Return(refusal(app, &back, &error)));
     let request = match AuthorizationRequest::read(
         &client,
         progress.parameters,
@@ -90,18 +92,18 @@ pub(super) async fn proceed(
         Ok(request) => request,
         Err(error) => return refuse(error),
     };
-    if client.require_pushed && flow.kind != FlowKind::Pushed {
+    if client.require_pushed && flow.kind != PendingRequestKind::Pushed {
         return refuse(OAuthError::invalid_request("the client must push its requests (RFC 9126)"));
     }
     let hinted = match hinted_user(app, &client, &request).await? {
         Ok(hinted) => hinted,
         Err(error) => return refuse(error),
     };
-    let is_hinted = |present: &Present| {
+    let is_hinted = |present: &BrowserUser| {
         let user = present.user.id;
         request.claims.admits(user) && hinted.as_ref().is_none_or(|hint| hint.sub == user.to_string())
     };
-    let has_just_signed_in = |present: &Present| present.session.auth_time >= flow.begun();
+    let has_just_signed_in = |present: &BrowserUser| present.session.auth_time >= flow.begun();
     if progress.present.as_ref().is_some_and(|present| has_just_signed_in(present) && !is_hinted(present)) {
         return refuse(OAuthError::new(OAuthCode::LoginRequired, "somebody else has signed in"));
     }
@@ -115,24 +117,24 @@ pub(super) async fn proceed(
                 "nobody is signed in, or not recently enough",
             ));
         }
-        return Ok(Step::SignIn(Box::new(asking(app, flow, client, request)?)));
+        return Ok(NextStep::SignIn(Box::new(asking(app, flow, client, request)?)));
     };
 
     let mut conn = app.db.read().await?;
     let known = consents::of(&mut conn, present.user.id, &client.id).await?;
     drop(conn);
-    let shown = Shown { user: present.user.id.0, scope: request.scopes.to_string() };
+    let shown = PresentedConsent { user: present.user.id.0, scope: request.scopes.to_string() };
     // Somebody else may have signed in meanwhile in another tab, or the client have changed: what was not shown is not agreed to.
-    let agreed = progress.agreed && flow.has_shown(&shown);
+    let agreed = progress.agreed && flow.has_presented(&shown);
     if request.needs_consent(&client, known.as_ref()) && !agreed {
         if request.prompt.none {
             return refuse(OAuthError::new(OAuthCode::ConsentRequired, "the user has not agreed to this"));
         }
         let user = present.user.clone();
-        let asking = asking(app, &flow.showing(shown), client, request)?;
-        return Ok(Step::Consent(Box::new(asking), Box::new(user)));
+        let asking = asking(app, &flow.presenting(shown), client, request)?;
+        return Ok(NextStep::Consent(Box::new(asking), Box::new(user)));
     }
-    let code = Code::random().ok_or(AuthorizeError::NoRandomness)?;
+    let code = AuthorizationCodeSecret::random().ok_or(AuthorizeError::NoRandomness)?;
     let remembered = new_code(app, &request, &client, present, &code, progress.asked.then_some(flow.id), now);
     let mut tx = app.db.begin().await?;
     if agreed {
@@ -146,7 +148,7 @@ pub(super) async fn proceed(
         .await?;
         let detail = serde_json::json!({ "client": client.id.as_str(), "scope": request.scopes.to_string() });
         let (event, subject) = (AuditEvent::ConsentGiven, present.user.id.to_string());
-        audit::append(&mut tx, event, &visitor.origin, &subject, Some(&detail.to_string()), now).await?;
+        audit::append(&mut tx, event, &visitor.context, &subject, Some(&detail.to_string()), now).await?;
     }
     if !authorization_codes::insert(&mut tx, &remembered).await? {
         return Err(AuthorizeError::Answered);
@@ -156,18 +158,19 @@ pub(super) async fn proceed(
     }
     tx.commit().await?;
     let told = vec![("code", code.expose().to_owned())];
-    Ok(Step::Return(answer(app, &back, told)))
+    Ok(NextStep::Return(answer(app, &back, told)))
 }
 
 /// The client and where its answers go. Everything else may be told there.
 pub(super) async fn return_address(
     app: &App,
     parameters: &Parameters,
-) -> Result<(Client, ReturnAddress), AuthorizeError> {
-    let id = parameters.get("client_id").ok_or(NoReturn::NoClient)?;
-    let id = ClientId::parse(id).map_err(|_| NoReturn::UnknownClient)?;
-    let client = clients::by_id(&mut app.db.read().await?, &id).await?.ok_or(NoReturn::UnknownClient)?;
-    let back = ReturnAddress::find(&client, parameters)?;
+) -> Result<(Client, RedirectTarget), AuthorizeError> {
+    let id = parameters.get("client_id").ok_or(NonRedirectableError::NoClient)?;
+    let id = ClientId::parse(id).map_err(|_| NonRedirectableError::UnknownClient)?;
+    let client =
+        clients::by_id(&mut app.db.read().await?, &id).await?.ok_or(NonRedirectableError::UnknownClient)?;
+    let back = RedirectTarget::find(&client, parameters)?;
     Ok((client, back))
 }
 
@@ -186,11 +189,11 @@ pub(super) async fn hinted_user(
 
 pub(super) fn asking(
     app: &App,
-    flow: &Flow,
+    flow: &PendingRequest,
     client: Client,
     request: AuthorizationRequest,
 ) -> Result<Asking, AuthorizeError> {
-    let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    let flow = flow.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
     Ok(Asking {
         flow,
         client,
@@ -204,14 +207,14 @@ fn new_code(
     app: &App,
     request: &AuthorizationRequest,
     client: &Client,
-    present: &Present,
-    code: &Code,
+    present: &BrowserUser,
+    code: &AuthorizationCodeSecret,
     flow_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> AuthorizationCode {
     let audience = client.audience_for(&request.resources);
-    let wished = Grant { scopes: request.scopes.clone(), audience };
-    let grant = Grant { scopes: scopes_now(app, &present.user, Some(&wished)), ..wished };
+    let wished = GrantedAccess { scopes: request.scopes.clone(), audience };
+    let grant = GrantedAccess { scopes: scopes_now(app, &present.user, Some(&wished)), ..wished };
     AuthorizationCode {
         digest: code.digest(),
         flow_id,
@@ -231,7 +234,7 @@ fn new_code(
 }
 
 /// An error for the client (RFC 6749 section 4.1.2.1).
-pub(super) fn refusal(app: &App, back: &ReturnAddress, error: &OAuthError) -> Answer {
+pub(super) fn refusal(app: &App, back: &RedirectTarget, error: &OAuthError) -> Answer {
     let description: Cow<'_, str> = Cow::clone(&error.description);
     let told =
         vec![("error", error.code.as_str().to_owned()), ("error_description", description.into_owned())];
@@ -240,7 +243,7 @@ pub(super) fn refusal(app: &App, back: &ReturnAddress, error: &OAuthError) -> An
 
 /// With the client's `state` as it was sent, and who answers: a client of several servers must be able to tell them apart
 /// (RFC 9207).
-fn answer(app: &App, back: &ReturnAddress, mut parameters: Vec<(&'static str, String)>) -> Answer {
+fn answer(app: &App, back: &RedirectTarget, mut parameters: Vec<(&'static str, String)>) -> Answer {
     parameters.extend(back.state.clone().map(|state| ("state", state)));
     parameters.push(("iss", app.settings.server.issuer.clone()));
     Answer { redirect_uri: back.redirect_uri.clone(), mode: back.mode, parameters }

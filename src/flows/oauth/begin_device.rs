@@ -1,8 +1,8 @@
 use crate::app::App;
 use crate::domain::clients::{Client, GrantType};
 use crate::domain::oauth::DeviceGrant;
-use crate::domain::operations::Origin;
-use crate::domain::sessions::Grant;
+use crate::domain::operations::AuditContext;
+use crate::domain::sessions::GrantedAccess;
 use crate::domain::{OAuthCode, OAuthError, Parameters, SessionId};
 use crate::flows::passwords::TooManyAttempts;
 use crate::flows::passwords::charge_source_alone;
@@ -39,7 +39,7 @@ pub async fn begin_device(
     app: &App,
     client: &Client,
     parameters: &Parameters,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<WaitingDevice, BeginDeviceError> {
     if !client.may(GrantType::DeviceCode) {
         let text = "the client is not registered for this grant";
@@ -50,7 +50,7 @@ pub async fn begin_device(
     let audience = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
     if client.is_public() {
         let policy = app.settings.source_failures;
-        charge_source_alone(app, origin, policy, Subject::device_source).await??;
+        charge_source_alone(app, context, policy, Subject::device_source).await??;
     }
     let device_code = DeviceCode::random().ok_or(BeginDeviceError::NoRandomness)?;
     let now = app.clock.now();
@@ -58,7 +58,7 @@ pub async fn begin_device(
         digest: device_code.digest(),
         user_code: Vec::new(),
         client_id: client.id.clone(),
-        grant: Grant { scopes, audience },
+        grant: GrantedAccess { scopes, audience },
         session: SessionId::new(now),
         browser: None,
         created_at: now,
@@ -68,7 +68,7 @@ pub async fn begin_device(
     };
     for _ in 0..TRIES {
         let user_code = UserCode::random().ok_or(BeginDeviceError::NoRandomness)?;
-        let device = DeviceGrant { user_code: user_code.mac(app.masters.first()), ..device.clone() };
+        let device = DeviceGrant { user_code: user_code.mac(app.master_keys.first()), ..device.clone() };
         if device_codes::insert(&mut app.db.write().await?, &device, DeviceGrant::INTERVAL).await? {
             return Ok(WaitingDevice { device_code, user_code });
         }

@@ -3,7 +3,7 @@ use crate::domain::accounts::User;
 use crate::domain::clients::Client;
 use crate::domain::sessions::Session;
 use crate::flows::keys::LoadKeyringError;
-use crate::flows::sessions::{AuthenticateError, Bearer, look_up, verified_claims};
+use crate::flows::sessions::{AuthenticateError, TokenSubject, look_up, verified_claims};
 use crate::store::accounts::users;
 use crate::store::{StoreError, sessions};
 use crate::tokens::{AccessClaims, RefreshKeys, RefreshToken};
@@ -49,7 +49,7 @@ async fn introspect_access(app: &App, asker: &Client, token: &str) -> Result<Int
 pub(super) async fn active(
     app: &App,
     token: &str,
-) -> Result<Option<(AccessClaims, Bearer)>, IntrospectError> {
+) -> Result<Option<(AccessClaims, TokenSubject)>, IntrospectError> {
     let looked_at = async {
         let claims = verified_claims(app, token, None).await?;
         let bearer = look_up(app, &claims).await?;
@@ -69,7 +69,7 @@ async fn introspect_refresh(
     asker: &Client,
     token: &RefreshToken,
 ) -> Result<Introspection, IntrospectError> {
-    if !RefreshKeys(&app.masters).is_genuine(token, &asker.id) {
+    if !RefreshKeys(&app.master_keys).is_genuine(token, &asker.id) {
         return Ok(Introspection::Inactive);
     }
     let (limits, now) = (&app.settings.sessions, app.clock.now());

@@ -1,60 +1,67 @@
-use super::visit::{Asking, AuthorizeError, CodeRefusal, Confirming, DeviceStep, Page, Step, Visitor};
+use super::browser::{
+    Asking, AuthorizeError, BrowserContext, CodeRefusal, Confirming, DeviceStep, NextStep, SubmittedForm,
+};
 use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::clients::Client;
 use crate::domain::oauth::{DeviceGrant, DeviceStatus};
-use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::domain::{Parameters, SessionId};
 use crate::flows::passwords::TooManyAttempts;
-use crate::flows::sessions::{Present, present_of};
+use crate::flows::sessions::{BrowserUser, present_of};
 use crate::store::oauth::device_codes;
 use crate::store::operations::audit;
 use crate::store::passwords::source_attempts;
 use crate::store::passwords::source_attempts::SourceCharge;
 use crate::store::{Conn, StoreError, clients};
 use crate::throttle::Subject;
-use crate::tokens::{Flow, FlowKind, Shown, UserCode};
+use crate::tokens::{PendingRequest, PendingRequestKind, PresentedConsent, UserCode};
 
 /// The name of the code in a flow.
 const USER_CODE: &str = "user_code";
 
 /// Asks for the code. One that came with the address is for the person to confirm, so it is not looked at.
-pub fn begin_link(app: &App, visitor: &Visitor) -> Result<DeviceStep, AuthorizeError> {
+pub fn begin_link(app: &App, visitor: &BrowserContext) -> Result<DeviceStep, AuthorizeError> {
     ask_for_code(app, visitor, None)
 }
 
 fn ask_for_code(
     app: &App,
-    visitor: &Visitor,
+    visitor: &BrowserContext,
     refusal: Option<CodeRefusal>,
 ) -> Result<DeviceStep, AuthorizeError> {
     let nothing = Parameters::default();
-    let flow = Flow::begin(FlowKind::Device, &nothing, &visitor.device, app.clock.now());
-    let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    let flow = PendingRequest::begin(PendingRequestKind::Device, &nothing, &visitor.device, app.clock.now());
+    let flow = flow.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
     Ok(DeviceStep::Enter { flow, refusal })
 }
 
 /// Looks for the device whose code somebody has typed. There are few codes, so every guess that is wrong counts against the network
 /// it comes from, and none is looked at when there were too many.
-pub async fn enter_code(app: &App, visitor: &Visitor, typed: &str) -> Result<Step, AuthorizeError> {
+pub async fn enter_code(
+    app: &App,
+    visitor: &BrowserContext,
+    typed: &str,
+) -> Result<NextStep, AuthorizeError> {
     let code = match look_up(app, visitor, typed).await? {
         Ok(code) => code,
-        Err(refusal) => return Ok(Step::Device(ask_for_code(app, visitor, Some(refusal))?)),
+        Err(refusal) => return Ok(NextStep::Device(ask_for_code(app, visitor, Some(refusal))?)),
     };
     let parameters = Parameters::from_iter([(USER_CODE.to_owned(), code.expose().to_owned())]);
-    let flow = Flow::begin(FlowKind::Device, &parameters, &visitor.device, app.clock.now());
+    let flow =
+        PendingRequest::begin(PendingRequestKind::Device, &parameters, &visitor.device, app.clock.now());
     let present = present_of(app, visitor.session.as_deref()).await?;
     proceed_link(app, &flow, present, visitor).await
 }
 
 async fn look_up(
     app: &App,
-    visitor: &Visitor,
+    visitor: &BrowserContext,
     typed: &str,
 ) -> Result<Result<UserCode, CodeRefusal>, StoreError> {
-    let (now, origin) = (app.clock.now(), &visitor.origin);
+    let (now, context) = (app.clock.now(), &visitor.context);
     let policy = app.settings.source_failures.unwrap_or(DeviceGrant::GUESSES);
-    let source = origin.ip.map(|ip| Subject::user_code_source(&app.masters, ip));
+    let source = context.ip.map(|ip| Subject::user_code_source(&app.master_keys, ip));
     let mut tx = app.db.begin().await?;
     if let Some(source) = &source {
         // It lapses at once: what is charged is settled in this transaction, so none is in flight.
@@ -76,7 +83,7 @@ async fn look_up(
         source_attempts::settle(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
     }
     if found.is_none() {
-        audit::append(&mut tx, AuditEvent::UserCodeRefused, origin, "unknown", None, now).await?;
+        audit::append(&mut tx, AuditEvent::UserCodeRefused, context, "unknown", None, now).await?;
     }
     tx.commit().await?;
     Ok(found.ok_or(CodeRefusal::Wrong))
@@ -88,7 +95,7 @@ async fn by_user_code(
     conn: &mut Conn,
     code: &UserCode,
 ) -> Result<Option<DeviceGrant>, StoreError> {
-    for master in app.masters.iter() {
+    for master in app.master_keys.iter() {
         if let Some(device) = device_codes::of_user_code(conn, &code.mac(master)).await? {
             return Ok(Some(device));
         }
@@ -104,7 +111,7 @@ struct Linking {
 }
 
 /// The device a flow is about, however far it has come.
-async fn device_of(app: &App, flow: &Flow) -> Result<Option<Linking>, StoreError> {
+async fn device_of(app: &App, flow: &PendingRequest) -> Result<Option<Linking>, StoreError> {
     let Some(code) = flow.parameters().get(USER_CODE).and_then(UserCode::parse) else { return Ok(None) };
     let mut conn = app.db.read().await?;
     let Some(device) = by_user_code(app, &mut conn, &code).await? else { return Ok(None) };
@@ -113,49 +120,50 @@ async fn device_of(app: &App, flow: &Flow) -> Result<Option<Linking>, StoreError
 }
 
 /// The same, if it still waits for somebody.
-async fn waiting(app: &App, flow: &Flow) -> Result<Option<Linking>, StoreError> {
+async fn waiting(app: &App, flow: &PendingRequest) -> Result<Option<Linking>, StoreError> {
     let now = app.clock.now();
     Ok(device_of(app, flow).await?.filter(|linking| linking.device.status(now) == DeviceStatus::Waiting))
 }
 
 /// What the page shows that asks about a device.
-fn shown(user: &User, device: &DeviceGrant) -> Shown {
-    Shown { user: user.id.0, scope: device.grant.scopes.to_string() }
+fn shown(user: &User, device: &DeviceGrant) -> PresentedConsent {
+    PresentedConsent { user: user.id.0, scope: device.grant.scopes.to_string() }
 }
 
 /// Signs in, or asks.
 pub(super) async fn proceed_link(
     app: &App,
-    flow: &Flow,
-    present: Option<Present>,
-    visitor: &Visitor,
-) -> Result<Step, AuthorizeError> {
+    flow: &PendingRequest,
+    present: Option<BrowserUser>,
+    visitor: &BrowserContext,
+) -> Result<NextStep, AuthorizeError> {
     let Some(linking) = waiting(app, flow).await? else {
-        return Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
+        return Ok(NextStep::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
     };
-    let Some(Present { user, .. }) = present else {
-        return Ok(Step::SignIn(Box::new(asking(app, flow, linking)?)));
+    let Some(BrowserUser { user, .. }) = present else {
+        return Ok(NextStep::SignIn(Box::new(asking(app, flow, linking)?)));
     };
     let Linking { code, device, client } = linking;
-    let flow = flow.showing(shown(&user, &device)).seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+    let flow =
+        flow.presenting(shown(&user, &device)).seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
     let confirming = Confirming { flow, client, user, user_code: code, scopes: device.grant.scopes };
-    Ok(Step::Device(DeviceStep::Confirm(Box::new(confirming))))
+    Ok(NextStep::Device(DeviceStep::Confirm(Box::new(confirming))))
 }
 
 /// The page to sign in, for the sake of a device.
 pub(super) async fn show_link_sign_in(
     app: &App,
-    flow: &Flow,
-    visitor: &Visitor,
-) -> Result<Step, AuthorizeError> {
+    flow: &PendingRequest,
+    visitor: &BrowserContext,
+) -> Result<NextStep, AuthorizeError> {
     match waiting(app, flow).await? {
-        Some(linking) => Ok(Step::SignIn(Box::new(asking(app, flow, linking)?))),
-        None => Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?)),
+        Some(linking) => Ok(NextStep::SignIn(Box::new(asking(app, flow, linking)?))),
+        None => Ok(NextStep::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?)),
     }
 }
 
-fn asking(app: &App, flow: &Flow, linking: Linking) -> Result<Asking, AuthorizeError> {
-    let flow = flow.seal(&app.masters).ok_or(AuthorizeError::NoRandomness)?;
+fn asking(app: &App, flow: &PendingRequest, linking: Linking) -> Result<Asking, AuthorizeError> {
+    let flow = flow.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
     let (client, scopes) = (linking.client, linking.device.grant.scopes);
     Ok(Asking { flow, client, scopes, login_hint: None, return_to: None })
 }
@@ -164,17 +172,17 @@ fn asking(app: &App, flow: &Flow, linking: Linking) -> Result<Asking, AuthorizeE
 /// asked themselves.
 pub async fn decide_link(
     app: &App,
-    page: &Page,
-    visitor: &Visitor,
+    page: &SubmittedForm,
+    visitor: &BrowserContext,
     allows: bool,
-) -> Result<Step, AuthorizeError> {
-    let Page(flow) = page;
+) -> Result<NextStep, AuthorizeError> {
+    let SubmittedForm(flow) = page;
     let present = present_of(app, visitor.session.as_deref()).await?;
     let Some(Linking { device, client, .. }) = device_of(app, flow).await? else {
-        return Ok(Step::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
+        return Ok(NextStep::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
     };
     let present = match present {
-        Some(present) if flow.has_shown(&shown(&present.user, &device)) => present,
+        Some(present) if flow.has_presented(&shown(&present.user, &device)) => present,
         other => return proceed_link(app, flow, other, visitor).await,
     };
     let (now, user) = (app.clock.now(), present.user);
@@ -192,27 +200,27 @@ pub async fn decide_link(
     }
     let scope = device.grant.scopes.to_string();
     let detail = serde_json::json!({ "client": client.id.as_str(), "scope": scope }).to_string();
-    let origin = Origin { actor: Actor::User(user.id), ..visitor.origin.clone() };
-    audit::append(&mut tx, event, &origin, &user.id.to_string(), Some(&detail), now).await?;
+    let context = AuditContext { actor: Actor::User(user.id), ..visitor.context.clone() };
+    audit::append(&mut tx, event, &context, &user.id.to_string(), Some(&detail), now).await?;
     tx.commit().await?;
-    Ok(Step::Device(DeviceStep::Done { allowed: allows }))
+    Ok(NextStep::Device(DeviceStep::Done { allowed: allows }))
 }
 
 /// Somebody has decided before. Who has pressed a button twice is told what they decided.
 async fn after_decision(
     app: &App,
-    flow: &Flow,
-    visitor: &Visitor,
+    flow: &PendingRequest,
+    visitor: &BrowserContext,
     session: SessionId,
     allows: bool,
-) -> Result<Step, AuthorizeError> {
+) -> Result<NextStep, AuthorizeError> {
     let now = app.clock.now();
     let is_so = device_of(app, flow).await?.is_some_and(|Linking { device, .. }| match device.status(now) {
         DeviceStatus::Allowed | DeviceStatus::Used => allows && device.browser == Some(session),
         DeviceStatus::Denied => !allows,
         DeviceStatus::Waiting | DeviceStatus::Expired => false,
     });
-    Ok(Step::Device(match is_so {
+    Ok(NextStep::Device(match is_so {
         true => DeviceStep::Done { allowed: allows },
         false => ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?,
     }))

@@ -7,6 +7,7 @@
 
 mod authorize;
 mod begin_device;
+mod browser;
 mod grants;
 mod introspect;
 mod link_device;
@@ -17,12 +18,15 @@ mod revoke_token;
 mod sign_in;
 mod sign_out;
 mod tell_client;
-mod visit;
 mod withdraw_consent;
 
 pub use authorize::begin_authorization;
 pub use begin_device::{BeginDeviceError, WaitingDevice, begin_device};
-pub use grants::{GrantError, Granted, grant};
+pub use browser::{
+    Answer, Asking, AuthorizeError, BrowserContext, CodeRefusal, Confirming, DeviceStep, NextStep, Restart,
+    SubmittedForm, SubmittedFormError,
+};
+pub use grants::{GrantError, TokenSet, grant};
 pub use introspect::{IntrospectError, Introspection, introspect};
 pub use link_device::{begin_link, decide_link, enter_code};
 pub use list_consents::list_consents;
@@ -30,8 +34,5 @@ pub use push_request::{PushRequestError, PushedRequest, push_request};
 pub use revoke_token::revoke_token;
 pub use sign_in::{SignInError, SignedIn, begin_anew, decide, resume, show_sign_in, sign_in, turn_back};
 pub use sign_out::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
-pub use tell_client::{TellClientError, Told, claim_notices, tell_client};
-pub use visit::{
-    Anew, Answer, Asking, AuthorizeError, CodeRefusal, Confirming, DeviceStep, Page, PageError, Step, Visitor,
-};
+pub use tell_client::{DeliveryOutcome, TellClientError, claim_notices, tell_client};
 pub use withdraw_consent::withdraw_consent;

@@ -1,10 +1,10 @@
 use super::authorize::hinted_user;
 use crate::app::App;
 use crate::domain::clients::Client;
-use crate::domain::oauth::{AuthorizationRequest, NoReturn, ReturnAddress};
+use crate::domain::oauth::{AuthorizationRequest, NonRedirectableError, RedirectTarget};
 use crate::domain::{OAuthCode, OAuthError, Parameters};
 use crate::flows::keys::LoadKeyringError;
-use crate::flows::sessions::{KeyProof, ProveKeyError, ShownProof, prove_key, proved_key};
+use crate::flows::sessions::{KeyProof, PresentedProof, ProveKeyError, prove_key, proved_key};
 use crate::store::StoreError;
 use crate::store::oauth::pushed_requests;
 use crate::tokens::RequestUri;
@@ -43,10 +43,10 @@ impl From<ProveKeyError> for PushRequestError {
     }
 }
 
-impl From<NoReturn> for OAuthError {
-    fn from(error: NoReturn) -> Self {
+impl From<NonRedirectableError> for OAuthError {
+    fn from(error: NonRedirectableError) -> Self {
         let code = match error {
-            NoReturn::NotAllowed => OAuthCode::UnauthorizedClient,
+            NonRedirectableError::NotAllowed => OAuthCode::UnauthorizedClient,
             _ => OAuthCode::InvalidRequest,
         };
         Self::new(code, error.to_string())
@@ -59,7 +59,7 @@ pub async fn push_request(
     app: &App,
     client: &Client,
     parameters: &Parameters,
-    shown: &ShownProof,
+    shown: &PresentedProof,
 ) -> Result<PushedRequest, PushRequestError> {
     if parameters.get("request_uri").is_some() {
         return Err(OAuthError::invalid_request("a request_uri cannot be pushed").into());
@@ -75,7 +75,7 @@ pub async fn push_request(
         Some(proof) => with(kept, "dpop_jkt", proof.jkt()),
         None => kept,
     };
-    let back = ReturnAddress::find(client, &kept).map_err(OAuthError::from)?;
+    let back = RedirectTarget::find(client, &kept).map_err(OAuthError::from)?;
     let request = AuthorizationRequest::read(client, &kept, back, app.settings.request_rules())?;
     hinted_user(app, client, &request).await??;
     let request_uri = RequestUri::random().ok_or(PushRequestError::NoRandomness)?;
@@ -88,7 +88,7 @@ pub async fn push_request(
 }
 
 /// The proof that came with the request, which is of the key that the request names, if it names one.
-fn proof_of(app: &App, said: &Parameters, shown: &ShownProof) -> Result<Option<KeyProof>, OAuthError> {
+fn proof_of(app: &App, said: &Parameters, shown: &PresentedProof) -> Result<Option<KeyProof>, OAuthError> {
     if shown.texts.is_empty() {
         return Ok(None);
     }

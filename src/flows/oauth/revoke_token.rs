@@ -2,7 +2,7 @@ use super::introspect::IntrospectError;
 use crate::app::App;
 use crate::domain::SessionId;
 use crate::domain::clients::Client;
-use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::flows::sessions::{AuthenticateError, verified_claims};
 use crate::store::operations::audit;
 use crate::store::sessions;
@@ -14,17 +14,17 @@ pub async fn revoke_token(
     app: &App,
     client: &Client,
     token: &str,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<(), IntrospectError> {
     let Some(id) = session_of(app, client, token).await? else { return Ok(()) };
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let Some(session) = sessions::by_id(&mut tx, id).await? else { return Ok(()) };
     if session.client_id == client.id && sessions::give_back(&mut tx, id, now).await? {
-        let origin = Origin { actor: Actor::Client(client.id.clone()), ..origin.clone() };
+        let context = AuditContext { actor: Actor::Client(client.id.clone()), ..context.clone() };
         let detail = serde_json::json!({ "sid": id.0, "client": client.id.as_str() }).to_string();
         let subject = session.user_id.to_string();
-        audit::append(&mut tx, AuditEvent::LoggedOut, &origin, &subject, Some(&detail), now).await?;
+        audit::append(&mut tx, AuditEvent::LoggedOut, &context, &subject, Some(&detail), now).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -32,7 +32,7 @@ pub async fn revoke_token(
 
 async fn session_of(app: &App, client: &Client, token: &str) -> Result<Option<SessionId>, IntrospectError> {
     if let Some(refresh) = RefreshToken::parse(token) {
-        let is_theirs = RefreshKeys(&app.masters).is_genuine(&refresh, &client.id);
+        let is_theirs = RefreshKeys(&app.master_keys).is_genuine(&refresh, &client.id);
         return Ok(is_theirs.then_some(refresh.session));
     }
     match verified_claims(app, token, None).await {

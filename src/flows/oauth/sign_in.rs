@@ -1,24 +1,24 @@
 use super::authorize::{Progress, asking, proceed, refusal, return_address};
+use super::browser::{AuthorizeError, BrowserContext, NextStep, Restart, SubmittedForm};
 use super::link_device::{begin_link, proceed_link, show_link_sign_in};
-use super::visit::{Anew, AuthorizeError, Page, Step, Visitor};
 use crate::app::App;
 use crate::domain::oauth::AuthorizationRequest;
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, OAuthCode, OAuthError};
-use crate::flows::passwords::{LogIn, ProvePasswordError, Proved, prove_password};
-use crate::flows::sessions::{Present, present_of};
+use crate::flows::passwords::{AuthenticatedUser, LogIn, ProvePasswordError, prove_password};
+use crate::flows::sessions::{BrowserUser, present_of};
 use crate::flows::sessions::{audit_login, new_session};
 use crate::store::accounts::users;
 use crate::store::oauth::{authorization_codes, device_codes};
 use crate::store::{StoreError, Tx, sessions};
 use crate::throttle::DeviceToken;
-use crate::tokens::{BrowserToken, Flow, FlowKind};
+use crate::tokens::{BrowserToken, PendingRequest, PendingRequestKind};
 
 /// Somebody who has signed in at the hosted pages. They have, whatever becomes of what the client asked for.
 pub struct SignedIn {
     pub cookie: BrowserToken,
     pub device_token: DeviceToken,
-    pub step: Result<Step, AuthorizeError>,
+    pub step: Result<NextStep, AuthorizeError>,
 }
 
 /// Why nobody has signed in.
@@ -28,7 +28,7 @@ pub enum SignInError {
     Proof(#[from] ProvePasswordError),
     /// This page has signed somebody in before; the request begins anew.
     #[error("this page has been used")]
-    Used(Anew),
+    Used(Restart),
     #[error(transparent)]
     Authorize(#[from] AuthorizeError),
     #[error(transparent)]
@@ -39,11 +39,11 @@ pub enum SignInError {
 /// knew the old one knows nothing (session fixation).
 pub async fn sign_in(
     app: &App,
-    page: &Page,
-    visitor: &Visitor,
+    page: &SubmittedForm,
+    visitor: &BrowserContext,
     credentials: LogIn,
 ) -> Result<SignedIn, SignInError> {
-    let Page(flow) = page;
+    let SubmittedForm(flow) = page;
     let proved = prove_password(app, credentials).await?;
     let before = present_of(app, visitor.session.as_deref()).await?;
     let now = app.clock.now();
@@ -61,33 +61,33 @@ pub async fn sign_in(
     if let Some(before) = &before {
         replace(&mut tx, before, &session).await?;
     }
-    audit_login(&mut tx, &proved, &session, visitor.origin.clone()).await?;
+    audit_login(&mut tx, &proved, &session, visitor.context.clone()).await?;
     tx.commit().await?;
 
-    let Proved { user, device_token, .. } = proved;
-    let cookie = BrowserToken::of(&app.masters, session.id);
-    let present = Some(Present { session, user });
+    let AuthenticatedUser { user, device_token, .. } = proved;
+    let cookie = BrowserToken::of(&app.master_keys, session.id);
+    let present = Some(BrowserUser { session, user });
     let step = go_on(app, flow, present, visitor).await;
     Ok(SignedIn { cookie, device_token, step })
 }
 
 /// How a page that has done its work begins anew.
-pub fn begin_anew(app: &App, page: &Page) -> Result<Anew, AuthorizeError> {
+pub fn begin_anew(app: &App, page: &SubmittedForm) -> Result<Restart, AuthorizeError> {
     anew(app, &page.0)
 }
 
-fn anew(app: &App, flow: &Flow) -> Result<Anew, AuthorizeError> {
+fn anew(app: &App, flow: &PendingRequest) -> Result<Restart, AuthorizeError> {
     Ok(match flow.kind {
-        FlowKind::Asked | FlowKind::SignOut => Anew::Request(flow.parameters()),
-        FlowKind::Pushed | FlowKind::Device => {
-            let flow = flow.anew(app.clock.now()).seal(&app.masters);
-            Anew::Flow(flow.ok_or(AuthorizeError::NoRandomness)?)
+        PendingRequestKind::Asked | PendingRequestKind::SignOut => Restart::Request(flow.parameters()),
+        PendingRequestKind::Pushed | PendingRequestKind::Device => {
+            let flow = flow.anew(app.clock.now()).seal(&app.master_keys);
+            Restart::PendingRequest(flow.ok_or(AuthorizeError::NoRandomness)?)
         }
     })
 }
 
 /// The same user goes on where they were; another one does not get what was not theirs.
-async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(), StoreError> {
+async fn replace(tx: &mut Tx, before: &BrowserUser, session: &Session) -> Result<(), StoreError> {
     // The browser's first, as wherever sessions end. What has ended since it was looked at leaves nothing to take over.
     if !sessions::revoke(tx, before.session.id, session.created_at).await? {
         return Ok(());
@@ -107,10 +107,10 @@ async fn replace(tx: &mut Tx, before: &Present, session: &Session) -> Result<(),
 /// has done so before.
 pub async fn show_sign_in(
     app: &App,
-    page: &Page,
-    visitor: &Visitor,
+    page: &SubmittedForm,
+    visitor: &BrowserContext,
     anew: bool,
-) -> Result<Step, AuthorizeError> {
+) -> Result<NextStep, AuthorizeError> {
     let fresh = page.0.anew(app.clock.now());
     let flow = if anew { &fresh } else { &page.0 };
     if page.is_of_device() {
@@ -121,11 +121,15 @@ pub async fn show_sign_in(
     // It was good when the page was made; where it is not any more, the next step says so.
     let request = AuthorizationRequest::read(&client, &parameters, back, app.settings.request_rules())
         .map_err(|_| AuthorizeError::Answered)?;
-    Ok(Step::SignIn(Box::new(asking(app, flow, client, request)?)))
+    Ok(NextStep::SignIn(Box::new(asking(app, flow, client, request)?)))
 }
 
 /// Shows a page that has an address of its own, as often as it is loaded.
-pub async fn resume(app: &App, page: &Page, visitor: &Visitor) -> Result<Step, AuthorizeError> {
+pub async fn resume(
+    app: &App,
+    page: &SubmittedForm,
+    visitor: &BrowserContext,
+) -> Result<NextStep, AuthorizeError> {
     let present = present_of(app, visitor.session.as_deref()).await?;
     go_on(app, &page.0, present, visitor).await
 }
@@ -133,11 +137,11 @@ pub async fn resume(app: &App, page: &Page, visitor: &Visitor) -> Result<Step, A
 /// Where a page leads that has been shown.
 async fn go_on(
     app: &App,
-    flow: &Flow,
-    present: Option<Present>,
-    visitor: &Visitor,
-) -> Result<Step, AuthorizeError> {
-    if flow.kind == FlowKind::Device {
+    flow: &PendingRequest,
+    present: Option<BrowserUser>,
+    visitor: &BrowserContext,
+) -> Result<NextStep, AuthorizeError> {
+    if flow.kind == PendingRequestKind::Device {
         return proceed_link(app, flow, present, visitor).await;
     }
     let parameters = flow.parameters();
@@ -146,7 +150,12 @@ async fn go_on(
 }
 
 /// The user agrees, or does not.
-pub async fn decide(app: &App, page: &Page, visitor: &Visitor, agrees: bool) -> Result<Step, AuthorizeError> {
+pub async fn decide(
+    app: &App,
+    page: &SubmittedForm,
+    visitor: &BrowserContext,
+    agrees: bool,
+) -> Result<NextStep, AuthorizeError> {
     let parameters = page.parameters();
     if !agrees {
         return turn_back(app, page, visitor).await;
@@ -157,12 +166,16 @@ pub async fn decide(app: &App, page: &Page, visitor: &Visitor, agrees: bool) -> 
 }
 
 /// Back to the client with nothing.
-pub async fn turn_back(app: &App, page: &Page, visitor: &Visitor) -> Result<Step, AuthorizeError> {
+pub async fn turn_back(
+    app: &App,
+    page: &SubmittedForm,
+    visitor: &BrowserContext,
+) -> Result<NextStep, AuthorizeError> {
     // Nobody has decided anything about the device.
     if page.is_of_device() {
-        return Ok(Step::Device(begin_link(app, visitor)?));
+        return Ok(NextStep::Device(begin_link(app, visitor)?));
     }
     let (_, back) = return_address(app, &page.parameters()).await?;
     let error = OAuthError::new(OAuthCode::AccessDenied, "the user does not agree");
-    Ok(Step::Return(refusal(app, &back, &error)))
+    Ok(NextStep::Return(refusal(app, &back, &error)))
 }

@@ -1,17 +1,17 @@
+use super::browser::BrowserContext;
 use super::read_hint::read_hint;
-use super::visit::Visitor;
 use crate::app::App;
 use crate::domain::clients::{Client, RedirectUri};
-use crate::domain::oauth::NoReturn;
-use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::oauth::NonRedirectableError;
+use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, Parameters, SessionId};
 use crate::flows::keys::LoadKeyringError;
-use crate::flows::sessions::{Present, present_of};
+use crate::flows::sessions::{BrowserUser, present_of};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients, sessions};
-use crate::tokens::{Flow, FlowKind, IdClaims};
+use crate::tokens::{IdClaims, PendingRequest, PendingRequestKind};
 
 /// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).
 pub enum SignOutStep {
@@ -29,7 +29,7 @@ pub enum SignOutError {
     #[error("a parameter is there twice")]
     Repeated,
     #[error(transparent)]
-    NoReturn(#[from] NoReturn),
+    NonRedirectableError(#[from] NonRedirectableError),
     #[error("the operating system gives no randomness")]
     NoRandomness,
     #[error(transparent)]
@@ -43,22 +43,23 @@ pub enum SignOutError {
 pub async fn begin_sign_out(
     app: &App,
     parameters: &Parameters,
-    visitor: &Visitor,
+    visitor: &BrowserContext,
 ) -> Result<SignOutStep, SignOutError> {
     let asked = read(app, parameters).await?;
     let Some(present) = present_of(app, visitor.session.as_deref()).await? else {
         if let Some(hint) = &asked.hint {
-            end_hinted(app, hint, &visitor.origin).await?;
+            end_hinted(app, hint, &visitor.context).await?;
         }
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     };
     if asked.hint.as_ref().is_some_and(|hint| hint.sub == present.user.id.to_string()) {
-        end(app, &present, &visitor.origin).await?;
+        end(app, &present, &visitor.context).await?;
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     }
-    let flow = Flow::begin(FlowKind::SignOut, parameters, &visitor.device, app.clock.now());
+    let flow =
+        PendingRequest::begin(PendingRequestKind::SignOut, parameters, &visitor.device, app.clock.now());
     Ok(SignOutStep::Confirm {
-        flow: flow.seal(&app.masters).ok_or(SignOutError::NoRandomness)?,
+        flow: flow.seal(&app.master_keys).ok_or(SignOutError::NoRandomness)?,
         user: present.user.email.to_string(),
         client: asked.client.map(Box::new),
         return_to: asked.redirect_uri,
@@ -69,32 +70,32 @@ pub async fn begin_sign_out(
 pub async fn confirm_sign_out(
     app: &App,
     parameters: &Parameters,
-    visitor: &Visitor,
+    visitor: &BrowserContext,
 ) -> Result<SignOutStep, SignOutError> {
     let asked = read(app, parameters).await?;
     if let Some(present) = present_of(app, visitor.session.as_deref()).await? {
-        end(app, &present, &visitor.origin).await?;
+        end(app, &present, &visitor.context).await?;
     }
     Ok(SignOutStep::Done { return_to: asked.return_to(parameters) })
 }
 
 /// The browser's session, and what applications got from it, but for what was promised to go on.
-async fn end(app: &App, present: &Present, origin: &Origin) -> Result<(), StoreError> {
+async fn end(app: &App, present: &BrowserUser, context: &AuditContext) -> Result<(), StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     users::hold(&mut tx, present.user.id).await?;
     if sessions::revoke(&mut tx, present.session.id, now).await? {
         sessions::revoke_children(&mut tx, present.session.id, now).await?;
-        let origin = Origin { actor: Actor::User(present.user.id), ..origin.clone() };
+        let context = AuditContext { actor: Actor::User(present.user.id), ..context.clone() };
         let detail = serde_json::json!({ "sid": present.session.id.0 }).to_string();
         let subject = present.user.id.to_string();
-        audit::append(&mut tx, AuditEvent::LoggedOut, &origin, &subject, Some(&detail), now).await?;
+        audit::append(&mut tx, AuditEvent::LoggedOut, &context, &subject, Some(&detail), now).await?;
     }
     tx.commit().await
 }
 
 /// Nobody is signed in in this browser any more, and the client still has what it got from it.
-async fn end_hinted(app: &App, hint: &IdClaims, origin: &Origin) -> Result<(), StoreError> {
+async fn end_hinted(app: &App, hint: &IdClaims, context: &AuditContext) -> Result<(), StoreError> {
     let Some(id) = hint.sid.as_deref().and_then(|sid| sid.parse().ok()).map(SessionId) else { return Ok(()) };
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -106,9 +107,9 @@ async fn end_hinted(app: &App, hint: &IdClaims, origin: &Origin) -> Result<(), S
     };
     let Some(session) = session.filter(is_meant) else { return Ok(()) };
     if sessions::revoke(&mut tx, id, now).await? {
-        let origin = Origin { actor: Actor::Client(session.client_id), ..origin.clone() };
+        let context = AuditContext { actor: Actor::Client(session.client_id), ..context.clone() };
         let detail = serde_json::json!({ "sid": id.0 }).to_string();
-        audit::append(&mut tx, AuditEvent::LoggedOut, &origin, &hint.sub, Some(&detail), now).await?;
+        audit::append(&mut tx, AuditEvent::LoggedOut, &context, &hint.sub, Some(&detail), now).await?;
     }
     tx.commit().await
 }
@@ -145,19 +146,19 @@ async fn read(app: &App, parameters: &Parameters) -> Result<Asked, SignOutError>
     }
     let client = match named.or(of_hint) {
         Some(id) => {
-            let id = ClientId::parse(id).map_err(|_| NoReturn::UnknownClient)?;
+            let id = ClientId::parse(id).map_err(|_| NonRedirectableError::UnknownClient)?;
             let found = clients::by_id(&mut app.db.read().await?, &id).await?;
-            Some(found.ok_or(NoReturn::UnknownClient)?)
+            Some(found.ok_or(NonRedirectableError::UnknownClient)?)
         }
         None => None,
     };
     let redirect_uri = match (parameters.get("post_logout_redirect_uri"), &client) {
         (None, _) => None,
-        (Some(_), None) => return Err(NoReturn::NoClient.into()),
+        (Some(_), None) => return Err(NonRedirectableError::NoClient.into()),
         (Some(presented), Some(client)) => {
             let is_registered = client.post_logout_redirect_uris.iter().any(|uri| uri.admits(presented));
             let uri = RedirectUri::parse(presented).ok().filter(|_| is_registered);
-            Some(uri.ok_or(NoReturn::WrongRedirectUri)?)
+            Some(uri.ok_or(NonRedirectableError::WrongRedirectUri)?)
         }
     };
     Ok(Asked { hint, client, redirect_uri })

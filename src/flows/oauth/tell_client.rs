@@ -16,7 +16,7 @@ const LIFE: TimeDelta = TimeDelta::minutes(2);
 
 /// What became of one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum DeliveryOutcome {
     Delivered,
     /// The client does not want to hear it: it is not asked again.
     Refused,
@@ -28,7 +28,7 @@ pub enum Told {
     Nobody,
 }
 
-impl Told {
+impl DeliveryOutcome {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "delivered",
@@ -68,30 +68,30 @@ pub async fn tell_client(
     app: &App,
     outbound: &Outbound,
     notice: &LogoutNotice,
-) -> Result<Told, TellClientError> {
+) -> Result<DeliveryOutcome, TellClientError> {
     let client = clients::by_id(&mut app.db.read().await?, &notice.client).await?;
     let uri = client.as_ref().and_then(|client| client.backchannel_logout_uri.clone());
     let (Some(client), Some(uri)) = (client, uri) else {
         logout_notices::settle(&mut app.db.write().await?, notice).await?;
-        return Ok(Told::Nobody);
+        return Ok(DeliveryOutcome::Nobody);
     };
     let token = logout_token(app, &client, notice).await?;
     let answer = outbound.post_form(uri.as_str(), &[("logout_token", token.expose())]).await;
     let now = app.clock.now();
     let next = notice.next_attempt(now);
     let told = match (&answer, next) {
-        (Ok(200..=299), _) => Told::Delivered,
-        (Ok(408 | 429), Some(_)) => Told::Failed,
-        (Ok(400..=499), _) => Told::Refused,
-        (Err(OutboundError::Forbidden), _) | (_, None) => Told::GivenUp,
-        (_, Some(_)) => Told::Failed,
+        (Ok(200..=299), _) => DeliveryOutcome::Delivered,
+        (Ok(408 | 429), Some(_)) => DeliveryOutcome::Failed,
+        (Ok(400..=499), _) => DeliveryOutcome::Refused,
+        (Err(OutboundError::Forbidden), _) | (_, None) => DeliveryOutcome::GivenUp,
+        (_, Some(_)) => DeliveryOutcome::Failed,
     };
     let mut conn = app.db.write().await?;
     match (told, next) {
-        (Told::Failed, Some(next)) => logout_notices::put_off(&mut conn, notice, next).await?,
+        (DeliveryOutcome::Failed, Some(next)) => logout_notices::put_off(&mut conn, notice, next).await?,
         _ => logout_notices::settle(&mut conn, notice).await?,
     };
-    if matches!(told, Told::Refused | Told::GivenUp) {
+    if matches!(told, DeliveryOutcome::Refused | DeliveryOutcome::GivenUp) {
         let why = answer.map_or_else(|error| error.to_string(), |status| format!("status {status}"));
         let (client, session, attempts) = (client.id.as_str(), notice.session, notice.attempts);
         tracing::warn!(event = "backchannel_logout_given_up", client, %session, attempts, %why);

@@ -1,7 +1,7 @@
 use crate::app::App;
 use crate::domain::ClientId;
-use crate::domain::operations::{AuditEvent, Origin};
-use crate::flows::sessions::Caller;
+use crate::domain::operations::{AuditContext, AuditEvent};
+use crate::flows::sessions::CurrentUser;
 use crate::store::accounts::users;
 use crate::store::oauth::{authorization_codes, consents, device_codes};
 use crate::store::operations::audit;
@@ -10,9 +10,9 @@ use crate::store::{StoreError, sessions};
 /// Takes back what the caller had let a client have, and ends what the client made of it. `false` when there was nothing.
 pub async fn withdraw_consent(
     app: &App,
-    caller: &Caller,
+    caller: &CurrentUser,
     client: &ClientId,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<bool, StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -26,7 +26,7 @@ pub async fn withdraw_consent(
     }
     let detail = serde_json::json!({ "client": client.as_str(), "sessions": ended }).to_string();
     let subject = caller.user.id.to_string();
-    audit::append(&mut tx, AuditEvent::ConsentWithdrawn, origin, &subject, Some(&detail), now).await?;
+    audit::append(&mut tx, AuditEvent::ConsentWithdrawn, context, &subject, Some(&detail), now).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use crate::app::App;
 use crate::domain::keys::Consumer;
 use crate::domain::oauth::{DeviceGrant, LogoutNotice};
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::clients::client_registrations;
 use crate::store::keys::{idempotency_keys, issued_tokens, jwks_consumers};
 use crate::store::oauth::{authorization_codes, device_codes, logout_notices, pushed_requests};
@@ -82,8 +82,8 @@ async fn remove_unused_clients(app: &App) -> Result<u64, StoreError> {
     let mut tx = app.db.begin().await?;
     let removed = client_registrations::delete_unused(&mut tx, now - UNUSED_FOR, now, BATCH).await?;
     for id in &removed {
-        let (event, origin) = (AuditEvent::ClientWithdrawn, Origin::schedule());
-        audit::append(&mut tx, event, &origin, id.as_str(), None, now).await?;
+        let (event, context) = (AuditEvent::ClientWithdrawn, AuditContext::schedule());
+        audit::append(&mut tx, event, &context, id.as_str(), None, now).await?;
     }
     tx.commit().await?;
     Ok(u64::try_from(removed.len()).unwrap_or(BATCH.unsigned_abs()))

@@ -2,9 +2,9 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::domain::keys::{IssuedTokens, KeySet, KeyStatus, Kid};
-use crate::domain::operations::{AuditEvent, Origin, Reason};
-use crate::flows::keys::flush_ledger;
-use crate::flows::keys::{NewKeyError, insert_key, mint_two};
+use crate::domain::operations::{AuditContext, AuditEvent, Reason};
+use crate::flows::keys::flush_usage;
+use crate::flows::keys::{NewKeyError, generate_two, insert_key};
 use crate::flows::keys::{ReadKeysError, read_set, settle};
 use crate::store;
 use crate::store::keys::{idempotency_keys, issued_tokens, signing_keys};
@@ -20,7 +20,7 @@ pub struct Fence {
     pub reason: Reason,
     /// Only tell what it would cost.
     pub dry_run: bool,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// Why the fence does not stand. What was ended stays ended; doing it again goes on.
@@ -50,7 +50,7 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
     let ended = end_sessions(app, begun).await?;
 
     // Primes take their time; no lock is held meanwhile.
-    let (current, next) = mint_two(&app.mint).await?;
+    let (current, next) = generate_two(&app.key_factory).await?;
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     let now = app.clock.now();
@@ -67,7 +67,7 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
         "reason": request.reason.as_str(), "sessions": ended, "revoked": revoked, "current": current.kid.as_str(),
     });
     let (event, detail) = (AuditEvent::Fenced, detail.to_string());
-    audit::append(&mut tx, event, &request.origin, current.kid.as_str(), Some(&detail), now).await?;
+    audit::append(&mut tx, event, &request.context, current.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     let set = read_set(&mut tx).await?;
     tx.commit().await?;
@@ -87,7 +87,7 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
 }
 
 async fn foresee(app: &App, now: DateTime<Utc>) -> Result<FenceView, FenceError> {
-    flush_ledger(app).await?;
+    flush_usage(app).await?;
     let set = read_set(&mut app.db.read().await?).await?;
     let sessions = sessions::count_live(&mut app.db.read().await?, &app.settings.sessions, now).await?;
     let (tokens, last_expires_at) = valid_tokens(app, &set, now).await?;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::check_password::TooManyAttempts;
 use crate::app::App;
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::domain::passwords::SourcePolicy;
 use crate::keys::MasterKeys;
 use crate::store::passwords::source_attempts;
@@ -33,13 +33,13 @@ pub(in crate::flows) async fn charge_source(
 /// The same where nothing else is written. `source` says what for: accounts, applications and devices are counted apart.
 pub(in crate::flows) async fn charge_source_alone(
     app: &App,
-    origin: &Origin,
+    context: &AuditContext,
     policy: Option<SourcePolicy>,
     source: fn(&MasterKeys, IpAddr) -> Subject,
 ) -> Result<Result<(), TooManyAttempts>, StoreError> {
-    let Some((ip, policy)) = origin.ip.zip(policy) else { return Ok(Ok(())) };
+    let Some((ip, policy)) = context.ip.zip(policy) else { return Ok(Ok(())) };
     let mut tx = app.db.begin().await?;
-    let charged = charge_source(&mut tx, &source(&app.masters, ip), &policy, app.clock.now()).await?;
+    let charged = charge_source(&mut tx, &source(&app.master_keys, ip), &policy, app.clock.now()).await?;
     if charged.is_ok() {
         tx.commit().await?;
     }

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::app::App;
 use crate::domain::accounts::User;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::passwords::{CandidatePassword, SourcePolicy};
 use crate::passwords::{Busy, Checked};
 use crate::store::operations::audit;
@@ -55,7 +55,7 @@ pub(in crate::flows) struct Payers {
 impl Payers {
     /// `ip` is left out where a known device pays for itself: whoever shares its network cannot lock it out.
     pub fn new(app: &App, account: Option<Subject>, ip: Option<IpAddr>) -> Self {
-        let source = |(ip, policy)| (Subject::password_source(&app.masters, ip), policy);
+        let source = |(ip, policy)| (Subject::password_source(&app.master_keys, ip), policy);
         Self { account, source: ip.zip(app.settings.source_failures).map(source) }
     }
 }
@@ -63,7 +63,7 @@ impl Payers {
 /// A password check as the audit table will know it if it fails.
 pub(in crate::flows) struct Attempt<'a> {
     pub payers: Payers,
-    pub origin: &'a Origin,
+    pub context: &'a AuditContext,
     pub failure: AuditEvent,
 }
 
@@ -208,9 +208,9 @@ async fn record_failure(
         (None, None) => "unknown".to_owned(),
     };
     let detail = failures.map(|failures| serde_json::json!({ "failures": failures }).to_string());
-    audit::append(tx, attempt.failure, attempt.origin, &subject, detail.as_deref(), now).await?;
+    audit::append(tx, attempt.failure, attempt.context, &subject, detail.as_deref(), now).await?;
     if failures == Some(app.settings.throttle.hard_stop) {
-        audit::append(tx, AuditEvent::LoginStopped, attempt.origin, &subject, None, now).await?;
+        audit::append(tx, AuditEvent::LoginStopped, attempt.context, &subject, None, now).await?;
     }
     Ok(())
 }

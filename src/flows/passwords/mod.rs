@@ -14,5 +14,5 @@ pub use check_password::TooManyAttempts;
 pub(in crate::flows) use check_password::{Attempt, CheckPasswordError, Payers, check_password};
 pub use hash_new_password::NewPasswordError;
 pub(in crate::flows) use hash_new_password::hash_new_password;
+pub(in crate::flows) use prove_password::{AuthenticatedUser, prove_password};
 pub use prove_password::{Device, LogIn, ProvePasswordError};
-pub(in crate::flows) use prove_password::{Proved, prove_password};

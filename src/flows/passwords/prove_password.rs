@@ -4,7 +4,7 @@ use super::check_password::{Attempt, CheckPasswordError, Payers, TooManyAttempts
 use crate::app::App;
 use crate::domain::Email;
 use crate::domain::accounts::User;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::passwords::{CandidatePassword, PasswordHash};
 use crate::passwords::{Busy, Checked};
 use crate::store::StoreError;
@@ -16,7 +16,7 @@ pub struct LogIn {
     pub email: Option<Email>,
     pub password: Option<CandidatePassword>,
     pub device: Device,
-    pub origin: Origin,
+    pub context: AuditContext,
     /// What a device that has logged in before shows; see [`KnownDevice`].
     pub device_token: Option<String>,
 }
@@ -53,7 +53,7 @@ impl From<CheckPasswordError> for ProvePasswordError {
 }
 
 /// Somebody who has shown the right password a moment ago.
-pub(in crate::flows) struct Proved {
+pub(in crate::flows) struct AuthenticatedUser {
     pub user: User,
     /// The password under the present cost, where its hash was made at a lower one.
     pub rehashed: Option<PasswordHash>,
@@ -68,7 +68,7 @@ pub(in crate::flows) struct Proved {
 pub(in crate::flows) async fn prove_password(
     app: &App,
     request: LogIn,
-) -> Result<Proved, ProvePasswordError> {
+) -> Result<AuthenticatedUser, ProvePasswordError> {
     // The connection goes back before the hash is computed.
     let user = match &request.email {
         Some(email) => users::by_email(&mut app.db.read().await?, email).await?,
@@ -76,20 +76,26 @@ pub(in crate::flows) async fn prove_password(
     };
     let account = request.email.as_ref().map(|email| Account::new(email, user.as_ref()));
     let known = account.as_ref().zip(request.device_token.as_deref());
-    let known = known.and_then(|(account, token)| KnownDevice::parse(token, &app.masters, account));
+    let known = known.and_then(|(account, token)| KnownDevice::parse(token, &app.master_keys, account));
     let subject = account.map(|account| match known {
-        Some(device) => Subject::device(&app.masters, &account, device),
-        None => Subject::account(&app.masters, &account),
+        Some(device) => Subject::device(&app.master_keys, &account, device),
+        None => Subject::account(&app.master_keys, &account),
     });
     let ip = request.device.ip.filter(|_| known.is_none());
     let payers = Payers::new(app, subject, ip);
-    let attempt = Attempt { payers, origin: &request.origin, failure: AuditEvent::LoginFailed };
+    let attempt = Attempt { payers, context: &request.context, failure: AuditEvent::LoginFailed };
     let Checked::Right { rehashed } = check_password(app, attempt, user.as_ref(), request.password).await?
     else {
         return Err(ProvePasswordError::InvalidCredentials);
     };
     let user = user.ok_or(ProvePasswordError::InvalidCredentials)?;
     let account = Account::new(&user.email, Some(&user));
-    let device_token = known.unwrap_or_else(KnownDevice::random).token(&app.masters, &account);
-    Ok(Proved { rehashed, device: request.device, known_device: known.is_some(), device_token, user })
+    let device_token = known.unwrap_or_else(KnownDevice::random).token(&app.master_keys, &account);
+    Ok(AuthenticatedUser {
+        rehashed,
+        device: request.device,
+        known_device: known.is_some(),
+        device_token,
+        user,
+    })
 }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::issue_tokens::scopes_now;
-use super::prove_key::{ProveKeyError, ShownProof, prove_key};
+use super::prove_key::{PresentedProof, ProveKeyError, prove_key};
 use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::clients::{Client, GrantType};
@@ -15,7 +15,7 @@ use crate::tokens::{AccessClaims, DpopError, Expected, TokenError, verify};
 
 /// A user who is asking, by a good access token of a live session.
 #[derive(Debug)]
-pub struct Caller {
+pub struct CurrentUser {
     pub user: User,
     pub session: Session,
     /// What the token grants and the user's roles still give.
@@ -26,8 +26,8 @@ pub struct Caller {
 
 /// Who is asking.
 #[derive(Debug)]
-pub enum Bearer {
-    User(Box<Caller>),
+pub enum TokenSubject {
+    User(Box<CurrentUser>),
     /// A service account: a client on its own behalf.
     Service {
         client: Box<Client>,
@@ -35,7 +35,7 @@ pub enum Bearer {
     },
 }
 
-impl Bearer {
+impl TokenSubject {
     pub fn scopes(&self) -> &Scopes {
         match self {
             Self::User(caller) => &caller.scopes,
@@ -52,10 +52,10 @@ impl Bearer {
 }
 
 /// An access token as it is shown.
-pub struct ShownToken {
+pub struct PresentedToken {
     pub text: String,
     /// `None` when it is shown as a bearer's, which proves nothing.
-    pub proof: Option<ShownProof>,
+    pub proof: Option<PresentedProof>,
 }
 
 /// Why a bearer is nobody.
@@ -90,7 +90,7 @@ impl From<ProveKeyError> for AuthenticateError {
 
 /// Verifies an access token as a service would, and then asks the database what a service cannot: whether the session and the
 /// user, or the client, are still there. A token that is bound to a key costs one row for the minutes its proof is good.
-pub async fn authenticate(app: &App, shown: &ShownToken) -> Result<Bearer, AuthenticateError> {
+pub async fn authenticate(app: &App, shown: &PresentedToken) -> Result<TokenSubject, AuthenticateError> {
     let claims = verified_claims(app, &shown.text, Some(app.settings.own_audience())).await?;
     check_binding(app, &claims, shown).await?;
     look_up(app, &claims).await
@@ -101,7 +101,7 @@ pub async fn authenticate(app: &App, shown: &ShownToken) -> Result<Bearer, Authe
 async fn check_binding(
     app: &App,
     claims: &AccessClaims,
-    shown: &ShownToken,
+    shown: &PresentedToken,
 ) -> Result<(), AuthenticateError> {
     match (&claims.cnf, &shown.proof) {
         (None, None) => Ok(()),
@@ -119,14 +119,21 @@ async fn check_binding(
 }
 
 /// Who a token that is good in itself belongs to.
-pub(in crate::flows) async fn look_up(app: &App, claims: &AccessClaims) -> Result<Bearer, AuthenticateError> {
+pub(in crate::flows) async fn look_up(
+    app: &App,
+    claims: &AccessClaims,
+) -> Result<TokenSubject, AuthenticateError> {
     match claims.sid {
         Some(sid) => user_of(app, claims, SessionId(sid)).await,
         None => service_of(app, claims).await,
     }
 }
 
-async fn user_of(app: &App, claims: &AccessClaims, sid: SessionId) -> Result<Bearer, AuthenticateError> {
+async fn user_of(
+    app: &App,
+    claims: &AccessClaims,
+    sid: SessionId,
+) -> Result<TokenSubject, AuthenticateError> {
     let now = app.clock.now();
     let mut conn = app.db.read().await?;
     let session = sessions::by_id(&mut conn, sid).await?;
@@ -149,16 +156,16 @@ async fn user_of(app: &App, claims: &AccessClaims, sid: SessionId) -> Result<Bea
         scopes = scopes.intersection(&client.ok_or(AuthenticateError::Ended)?.scopes);
         acting = Some(id);
     }
-    Ok(Bearer::User(Box::new(Caller { user, session, scopes, acting })))
+    Ok(TokenSubject::User(Box::new(CurrentUser { user, session, scopes, acting })))
 }
 
-async fn service_of(app: &App, claims: &AccessClaims) -> Result<Bearer, AuthenticateError> {
+async fn service_of(app: &App, claims: &AccessClaims) -> Result<TokenSubject, AuthenticateError> {
     let id = ClientId::from_row(claims.client_id.clone());
     let client = clients::by_id(&mut app.db.read().await?, &id).await?;
     let client = client.filter(|client| client.may(GrantType::ClientCredentials));
     let client = client.ok_or(AuthenticateError::Ended)?;
     let scopes = Scopes::from_claim(&claims.scope).intersection(&client.scopes);
-    Ok(Bearer::Service { client: Box::new(client), scopes })
+    Ok(TokenSubject::Service { client: Box::new(client), scopes })
 }
 
 /// `audience` is left out where the caller looks at it.

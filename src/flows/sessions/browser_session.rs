@@ -7,7 +7,7 @@ use crate::store::{StoreError, sessions};
 use crate::tokens::BrowserToken;
 
 /// Somebody who is signed in in a browser.
-pub struct Present {
+pub struct BrowserUser {
     pub session: Session,
     pub user: User,
 }
@@ -16,8 +16,8 @@ pub struct Present {
 pub(in crate::flows) async fn present_of(
     app: &App,
     cookie: Option<&str>,
-) -> Result<Option<Present>, StoreError> {
-    let Some(id) = cookie.and_then(|cookie| BrowserToken::open(&app.masters, cookie)) else {
+) -> Result<Option<BrowserUser>, StoreError> {
+    let Some(id) = cookie.and_then(|cookie| BrowserToken::open(&app.master_keys, cookie)) else {
         return Ok(None);
     };
     let mut conn = app.db.read().await?;
@@ -27,5 +27,5 @@ pub(in crate::flows) async fn present_of(
         session.filter(|session| session.client_id == ClientId::browser() && session.is_live(limits, now));
     let Some(session) = session else { return Ok(None) };
     let user = users::by_id(&mut conn, session.user_id).await?;
-    Ok(user.filter(User::may_act).map(|user| Present { session, user }))
+    Ok(user.filter(User::may_act).map(|user| BrowserUser { session, user }))
 }

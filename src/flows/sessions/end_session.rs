@@ -1,7 +1,7 @@
-use super::authenticate::Caller;
+use super::authenticate::CurrentUser;
 use crate::app::App;
 use crate::domain::SessionId;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
 use crate::store::{StoreError, sessions};
@@ -9,9 +9,9 @@ use crate::store::{StoreError, sessions};
 /// Ends one of the caller's own sessions. `false` when they have no such live session.
 pub async fn end_session(
     app: &App,
-    caller: &Caller,
+    caller: &CurrentUser,
     id: SessionId,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<bool, StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -25,7 +25,7 @@ pub async fn end_session(
         sessions::revoke_children(&mut tx, id, now).await?;
         let detail = serde_json::json!({ "sid": id.0 }).to_string();
         let subject = caller.user.id.to_string();
-        audit::append(&mut tx, AuditEvent::SessionsEnded, origin, &subject, Some(&detail), now).await?;
+        audit::append(&mut tx, AuditEvent::SessionsEnded, context, &subject, Some(&detail), now).await?;
     }
     tx.commit().await?;
     Ok(ended)

@@ -4,7 +4,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::clients::Client;
-use crate::domain::sessions::{Grant, Session};
+use crate::domain::sessions::{GrantedAccess, Session};
 use crate::domain::{Scopes, Thumbprint, scope};
 use crate::keys::{Keyring, SignerError};
 use crate::tokens::{
@@ -29,12 +29,12 @@ pub(super) fn issue_tokens(
     session: &Session,
     now: DateTime<Utc>,
 ) -> Result<IssuedTokens, SignerError> {
-    issue_client_tokens(app, keyring, user, session, &ClientWish::default(), now)
+    issue_client_tokens(app, keyring, user, session, &ClientTokenOptions::default(), now)
 }
 
 /// What a client may want other than usual.
 #[derive(Default)]
-pub(in crate::flows) struct ClientWish<'a> {
+pub(in crate::flows) struct ClientTokenOptions<'a> {
     pub client: Option<&'a Client>,
     /// Less than was granted, for this access token only (RFC 6749 section 6, RFC 8707 section 2.2).
     pub scopes: Option<&'a Scopes>,
@@ -43,7 +43,7 @@ pub(in crate::flows) struct ClientWish<'a> {
     pub key: Option<&'a Thumbprint>,
 }
 
-impl ClientWish<'_> {
+impl ClientTokenOptions<'_> {
     /// An application that users must be asked about acts by the scopes they gave it, and by nothing else they are.
     fn tells_roles(&self) -> bool {
         self.client.is_none_or(|client| !client.require_consent)
@@ -56,7 +56,7 @@ pub(in crate::flows) fn issue_client_tokens(
     keyring: &Keyring,
     user: &User,
     session: &Session,
-    wish: &ClientWish<'_>,
+    wish: &ClientTokenOptions<'_>,
     now: DateTime<Utc>,
 ) -> Result<IssuedTokens, SignerError> {
     let settings = &app.settings;
@@ -91,7 +91,7 @@ pub(in crate::flows) fn issue_client_tokens(
     Ok(IssuedTokens {
         access_token,
         expires_in: claims.exp - claims.iat,
-        refresh_token: RefreshKeys(&app.masters).token(
+        refresh_token: RefreshKeys(&app.master_keys).token(
             session.id,
             session.generation,
             &session.client_id,
@@ -111,12 +111,12 @@ pub(in crate::flows) fn sign_access_token(
 ) -> Result<AccessToken, SignerError> {
     let signer = keyring.signer()?;
     let token = issue(signer, claims)?;
-    app.ledger.issued(signer.kid(), expires_at);
+    app.usage_recorder.issued(signer.kid(), expires_at);
     Ok(token)
 }
 
 /// What a token of this user may say now: what was granted, as far as the user's roles still give it.
-pub(in crate::flows) fn scopes_now(app: &App, user: &User, grant: Option<&Grant>) -> Scopes {
+pub(in crate::flows) fn scopes_now(app: &App, user: &User, grant: Option<&GrantedAccess>) -> Scopes {
     let given = app.settings.roles.scopes_of(&user.roles);
     match grant {
         None => given,
@@ -128,7 +128,7 @@ pub(in crate::flows) fn scopes_now(app: &App, user: &User, grant: Option<&Grant>
 /// ask userinfo by its `scopes` has a token for this server, too.
 pub(in crate::flows) fn audience(
     app: &App,
-    grant: Option<&Grant>,
+    grant: Option<&GrantedAccess>,
     scopes: &Scopes,
     resources: &[&str],
     client: Option<&Client>,

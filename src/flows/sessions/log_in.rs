@@ -3,12 +3,12 @@ use chrono::{DateTime, Utc};
 use super::issue_tokens::{IssuedTokens, issue_tokens};
 use crate::app::App;
 use crate::domain::accounts::User;
-use crate::domain::operations::{Actor, AuditEvent, Origin};
+use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, SessionId};
 use crate::flows::keys::{LoadKeyringError, fresh_keyring};
 use crate::flows::passwords::TooManyAttempts;
-use crate::flows::passwords::{LogIn, ProvePasswordError, Proved, prove_password};
+use crate::flows::passwords::{AuthenticatedUser, LogIn, ProvePasswordError, prove_password};
 use crate::keys::SignerError;
 use crate::passwords::Busy;
 use crate::store::accounts::users;
@@ -54,7 +54,7 @@ impl From<ProvePasswordError> for LogInError {
 
 /// Checks the credentials and begins a session.
 pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
-    let origin = request.origin.clone();
+    let context = request.context.clone();
     let proved = prove_password(app, request).await?;
     let user = &proved.user;
     let keyring = fresh_keyring(app).await?;
@@ -67,7 +67,7 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
         return Err(LogInError::InvalidCredentials);
     }
     sessions::insert(&mut tx, &session).await?;
-    audit_login(&mut tx, &proved, &session, origin).await?;
+    audit_login(&mut tx, &proved, &session, context).await?;
     tx.commit().await?;
     Ok(LoggedIn { user: proved.user, tokens, device_token: proved.device_token })
 }
@@ -75,7 +75,7 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
 /// The session of somebody who has just proved who they are.
 pub(in crate::flows) fn new_session(
     app: &App,
-    proved: &Proved,
+    proved: &AuthenticatedUser,
     client_id: ClientId,
     now: DateTime<Utc>,
 ) -> Session {
@@ -95,21 +95,21 @@ pub(in crate::flows) fn new_session(
         user_agent: proved.device.user_agent.clone(),
         parent: None,
         grant: None,
-        master_key_id: Some(app.masters.first().id().to_owned()),
+        master_key_id: Some(app.master_keys.first().id().to_owned()),
         dpop_jkt: None,
     }
 }
 
 pub(in crate::flows) async fn audit_login(
     tx: &mut Tx,
-    proved: &Proved,
+    proved: &AuthenticatedUser,
     session: &Session,
-    origin: Origin,
+    context: AuditContext,
 ) -> Result<(), StoreError> {
-    let origin = Origin { actor: Actor::User(proved.user.id), ..origin };
+    let context = AuditContext { actor: Actor::User(proved.user.id), ..context };
     let detail = serde_json::json!({
         "sid": session.id.0, "known_device": proved.known_device, "client": session.client_id.as_str(),
     });
     let (event, subject) = (AuditEvent::LoginSucceeded, proved.user.id.to_string());
-    audit::append(tx, event, &origin, &subject, Some(&detail.to_string()), session.created_at).await
+    audit::append(tx, event, &context, &subject, Some(&detail.to_string()), session.created_at).await
 }

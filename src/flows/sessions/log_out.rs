@@ -1,12 +1,17 @@
-use super::authenticate::Caller;
+use super::authenticate::CurrentUser;
 use crate::app::App;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
 use crate::store::{StoreError, sessions};
 
 /// Ends the caller's session, or all of the caller's sessions.
-pub async fn log_out(app: &App, caller: &Caller, all: bool, origin: &Origin) -> Result<(), StoreError> {
+pub async fn log_out(
+    app: &App,
+    caller: &CurrentUser,
+    all: bool,
+    context: &AuditContext,
+) -> Result<(), StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     users::hold(&mut tx, caller.user.id).await?;
@@ -18,6 +23,6 @@ pub async fn log_out(app: &App, caller: &Caller, all: bool, origin: &Origin) -> 
         AuditEvent::LoggedOut
     };
     let detail = serde_json::json!({ "sid": caller.session.id.0 }).to_string();
-    audit::append(&mut tx, event, origin, &caller.user.id.to_string(), Some(&detail), now).await?;
+    audit::append(&mut tx, event, context, &caller.user.id.to_string(), Some(&detail), now).await?;
     tx.commit().await
 }

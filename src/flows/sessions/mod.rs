@@ -14,19 +14,19 @@ mod log_out;
 mod prove_key;
 mod refresh;
 
-pub use authenticate::{AuthenticateError, Bearer, Caller, ShownToken, authenticate};
+pub use authenticate::{AuthenticateError, CurrentUser, PresentedToken, TokenSubject, authenticate};
 pub(in crate::flows) use authenticate::{look_up, verified_claims};
-pub(in crate::flows) use browser_session::{Present, present_of};
+pub(in crate::flows) use browser_session::{BrowserUser, present_of};
 pub use end_session::end_session;
 pub use issue_tokens::IssuedTokens;
 pub(in crate::flows) use issue_tokens::{
-    ClientWish, access_life, amr, audience, issue_client_tokens, scopes_now, sign_access_token,
+    ClientTokenOptions, access_life, amr, audience, issue_client_tokens, scopes_now, sign_access_token,
 };
 pub use list_sessions::list_sessions;
 pub use log_in::{LogInError, LoggedIn, log_in};
 pub(in crate::flows) use log_in::{audit_login, new_session};
 pub use log_out::log_out;
 pub(in crate::flows) use prove_key::{KeyProof, prove_key, proved_key, proved_key_alone};
-pub use prove_key::{ProveKeyError, ShownProof};
+pub use prove_key::{PresentedProof, ProveKeyError};
 pub(in crate::flows) use refresh::{MovedOn, Refresher, move_on};
 pub use refresh::{RefreshError, refresh};

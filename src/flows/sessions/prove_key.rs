@@ -5,7 +5,7 @@ use crate::store::{Conn, StoreError};
 use crate::tokens::{DpopError, DpopNonces, ProofWanted, UnusedProof, verify_proof};
 
 /// What the DPoP headers of a request hold (RFC 9449 section 4.1), and which request it is.
-pub struct ShownProof {
+pub struct PresentedProof {
     pub texts: Vec<String>,
     pub method: String,
     pub path: String,
@@ -37,7 +37,7 @@ pub(in crate::flows) struct KeyProof(UnusedProof);
 /// nothing.
 pub(in crate::flows) fn prove_key(
     app: &App,
-    shown: &ShownProof,
+    shown: &PresentedProof,
     access_token: Option<&str>,
 ) -> Result<KeyProof, DpopError> {
     let [text] = &shown.texts[..] else { return Err(DpopError::NotOne) };
@@ -45,7 +45,7 @@ pub(in crate::flows) fn prove_key(
         method: &shown.method,
         address: &format!("{}{}", app.settings.server.issuer, shown.path),
         access_token,
-        nonces: app.settings.oauth.dpop_nonce.then_some(DpopNonces(&app.masters)),
+        nonces: app.settings.oauth.dpop_nonce.then_some(DpopNonces(&app.master_keys)),
     };
     verify_proof(text, &wanted, app.clock.now()).map(KeyProof)
 }

@@ -6,7 +6,7 @@ use super::issue_tokens::{IssuedTokens, issue_tokens};
 use super::prove_key::{KeyProof, ProveKeyError, proved_key_alone};
 use crate::app::App;
 use crate::domain::accounts::User;
-use crate::domain::operations::{AuditEvent, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::sessions::{Session, SessionLimits, Verdict};
 use crate::domain::{ClientId, Thumbprint};
 use crate::flows::keys::{LoadKeyringError, fresh_keyring};
@@ -47,10 +47,10 @@ pub async fn refresh(
     app: &App,
     presented: &str,
     client: &ClientId,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<(User, IssuedTokens), RefreshError> {
     let by = Refresher { client, is_public: false, proof: None };
-    let moved = move_on(app, presented, &by, &app.settings.sessions, origin).await?;
+    let moved = move_on(app, presented, &by, &app.settings.sessions, context).await?;
     let tokens = issue_tokens(app, &moved.keyring, &moved.user, &moved.session, moved.now)?;
     Ok((moved.user, tokens))
 }
@@ -79,13 +79,13 @@ pub(in crate::flows) async fn move_on(
     presented: &str,
     by: &Refresher<'_>,
     limits: &SessionLimits,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<MovedOn, RefreshError> {
     // From here on the caller waits.
     let deadline = app.clock.deadline(app.settings.server.request_timeout);
     let token = RefreshToken::parse(presented).ok_or(RefreshError::Invalid("malformed"))?;
-    if !RefreshKeys(&app.masters).is_genuine(&token, by.client) {
-        return refuse_foreign(app, &token, origin).await;
+    if !RefreshKeys(&app.master_keys).is_genuine(&token, by.client) {
+        return refuse_foreign(app, &token, context).await;
     }
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
@@ -99,11 +99,11 @@ pub(in crate::flows) async fn move_on(
         client: by.client,
         key: key.as_ref(),
         binds: by.is_public,
-        master_key_id: app.masters.first().id(),
+        master_key_id: app.master_keys.first().id(),
         now,
         deadline,
     };
-    let session = use_up(app, &wish, limits, origin).await?;
+    let session = use_up(app, &wish, limits, context).await?;
     let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
     Ok(MovedOn { user, session, key, keyring, now })
@@ -132,7 +132,7 @@ async fn use_up(
     app: &App,
     wish: &Advance<'_>,
     limits: &SessionLimits,
-    origin: &Origin,
+    context: &AuditContext,
 ) -> Result<Session, RefreshError> {
     let now = wish.now;
     // Between the attempt and the look another request may move the session; then the picture is drawn anew.
@@ -160,11 +160,11 @@ async fn use_up(
             Verdict::WrongClient => return Err(RefreshError::Invalid("wrong client")),
             Verdict::Reuse => {
                 drop(conn);
-                return end_misused(app, &session, AuditEvent::RefreshReuse, origin, now).await;
+                return end_misused(app, &session, AuditEvent::RefreshReuse, context, now).await;
             }
             Verdict::Ahead => {
                 drop(conn);
-                return end_misused(app, &session, AuditEvent::RefreshAhead, origin, now).await;
+                return end_misused(app, &session, AuditEvent::RefreshAhead, context, now).await;
             }
         }
     }
@@ -176,13 +176,13 @@ async fn end_misused(
     app: &App,
     session: &Session,
     event: AuditEvent,
-    origin: &Origin,
+    context: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<Session, RefreshError> {
     let mut tx = app.db.begin().await?;
     if sessions::revoke(&mut tx, session.id, now).await? {
         let detail = serde_json::json!({ "user": session.user_id.to_string() }).to_string();
-        audit::append(&mut tx, event, origin, &session.id.to_string(), Some(&detail), now).await?;
+        audit::append(&mut tx, event, context, &session.id.to_string(), Some(&detail), now).await?;
         tx.commit().await?;
     }
     Err(RefreshError::Invalid(event.as_str()))
@@ -190,14 +190,18 @@ async fn end_misused(
 
 /// A token that is not this client's is either forged or another client's. The latter is worth an alarm and costs the
 /// session nothing.
-async fn refuse_foreign(app: &App, token: &RefreshToken, origin: &Origin) -> Result<MovedOn, RefreshError> {
+async fn refuse_foreign(
+    app: &App,
+    token: &RefreshToken,
+    context: &AuditContext,
+) -> Result<MovedOn, RefreshError> {
     let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;
-    let is_misused = |session: &Session| RefreshKeys(&app.masters).is_genuine(token, &session.client_id);
+    let is_misused = |session: &Session| RefreshKeys(&app.master_keys).is_genuine(token, &session.client_id);
     if let Some(session) = session.filter(is_misused) {
         let event = AuditEvent::RefreshWrongClient;
         let mut tx = app.db.begin().await?;
         let detail = serde_json::json!({ "of": session.client_id.as_str() }).to_string();
-        audit::append(&mut tx, event, origin, &session.id.to_string(), Some(&detail), app.clock.now())
+        audit::append(&mut tx, event, context, &session.id.to_string(), Some(&detail), app.clock.now())
             .await?;
         tx.commit().await?;
     }

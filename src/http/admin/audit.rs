@@ -6,9 +6,9 @@ use utoipa::{IntoParams, ToSchema};
 use crate::domain::operations::AuditFilter;
 use crate::flows::operations::read_audit;
 use crate::http::AppData;
-use crate::http::extract::caller::{AuditRead, Permit};
+use crate::http::extract::caller::{AuditRead, RequireScope};
 use crate::http::extract::parameters::{is_storable, page_limit, parse_query, read_cursor, write_cursor};
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::views::AuditView;
 
 #[derive(Deserialize, IntoParams)]
@@ -47,18 +47,22 @@ const LONGEST: usize = 256;
 /// What was done to keys, accounts and sessions, by whom and from where, newest first.
 #[utoipa::path(get, path = "/admin/audit", tag = "admin", security(("bearer" = ["audit:read"])), params(AuditQuery),
     responses((status = 200, body = AuditList)))]
-pub async fn list(app: AppData, _: Permit<AuditRead>, http: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    app: AppData,
+    _: RequireScope<AuditRead>,
+    http: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let AuditQuery { event, actor, subject, source, since, until, cursor, limit } = parse_query(&http)?;
     for text in [&event, &actor, &subject, &source].into_iter().flatten() {
         if text.len() > LONGEST || text.contains('\0') {
-            return Err(Problem::new(Code::InvalidParameter)
+            return Err(Problem::new(ErrorCode::InvalidParameter)
                 .detail("no event, actor, subject or source is called so"));
         }
     }
     let before = cursor.as_deref().map(read_cursor).transpose()?;
     if ![since, until].iter().flatten().all(is_storable) {
         return Err(
-            Problem::new(Code::InvalidParameter).detail("since and until must be between 1970 and 2096")
+            Problem::new(ErrorCode::InvalidParameter).detail("since and until must be between 1970 and 2096")
         );
     }
     let filter = AuditFilter { event, actor, subject, source, since, until };

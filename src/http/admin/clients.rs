@@ -12,12 +12,12 @@ use crate::flows;
 use crate::flows::clients::{CreateClient, RotatedSecret};
 use crate::http::AppData;
 use crate::http::extract::body::{Body, given};
-use crate::http::extract::caller::{ClientsRead, ClientsWrite, Permit};
+use crate::http::extract::caller::{ClientsRead, ClientsWrite, RequireScope};
 use crate::http::extract::parameters::{
     PageQuery, page_limit, parse_query, read_client_cursor, write_client_cursor,
 };
 use crate::http::extract::source::Source;
-use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
 
 #[derive(Serialize, ToSchema)]
@@ -30,7 +30,11 @@ pub struct ClientList {
 /// OAuth clients by id.
 #[utoipa::path(get, path = "/admin/clients", tag = "admin", security(("bearer" = ["clients:read"])), params(PageQuery),
     responses((status = 200, body = ClientList)))]
-pub async fn list(app: AppData, _: Permit<ClientsRead>, http: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    app: AppData,
+    _: RequireScope<ClientsRead>,
+    http: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let query = parse_query::<PageQuery>(&http)?;
     let after = query.cursor.as_deref().map(read_client_cursor).transpose()?;
     let page = flows::clients::list_clients(&app, after.as_ref(), page_limit(query.limit)?).await?;
@@ -99,7 +103,7 @@ pub struct NewClient {
     ))]
 pub async fn create(
     app: AppData,
-    permit: Permit<ClientsWrite>,
+    permit: RequireScope<ClientsWrite>,
     source: Source,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -116,7 +120,7 @@ pub async fn create(
         auth_method,
         change: request.rest().parse()?,
         authority: permit.authority(),
-        origin: source.origin(permit.actor()),
+        context: source.audit_context(permit.actor()),
     };
     let (client, secret) = flows::clients::create_client(&app, wanted).await?;
     Ok(HttpResponse::Created().json(RegisteredClientView {
@@ -130,7 +134,7 @@ pub async fn create(
     responses((status = 200, body = ClientView), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
 pub async fn show(
     app: AppData,
-    _: Permit<ClientsRead>,
+    _: RequireScope<ClientsRead>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let client = flows::clients::get_client(&app, &parse_client_id(&id)?).await?;
@@ -183,16 +187,21 @@ pub struct ClientPatch {
     ))]
 pub async fn update(
     app: AppData,
-    permit: Permit<ClientsWrite>,
+    permit: RequireScope<ClientsWrite>,
     source: Source,
     id: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_client_id(&id)?;
     let change = body.json::<ClientPatch>().await?.parse()?;
-    let client =
-        flows::clients::update_client(&app, &id, change, &permit.authority(), &source.origin(permit.actor()))
-            .await?;
+    let client = flows::clients::update_client(
+        &app,
+        &id,
+        change,
+        &permit.authority(),
+        &source.audit_context(permit.actor()),
+    )
+    .await?;
     Ok(HttpResponse::Ok().json(ClientView::from(&client)))
 }
 
@@ -201,13 +210,19 @@ pub async fn update(
     responses((status = 204), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
 pub async fn delete(
     app: AppData,
-    permit: Permit<ClientsWrite>,
+    permit: RequireScope<ClientsWrite>,
     source: Source,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_client_id(&id)?;
-    flows::clients::delete_client(&app, &id, &permit.authority(), &source.origin(permit.actor()), false)
-        .await?;
+    flows::clients::delete_client(
+        &app,
+        &id,
+        &permit.authority(),
+        &source.audit_context(permit.actor()),
+        false,
+    )
+    .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -230,7 +245,7 @@ pub struct NewSecretRequest {
     ))]
 pub async fn rotate_secret(
     app: AppData,
-    permit: Permit<ClientsWrite>,
+    permit: RequireScope<ClientsWrite>,
     source: Source,
     id: web::Path<String>,
     body: Body,
@@ -238,8 +253,8 @@ pub async fn rotate_secret(
     let id = parse_client_id(&id)?;
     let request: NewSecretRequest = body.json_or_default().await?;
     let overlap = request.overlap.as_deref().map_or(Ok(RotatedSecret::DEFAULT_OVERLAP), parse_overlap)?;
-    let (authority, origin) = (permit.authority(), source.origin(permit.actor()));
-    let rotated = flows::clients::rotate_client_secret(&app, &id, overlap, &authority, &origin).await?;
+    let (authority, context) = (permit.authority(), source.audit_context(permit.actor()));
+    let rotated = flows::clients::rotate_client_secret(&app, &id, overlap, &authority, &context).await?;
     Ok(HttpResponse::Ok().json(ClientSecretView {
         client_id: id.to_string(),
         client_secret: rotated.secret.expose().to_owned(),
@@ -308,7 +323,7 @@ impl ClientPatch {
 
 /// What is no id is the id of nothing.
 fn parse_client_id(text: &str) -> Result<ClientId, Problem> {
-    ClientId::parse(text).map_err(|_| Problem::new(Code::NotFound))
+    ClientId::parse(text).map_err(|_| Problem::new(ErrorCode::NotFound))
 }
 
 fn parse_name(name: &str) -> Result<DisplayName, Problem> {
@@ -333,11 +348,11 @@ fn parse_logout_uri(uri: &str) -> Result<LogoutUri, Problem> {
 fn parse_overlap(text: &str) -> Result<TimeDelta, Problem> {
     let overlap = humantime::parse_duration(text).ok().and_then(|overlap| TimeDelta::from_std(overlap).ok());
     overlap.ok_or_else(|| {
-        Problem::new(Code::InvalidParameter)
+        Problem::new(ErrorCode::InvalidParameter)
             .detail("overlap must be a duration such as \"0s\", \"24h\" or \"7d\"")
     })
 }
 
 fn invalid(member: &str, error: impl fmt::Display) -> Problem {
-    Problem::new(Code::InvalidClientMetadata).detail(format!("{member}: {error}"))
+    Problem::new(ErrorCode::InvalidClientMetadata).detail(format!("{member}: {error}"))
 }

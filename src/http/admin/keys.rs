@@ -7,15 +7,15 @@ use crate::domain::operations::Reason;
 use crate::flows::keys::{RevokeKey, RotateKeys, list_keys, propagation_of, revoke_key, rotate_keys};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::caller::{KeysRead, KeysRotate, Permit};
+use crate::http::extract::caller::{KeysRead, KeysRotate, RequireScope};
 use crate::http::extract::source::Source;
-use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::{KeyListView, PropagationView, RevocationView, RotationView};
 
 /// All signing keys, newest first, as the database holds them now.
 #[utoipa::path(get, path = "/admin/keys", tag = "admin", security(("bearer" = ["keys:read"])),
     responses((status = 200, body = KeyListView)))]
-pub async fn list(app: AppData, _: Permit<KeysRead>) -> Result<HttpResponse, Problem> {
+pub async fn list(app: AppData, _: RequireScope<KeysRead>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(list_keys(&app).await?))
 }
 
@@ -26,11 +26,11 @@ pub async fn list(app: AppData, _: Permit<KeysRead>) -> Result<HttpResponse, Pro
     responses((status = 200, body = PropagationView)))]
 pub async fn propagation(
     app: AppData,
-    _: Permit<KeysRead>,
+    _: RequireScope<KeysRead>,
     kid: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let found = propagation_of(&app, &Kid::new(kid.into_inner())).await?;
-    Ok(HttpResponse::Ok().json(found.ok_or_else(|| Problem::new(Code::NotFound))?))
+    Ok(HttpResponse::Ok().json(found.ok_or_else(|| Problem::new(ErrorCode::NotFound))?))
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -60,7 +60,7 @@ pub struct RotateRequest {
     ))]
 pub async fn rotate(
     app: AppData,
-    permit: Permit<KeysRotate>,
+    permit: RequireScope<KeysRotate>,
     http: HttpRequest,
     source: Source,
     body: Body,
@@ -72,7 +72,7 @@ pub async fn rotate(
         reason: reason(request.reason.as_deref())?,
         dry_run: request.dry_run,
         idempotency_key,
-        origin: source.origin(permit.actor()),
+        context: source.audit_context(permit.actor()),
     };
     Ok(HttpResponse::Ok().json(rotate_keys(&app, rotation).await?))
 }
@@ -103,7 +103,7 @@ pub struct RevokeRequest {
     ))]
 pub async fn revoke(
     app: AppData,
-    permit: Permit<KeysRotate>,
+    permit: RequireScope<KeysRotate>,
     kid: web::Path<String>,
     http: HttpRequest,
     source: Source,
@@ -112,23 +112,24 @@ pub async fn revoke(
     let request: RevokeRequest = body.json_or_default().await?;
     let revocation = RevokeKey {
         kid: Kid::new(kid.into_inner()),
-        reason: reason(request.reason.as_deref())?.ok_or_else(|| Problem::new(Code::ReasonRequired))?,
+        reason: reason(request.reason.as_deref())?.ok_or_else(|| Problem::new(ErrorCode::ReasonRequired))?,
         dry_run: request.dry_run,
         idempotency_key: idempotency_key(&http)?,
-        origin: source.origin(permit.actor()),
+        context: source.audit_context(permit.actor()),
     };
     Ok(HttpResponse::Ok().json(revoke_key(&app, revocation).await?))
 }
 
 fn reason(given: Option<&str>) -> Result<Option<Reason>, Problem> {
     let reason = given.filter(|reason| !reason.trim().is_empty()).map(Reason::parse);
-    reason.transpose().map_err(|error| Problem::new(Code::InvalidParameter).detail(error))
+    reason.transpose().map_err(|error| Problem::new(ErrorCode::InvalidParameter).detail(error))
 }
 
 fn idempotency_key(http: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(value) = http.headers().get("idempotency-key") else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=255).contains(&key.len())).ok_or_else(|| {
-        Problem::new(Code::InvalidParameter).detail("an Idempotency-Key has 1 to 255 printable characters")
+        Problem::new(ErrorCode::InvalidParameter)
+            .detail("an Idempotency-Key has 1 to 255 printable characters")
     })?;
     Ok(Some(key.to_owned()))
 }

@@ -1,4 +1,4 @@
-//! `/admin`: what operators do. Every handler takes a `Permit` of the scope it needs.
+//! `/admin`: what operators do. Every handler takes a `RequireScope` of the scope it needs.
 
 pub mod audit;
 pub mod clients;

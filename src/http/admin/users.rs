@@ -8,12 +8,12 @@ use crate::flows;
 use crate::flows::accounts::{CreateUser, UserChange};
 use crate::http::AppData;
 use crate::http::extract::body::{Body, given};
-use crate::http::extract::caller::{Permit, UsersRead, UsersWrite};
+use crate::http::extract::caller::{RequireScope, UsersRead, UsersWrite};
 use crate::http::extract::parameters::{
     PageQuery, page_limit, parse_id, parse_query, read_cursor, write_cursor,
 };
 use crate::http::extract::source::Source;
-use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::UserView;
 
 #[derive(Serialize, ToSchema)]
@@ -26,7 +26,11 @@ pub struct UserList {
 /// Accounts, oldest first.
 #[utoipa::path(get, path = "/admin/users", tag = "admin", security(("bearer" = ["users:read"])), params(PageQuery),
     responses((status = 200, body = UserList)))]
-pub async fn list(app: AppData, _: Permit<UsersRead>, http: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn list(
+    app: AppData,
+    _: RequireScope<UsersRead>,
+    http: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let query = parse_query::<PageQuery>(&http)?;
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
     let after = after.map(|(created_at, id)| (created_at, UserId(id)));
@@ -56,20 +60,20 @@ pub struct NewUser {
     ))]
 pub async fn create(
     app: AppData,
-    permit: Permit<UsersWrite>,
+    permit: RequireScope<UsersWrite>,
     source: Source,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: NewUser = body.json().await?;
     let email =
-        Email::parse(&request.email).map_err(|error| Problem::new(Code::InvalidEmail).detail(error))?;
+        Email::parse(&request.email).map_err(|error| Problem::new(ErrorCode::InvalidEmail).detail(error))?;
     let wanted = CreateUser {
         email,
         password: &request.password,
         name: request.name.as_deref().map(parse_name).transpose()?,
         roles: parse_roles(&app, &request.roles)?,
         authority: permit.authority(),
-        origin: source.origin(permit.actor()),
+        context: source.audit_context(permit.actor()),
     };
     let user = flows::accounts::create_user(&app, wanted).await?;
     Ok(HttpResponse::Created().json(UserView::from(&user)))
@@ -80,7 +84,7 @@ pub async fn create(
     responses((status = 200, body = UserView), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
 pub async fn show(
     app: AppData,
-    _: Permit<UsersRead>,
+    _: RequireScope<UsersRead>,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = UserId(parse_id(&id)?);
@@ -106,7 +110,7 @@ pub struct UserPatch {
     responses((status = 200, body = UserView), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
 pub async fn update(
     app: AppData,
-    permit: Permit<UsersWrite>,
+    permit: RequireScope<UsersWrite>,
     source: Source,
     id: web::Path<String>,
     body: Body,
@@ -114,7 +118,8 @@ pub async fn update(
     let id = UserId(parse_id(&id)?);
     let request: UserPatch = body.json().await?;
     let status = request.status.map(|status| {
-        let refused = || Problem::new(Code::InvalidParameter).detail("status must be active or disabled");
+        let refused =
+            || Problem::new(ErrorCode::InvalidParameter).detail("status must be active or disabled");
         UserStatus::parse(&status).ok_or_else(refused)
     });
     let change = UserChange {
@@ -122,9 +127,14 @@ pub async fn update(
         roles: request.roles.map(|roles| parse_roles(&app, &roles)).transpose()?,
         status: status.transpose()?,
     };
-    let user =
-        flows::accounts::update_user(&app, id, change, &permit.authority(), &source.origin(permit.actor()))
-            .await?;
+    let user = flows::accounts::update_user(
+        &app,
+        id,
+        change,
+        &permit.authority(),
+        &source.audit_context(permit.actor()),
+    )
+    .await?;
     Ok(HttpResponse::Ok().json(UserView::from(&user)))
 }
 
@@ -133,12 +143,13 @@ pub async fn update(
     responses((status = 204), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
 pub async fn delete(
     app: AppData,
-    permit: Permit<UsersWrite>,
+    permit: RequireScope<UsersWrite>,
     source: Source,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = UserId(parse_id(&id)?);
-    flows::accounts::delete_user(&app, id, &permit.authority(), &source.origin(permit.actor())).await?;
+    flows::accounts::delete_user(&app, id, &permit.authority(), &source.audit_context(permit.actor()))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -155,7 +166,7 @@ pub struct NewPasswordRequest {
     responses((status = 204), (status = 404, body = ProblemView, content_type = "application/problem+json")))]
 pub async fn set_password(
     app: AppData,
-    permit: Permit<UsersWrite>,
+    permit: RequireScope<UsersWrite>,
     source: Source,
     id: web::Path<String>,
     body: Body,
@@ -168,17 +179,17 @@ pub async fn set_password(
         &user,
         &request.password,
         &permit.authority(),
-        &source.origin(permit.actor()),
+        &source.audit_context(permit.actor()),
     )
     .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn parse_name(name: &str) -> Result<DisplayName, Problem> {
-    DisplayName::parse(name).map_err(|error| Problem::new(Code::InvalidName).detail(error))
+    DisplayName::parse(name).map_err(|error| Problem::new(ErrorCode::InvalidName).detail(error))
 }
 
 fn parse_roles(app: &AppData, names: &[String]) -> Result<Roles, Problem> {
     let parsed = app.settings.roles.parse_roles(names.iter().map(String::as_str));
-    parsed.map_err(|error| Problem::new(Code::InvalidRole).detail(error))
+    parsed.map_err(|error| Problem::new(ErrorCode::InvalidRole).detail(error))
 }

@@ -7,9 +7,9 @@ use crate::domain::oauth::Consent;
 use crate::domain::operations::Actor;
 use crate::flows::oauth::{list_consents, withdraw_consent};
 use crate::http::AppData;
-use crate::http::extract::caller::Authenticated;
+use crate::http::extract::caller::RequireUser;
 use crate::http::extract::source::Source;
-use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::ConsentView;
 
 #[derive(Serialize, ToSchema)]
@@ -20,7 +20,7 @@ pub struct ConsentList {
 /// What the user has let applications have, the newest first.
 #[utoipa::path(get, path = "/auth/consents", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = ConsentList)))]
-pub async fn list(app: AppData, Authenticated(caller): Authenticated) -> Result<HttpResponse, Problem> {
+pub async fn list(app: AppData, RequireUser(caller): RequireUser) -> Result<HttpResponse, Problem> {
     let consents = list_consents(&app, &caller).await?;
     Ok(HttpResponse::Ok().json(ConsentList { consents: consents.into_iter().map(view).collect() }))
 }
@@ -44,13 +44,14 @@ fn view(consent: Consent) -> ConsentView {
     ))]
 pub async fn withdraw(
     app: AppData,
-    Authenticated(caller): Authenticated,
+    RequireUser(caller): RequireUser,
     source: Source,
     client_id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let client = ClientId::parse(&client_id).map_err(|_| Problem::new(Code::NotFound))?;
-    match withdraw_consent(&app, &caller, &client, &source.origin(Actor::User(caller.user.id))).await? {
+    let client = ClientId::parse(&client_id).map_err(|_| Problem::new(ErrorCode::NotFound))?;
+    match withdraw_consent(&app, &caller, &client, &source.audit_context(Actor::User(caller.user.id))).await?
+    {
         true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(Problem::new(Code::NotFound)),
+        false => Err(Problem::new(ErrorCode::NotFound)),
     }
 }

@@ -2,7 +2,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{LoginResponse, TokenResponse, granted};
+use super::{LoginResponse, TokenResponse, token_response};
 use crate::domain::Email;
 use crate::domain::operations::Actor;
 use crate::domain::passwords::CandidatePassword;
@@ -47,7 +47,7 @@ pub async fn login(
     let credentials = LogIn {
         email: Email::parse(&request.email).ok(),
         password: CandidatePassword::parse(&request.password),
-        origin: source.origin(Actor::Anonymous),
+        context: source.audit_context(Actor::Anonymous),
         device: source.device(),
         device_token: cookie::read_device(&http),
     };
@@ -62,7 +62,7 @@ pub async fn login(
     let LoggedIn { user, tokens, device_token } = outcome?;
     let body =
         LoginResponse { tokens: TokenResponse::new(&tokens, request.cookie), user: UserView::from(&user) };
-    let mut response = granted(&body, &tokens, request.cookie);
+    let mut response = token_response(&body, &tokens, request.cookie);
     // It only spares its holder others' failures, so it needs no name and no room in the body.
     if let Err(error) = response.add_cookie(&cookie::set_device(&device_token)) {
         tracing::warn!(event = "device_cookie_not_set", %error);

@@ -6,7 +6,7 @@ use crate::domain::operations::Actor;
 use crate::flows::sessions::log_out;
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::caller::Authenticated;
+use crate::http::extract::caller::RequireUser;
 use crate::http::extract::cookie;
 use crate::http::extract::source::Source;
 use crate::http::problem::Problem;
@@ -25,11 +25,11 @@ pub struct LogoutRequest {
     request_body(content = Option<LogoutRequest>), responses((status = 204)))]
 pub async fn logout(
     app: AppData,
-    Authenticated(caller): Authenticated,
+    RequireUser(caller): RequireUser,
     source: Source,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: LogoutRequest = body.json_or_default().await?;
-    log_out(&app, &caller, request.all, &source.origin(Actor::User(caller.user.id))).await?;
+    log_out(&app, &caller, request.all, &source.audit_context(Actor::User(caller.user.id))).await?;
     Ok(HttpResponse::NoContent().cookie(cookie::clear()).finish())
 }

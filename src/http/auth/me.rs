@@ -1,11 +1,11 @@
 use actix_web::HttpResponse;
 
-use crate::http::extract::caller::Authenticated;
+use crate::http::extract::caller::RequireUser;
 use crate::views::UserView;
 
 /// Who the access token's user is.
 #[utoipa::path(get, path = "/auth/me", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = UserView)))]
-pub async fn me(Authenticated(caller): Authenticated) -> HttpResponse {
+pub async fn me(RequireUser(caller): RequireUser) -> HttpResponse {
     HttpResponse::Ok().json(UserView::from(&caller.user))
 }

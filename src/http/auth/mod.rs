@@ -56,7 +56,7 @@ impl TokenResponse {
 }
 
 /// 200 with a body, and the refresh token in the cookie if that is where it goes. The frame adds `no-store`.
-fn granted(body: &impl Serialize, tokens: &IssuedTokens, in_cookie: bool) -> HttpResponse {
+fn token_response(body: &impl Serialize, tokens: &IssuedTokens, in_cookie: bool) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if in_cookie {
         response.cookie(cookie::set(&tokens.refresh_token, tokens.refresh_expires_in));

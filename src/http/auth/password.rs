@@ -7,7 +7,7 @@ use crate::domain::passwords::CandidatePassword;
 use crate::flows::accounts::{ChangePassword, change_password};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::caller::Authenticated;
+use crate::http::extract::caller::RequireUser;
 use crate::http::extract::source::Source;
 use crate::http::problem::{Problem, ProblemView};
 
@@ -28,7 +28,7 @@ pub struct PasswordRequest {
     ))]
 pub async fn change(
     app: AppData,
-    Authenticated(caller): Authenticated,
+    RequireUser(caller): RequireUser,
     source: Source,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -37,6 +37,6 @@ pub async fn change(
         current: CandidatePassword::parse(&request.current_password),
         new: &request.new_password,
     };
-    change_password(&app, &caller, change, &source.origin(Actor::User(caller.user.id))).await?;
+    change_password(&app, &caller, change, &source.audit_context(Actor::User(caller.user.id))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -2,7 +2,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{TokenResponse, granted};
+use super::{TokenResponse, token_response};
 use crate::domain::ClientId;
 use crate::domain::operations::Actor;
 use crate::flows::sessions::{RefreshError, refresh as flow};
@@ -10,7 +10,7 @@ use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::cookie;
 use crate::http::extract::source::Source;
-use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::problem::{ErrorCode, Problem, ProblemView};
 
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -39,9 +39,11 @@ pub async fn refresh(
     }
     let presented = request.refresh_token.or_else(|| cookie::read(&http));
     let presented = presented.ok_or_else(|| {
-        Problem::new(Code::InvalidJson).detail("missing field `refresh_token`, and no cookie in its place")
+        Problem::new(ErrorCode::InvalidJson)
+            .detail("missing field `refresh_token`, and no cookie in its place")
     })?;
-    let outcome = flow(&app, &presented, &ClientId::first_party(), &source.origin(Actor::Anonymous)).await;
+    let outcome =
+        flow(&app, &presented, &ClientId::first_party(), &source.audit_context(Actor::Anonymous)).await;
     let name = match &outcome {
         Ok(_) => "success",
         Err(RefreshError::Invalid(_)) => "invalid_grant",
@@ -49,5 +51,5 @@ pub async fn refresh(
     };
     metrics::counter!("chancery_refreshes_total", "outcome" => name).increment(1);
     let (_, tokens) = outcome?;
-    Ok(granted(&TokenResponse::new(&tokens, in_cookie), &tokens, in_cookie))
+    Ok(token_response(&TokenResponse::new(&tokens, in_cookie), &tokens, in_cookie))
 }

@@ -9,7 +9,7 @@ use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::source::Source;
 use crate::http::problem::ProblemView;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::views::UserView;
 
 #[derive(Deserialize, ToSchema)]
@@ -30,10 +30,10 @@ pub struct RegisterRequest {
 pub async fn register(app: AppData, source: Source, body: Body) -> Result<HttpResponse, Problem> {
     let request: RegisterRequest = body.json().await?;
     let email =
-        Email::parse(&request.email).map_err(|error| Problem::new(Code::InvalidEmail).detail(error))?;
+        Email::parse(&request.email).map_err(|error| Problem::new(ErrorCode::InvalidEmail).detail(error))?;
     let name = request.name.as_deref().map(DisplayName::parse).transpose();
-    let name = name.map_err(|error| Problem::new(Code::InvalidName).detail(error))?;
-    let origin = source.origin(Actor::Anonymous);
-    let user = sign_up(&app, SignUp { email, password: &request.password, name, origin }).await?;
+    let name = name.map_err(|error| Problem::new(ErrorCode::InvalidName).detail(error))?;
+    let context = source.audit_context(Actor::Anonymous);
+    let user = sign_up(&app, SignUp { email, password: &request.password, name, context }).await?;
     Ok(HttpResponse::Created().json(UserView::from(&user)))
 }

@@ -6,10 +6,10 @@ use crate::domain::SessionId;
 use crate::domain::operations::Actor;
 use crate::flows::sessions::{end_session, list_sessions};
 use crate::http::AppData;
-use crate::http::extract::caller::Authenticated;
+use crate::http::extract::caller::RequireUser;
 use crate::http::extract::parameters::parse_id;
 use crate::http::extract::source::Source;
-use crate::http::problem::{Code, Problem, ProblemView};
+use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::SessionView;
 
 #[derive(Serialize, ToSchema)]
@@ -20,7 +20,7 @@ pub struct SessionList {
 /// The user's live sessions, the last used first.
 #[utoipa::path(get, path = "/auth/sessions", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = SessionList)))]
-pub async fn list(app: AppData, Authenticated(caller): Authenticated) -> Result<HttpResponse, Problem> {
+pub async fn list(app: AppData, RequireUser(caller): RequireUser) -> Result<HttpResponse, Problem> {
     let sessions = list_sessions(&app, &caller).await?;
     let sessions = sessions.iter().map(|session| SessionView::of(session, caller.session.id)).collect();
     Ok(HttpResponse::Ok().json(SessionList { sessions }))
@@ -34,13 +34,13 @@ pub async fn list(app: AppData, Authenticated(caller): Authenticated) -> Result<
     ))]
 pub async fn end(
     app: AppData,
-    Authenticated(caller): Authenticated,
+    RequireUser(caller): RequireUser,
     source: Source,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let origin = source.origin(Actor::User(caller.user.id));
-    match end_session(&app, &caller, SessionId(parse_id(&id)?), &origin).await? {
+    let context = source.audit_context(Actor::User(caller.user.id));
+    match end_session(&app, &caller, SessionId(parse_id(&id)?), &context).await? {
         true => Ok(HttpResponse::NoContent().finish()),
-        false => Err(Problem::new(Code::NotFound)),
+        false => Err(Problem::new(ErrorCode::NotFound)),
     }
 }

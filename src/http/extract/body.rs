@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_DEPTH: usize = 32;
@@ -51,7 +51,7 @@ impl Body {
     pub async fn json<T: DeserializeOwned>(self) -> Result<T, Problem> {
         let is_json = self.is_json;
         let bytes = self.receive().await?;
-        if is_json { parse(&bytes) } else { Err(Problem::new(Code::UnsupportedMediaType)) }
+        if is_json { parse(&bytes) } else { Err(Problem::new(ErrorCode::UnsupportedMediaType)) }
     }
 
     /// The same, where no body at all, or `null`, stands for the default.
@@ -62,7 +62,7 @@ impl Body {
             (true, true) => Ok(T::default()),
             (true, false) => parse::<Option<T>>(&bytes).map(Option::unwrap_or_default),
             (false, true) if !is_typed => Ok(T::default()),
-            (false, _) => Err(Problem::new(Code::UnsupportedMediaType)),
+            (false, _) => Err(Problem::new(ErrorCode::UnsupportedMediaType)),
         }
     }
 
@@ -74,35 +74,35 @@ impl Body {
         if is_form || bytes.is_empty() {
             parse_form(&bytes)
         } else {
-            Err(Problem::new(Code::UnsupportedMediaType))
+            Err(Problem::new(ErrorCode::UnsupportedMediaType))
         }
     }
 
     async fn receive(mut self) -> Result<BytesMut, Problem> {
         if self.declared.is_some_and(|length| length > MAX_BYTES as u64) {
-            return Err(Problem::new(Code::PayloadTooLarge));
+            return Err(Problem::new(ErrorCode::PayloadTooLarge));
         }
         let read = async {
             let mut bytes = BytesMut::new();
             while let Some(chunk) = self.payload.next().await {
                 let chunk =
-                    chunk.map_err(|_| Problem::new(Code::InvalidJson).detail("the body broke off"))?;
+                    chunk.map_err(|_| Problem::new(ErrorCode::InvalidJson).detail("the body broke off"))?;
                 if bytes.len() + chunk.len() > MAX_BYTES {
-                    return Err(Problem::new(Code::PayloadTooLarge));
+                    return Err(Problem::new(ErrorCode::PayloadTooLarge));
                 }
                 bytes.extend_from_slice(&chunk);
             }
             Ok(bytes)
         };
         let in_time = tokio::time::timeout(ARRIVES_WITHIN, read).await;
-        in_time.unwrap_or_else(|_| Err(Problem::new(Code::RequestTimeout)))
+        in_time.unwrap_or_else(|_| Err(Problem::new(ErrorCode::RequestTimeout)))
     }
 }
 
 /// Reads `a=1&b=2`, as a body or a query.
 pub fn parse_form(bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
     let broken =
-        || Problem::new(Code::InvalidParameter).detail("a parameter is no text, or there are over 100");
+        || Problem::new(ErrorCode::InvalidParameter).detail("a parameter is no text, or there are over 100");
     // The reader puts this sign in the place of what is no UTF-8.
     let is_text = |text: &str| !text.contains(['\0', char::REPLACEMENT_CHARACTER]);
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(bytes).into_owned().take(101).collect();
@@ -116,17 +116,17 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let value = Strict { depth: 0 }
         .deserialize(&mut reader)
         .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| Problem::new(Code::InvalidJson).detail(describe(&error)))?;
+        .map_err(|error| Problem::new(ErrorCode::InvalidJson).detail(describe(&error)))?;
     // Members in their order would do for the library, in a list without their names.
     if value.is_array() {
-        return Err(Problem::new(Code::InvalidJson).detail("a list is no object"));
+        return Err(Problem::new(ErrorCode::InvalidJson).detail("a list is no object"));
     }
     T::deserialize(value).map_err(|error| {
         let message = error.to_string();
         // "missing field `x`" and "unknown field `x`" name members; a wrong type would quote the value.
         let safe = message.starts_with("missing field") || message.starts_with("unknown field");
         let detail = if safe { message } else { "a member has the wrong type".to_owned() };
-        Problem::new(Code::InvalidJson).detail(detail)
+        Problem::new(ErrorCode::InvalidJson).detail(detail)
     })
 }
 

@@ -4,31 +4,31 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
-use super::dpop::shown_token;
+use super::dpop::presented_token;
 use super::source::Source;
 use crate::app::App;
 use crate::domain::accounts::Authority;
 use crate::domain::operations::{Actor, AuditEvent};
 use crate::domain::scope;
 use crate::flows::operations::note_refusal;
-use crate::flows::sessions::{AuthenticateError, Bearer, Caller, ShownToken, authenticate};
+use crate::flows::sessions::{AuthenticateError, CurrentUser, PresentedToken, TokenSubject, authenticate};
 use crate::http::AppData;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scheme::Scheme;
 
 /// A handler that takes this is for users with a good access token from a login at `/auth`. An application that a user has
 /// granted something is not the user, and neither is a service that acts for them.
-pub struct Authenticated(pub Caller);
+pub struct RequireUser(pub CurrentUser);
 
 /// A handler that takes this is for whoever has a good access token, whatever it is for.
-pub struct Holder {
-    pub bearer: Bearer,
+pub struct AnyToken {
+    pub bearer: TokenSubject,
     /// How the token was shown.
     pub scheme: Scheme,
 }
 
-impl Holder {
-    async fn of(app: &App, (scheme, token): (Scheme, ShownToken)) -> Result<Self, Problem> {
+impl AnyToken {
+    async fn of(app: &App, (scheme, token): (Scheme, PresentedToken)) -> Result<Self, Problem> {
         match authenticate(app, &token).await {
             Ok(bearer) => Ok(Self { bearer, scheme }),
             Err(error) => {
@@ -43,12 +43,12 @@ impl Holder {
 
 /// A handler that takes this is for whoever has a good access token with scope `S`: in their own name, so that the audit table
 /// names who it was.
-pub struct Permit<S> {
-    bearer: Bearer,
+pub struct RequireScope<S> {
+    bearer: TokenSubject,
     scope: PhantomData<S>,
 }
 
-impl<S> Permit<S> {
+impl<S> RequireScope<S> {
     pub fn actor(&self) -> Actor {
         self.bearer.actor()
     }
@@ -75,43 +75,43 @@ macro_rules! needed {
 needed!(KeysRead KEYS_READ, KeysRotate KEYS_ROTATE, UsersRead USERS_READ, UsersWrite USERS_WRITE, AuditRead AUDIT_READ,
     ClientsRead CLIENTS_READ, ClientsWrite CLIENTS_WRITE);
 
-impl FromRequest for Holder {
+impl FromRequest for AnyToken {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let shown = shown_token(request).map_err(|problem| match problem.code() {
-            Code::TokenRequired => problem.header("WWW-Authenticate", Scheme::Dpop.challenge("")),
+        let shown = presented_token(request).map_err(|problem| match problem.code() {
+            ErrorCode::TokenRequired => problem.header("WWW-Authenticate", Scheme::Dpop.challenge("")),
             _ => problem,
         });
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
-            let app = app.ok_or_else(|| Problem::new(Code::Internal))?;
+            let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
             Self::of(&app, shown?).await
         })
     }
 }
 
-impl FromRequest for Authenticated {
+impl FromRequest for RequireUser {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         // Tokens from /auth are never bound to a key.
-        let shown = shown_token(request).and_then(|shown| match shown.0 {
+        let shown = presented_token(request).and_then(|shown| match shown.0 {
             Scheme::Bearer => Ok(shown),
-            Scheme::Dpop => Err(Problem::new(Code::TokenRequired)),
+            Scheme::Dpop => Err(Problem::new(ErrorCode::TokenRequired)),
         });
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
-            let app = app.ok_or_else(|| Problem::new(Code::Internal))?;
-            match Holder::of(&app, shown?).await?.bearer {
-                Bearer::User(caller)
+            let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
+            match AnyToken::of(&app, shown?).await?.bearer {
+                TokenSubject::User(caller)
                     if caller.session.client_id.is_first_party() && caller.acting.is_none() =>
                 {
                     Ok(Self(*caller))
                 }
-                _ => Err(Problem::new(Code::InsufficientScope)
+                _ => Err(Problem::new(ErrorCode::InsufficientScope)
                     .detail("this is for tokens from /auth/login")
                     .header("WWW-Authenticate", r#"Bearer error="insufficient_scope""#)),
             }
@@ -119,21 +119,22 @@ impl FromRequest for Authenticated {
     }
 }
 
-impl<S: Needed> FromRequest for Permit<S> {
+impl<S: Needed> FromRequest for RequireScope<S> {
     type Error = Problem;
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let holder = Holder::from_request(request, payload);
+        let holder = AnyToken::from_request(request, payload);
         let app = request.app_data::<AppData>().cloned();
         let source = Source::from_request(request, payload);
         Box::pin(async move {
-            let Holder { bearer, scheme } = holder.await?;
-            let is_exchanged = matches!(&bearer, Bearer::User(caller) if caller.acting.is_some());
+            let AnyToken { bearer, scheme } = holder.await?;
+            let is_exchanged = matches!(&bearer, TokenSubject::User(caller) if caller.acting.is_some());
             if is_exchanged || !bearer.scopes().contains(S::SCOPE) {
                 if let Some(app) = app {
-                    let origin = source.await.unwrap_or_else(|never| match never {}).origin(bearer.actor());
-                    note_refusal(&app, AuditEvent::AccessDenied, &origin, S::SCOPE).await;
+                    let context =
+                        source.await.unwrap_or_else(|never| match never {}).audit_context(bearer.actor());
+                    note_refusal(&app, AuditEvent::AccessDenied, &context, S::SCOPE).await;
                 }
                 let challenge =
                     scheme.challenge(&format!(r#"error="insufficient_scope", scope="{}""#, S::SCOPE));
@@ -141,7 +142,7 @@ impl<S: Needed> FromRequest for Permit<S> {
                     true => "this is not for a token that was exchanged".to_owned(),
                     false => format!("this needs the scope {}", S::SCOPE),
                 };
-                return Err(Problem::new(Code::InsufficientScope)
+                return Err(Problem::new(ErrorCode::InsufficientScope)
                     .detail(detail)
                     .header("WWW-Authenticate", challenge));
             }

@@ -9,7 +9,7 @@ use super::source::Source;
 use crate::app::App;
 use crate::domain::operations::{Actor, AuditEvent};
 use crate::flows::operations::note_refusal;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, RefreshTokenText};
 
@@ -72,20 +72,20 @@ pub fn read(request: &HttpRequest) -> Option<String> {
 }
 
 /// Whoever uses or gets the cookie must come from one of our own origins. A browser says where a request comes from:
-/// `Origin` on every POST, and `Sec-Fetch-Site`. What says neither is no browser and has no cookie to be abused.
+/// `AuditContext` on every POST, and `Sec-Fetch-Site`. What says neither is no browser and has no cookie to be abused.
 pub async fn check_origin(app: &App, request: &HttpRequest, source: &Source) -> Result<(), Problem> {
     if is_from_us(request, &app.settings.server.origins) {
         return Ok(());
     }
-    let origin = source.origin(Actor::Anonymous);
-    note_refusal(app, AuditEvent::OriginRefused, &origin, request.path()).await;
-    Err(Problem::new(Code::OriginNotAllowed))
+    let context = source.audit_context(Actor::Anonymous);
+    note_refusal(app, AuditEvent::OriginRefused, &context, request.path()).await;
+    Err(Problem::new(ErrorCode::OriginNotAllowed))
 }
 
 fn is_from_us(request: &HttpRequest, origins: &[String]) -> bool {
     let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     match (text(header::ORIGIN.as_str()), text("sec-fetch-site")) {
-        (Some(origin), _) => origins.iter().any(|allowed| allowed == origin),
+        (Some(context), _) => origins.iter().any(|allowed| allowed == context),
         (None, Some(site)) => matches!(site, "same-origin" | "none"),
         (None, None) => true,
     }

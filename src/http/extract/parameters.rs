@@ -11,16 +11,16 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::domain::ClientId;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 
 /// What is no id is the id of nothing.
 pub fn parse_id(text: &str) -> Result<Uuid, Problem> {
-    text.parse().map_err(|_| Problem::new(Code::NotFound))
+    text.parse().map_err(|_| Problem::new(ErrorCode::NotFound))
 }
 
 pub fn parse_query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Problem> {
     let query = Query::from_query(request.query_string());
-    query.map(Query::into_inner).map_err(|error| Problem::new(Code::InvalidParameter).detail(error))
+    query.map(Query::into_inner).map_err(|error| Problem::new(ErrorCode::InvalidParameter).detail(error))
 }
 
 /// Which page of a list is asked for.
@@ -41,7 +41,7 @@ pub fn page_limit(given: Option<u16>) -> Result<u16, Problem> {
     if (1..=200).contains(&limit) {
         return Ok(limit);
     }
-    Err(Problem::new(Code::InvalidParameter).detail("limit must be between 1 and 200"))
+    Err(Problem::new(ErrorCode::InvalidParameter).detail("limit must be between 1 and 200"))
 }
 
 /// Years that both databases can hold and order: 1970 to 2096.
@@ -80,7 +80,7 @@ pub fn read_client_cursor(cursor: &str) -> Result<ClientId, Problem> {
 }
 
 fn no_cursor() -> Problem {
-    Problem::new(Code::InvalidParameter).detail("this is no cursor of ours")
+    Problem::new(ErrorCode::InvalidParameter).detail("this is no cursor of ours")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 
 use crate::domain::keys::Consumer;
-use crate::domain::operations::{Actor, Origin};
+use crate::domain::operations::{Actor, AuditContext};
 use crate::flows::passwords::Device;
 use crate::http::context::{ClientIp, request_id};
 
@@ -20,8 +20,8 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn origin(&self, actor: Actor) -> Origin {
-        Origin { actor, ip: self.ip, request_id: Some(request_id()) }
+    pub fn audit_context(&self, actor: Actor) -> AuditContext {
+        AuditContext { actor, ip: self.ip, request_id: Some(request_id()) }
     }
 
     /// Who fetches the keys, as far as that is remembered.

@@ -1,7 +1,7 @@
 use actix_web::{HttpRequest, HttpResponse};
 use url::form_urlencoded::Serializer;
 
-use super::visit::{Visit, see_other, unreadable};
+use super::browser::{BrowserRequest, see_other, unreadable};
 use crate::domain::Parameters;
 use crate::flows::oauth::begin_authorization;
 use crate::http::AppData;
@@ -15,7 +15,7 @@ pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpRespo
         Err(problem) => return unreadable(&app, &problem),
     };
     let parameters: Parameters = pairs.into_iter().collect();
-    let visit = Visit::of(&http, &source);
+    let visit = BrowserRequest::of(&http, &source);
     let outcome = begin_authorization(&app, &parameters, &visit.visitor).await;
     visit.show(&app, outcome)
 }

@@ -2,9 +2,9 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::visit::{Visit, foreign, unreadable};
+use super::browser::{BrowserRequest, foreign, unreadable};
 use crate::domain::Parameters;
-use crate::flows::oauth::{Step, begin_link, decide_link, enter_code};
+use crate::flows::oauth::{NextStep, begin_link, decide_link, enter_code};
 use crate::http::AppData;
 use crate::http::extract::body::{Body, parse_form};
 use crate::http::extract::source::Source;
@@ -17,8 +17,8 @@ pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpRespo
         Err(problem) => return unreadable(&app, &problem),
     };
     let code = query.get("user_code").and_then(UserCode::parse).map(|code| code.shown());
-    let visit = Visit::of(&http, &source);
-    let outcome = begin_link(&app, &visit.visitor).map(Step::Device);
+    let visit = BrowserRequest::of(&http, &source);
+    let outcome = begin_link(&app, &visit.visitor).map(NextStep::Device);
     visit.show_device(&app, outcome, &code.unwrap_or_default())
 }
 
@@ -28,7 +28,7 @@ pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body
         Ok(pairs) => pairs.into_iter().collect(),
         Err(problem) => return unreadable(&app, &problem),
     };
-    let visit = Visit::of(&http, &source);
+    let visit = BrowserRequest::of(&http, &source);
     let page = match visit.page(&app, &form) {
         Ok(page) if page.is_of_device() => page,
         Ok(_) => return foreign(&app),

@@ -2,11 +2,11 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use url::form_urlencoded::Serializer;
 
-use super::visit::{Visit, add, foreign, see_other, unavailable, unreadable, with_parameters};
+use super::browser::{BrowserRequest, add, foreign, see_other, unavailable, unreadable, with_parameters};
 use crate::app::App;
 use crate::domain::Parameters;
 use crate::domain::clients::RedirectUri;
-use crate::flows::oauth::{Page, SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
+use crate::flows::oauth::{SignOutError, SignOutStep, SubmittedForm, begin_sign_out, confirm_sign_out};
 use crate::http::context::request_id;
 use crate::http::extract::body::{Body, parse_form};
 use crate::http::extract::cookie;
@@ -33,9 +33,9 @@ pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body
         return see_other(&format!("{}/oauth2/logout?{query}", app.settings.server.base()));
     }
     let form: Parameters = pairs.into_iter().collect();
-    let visit = Visit::of(&http, &source);
+    let visit = BrowserRequest::of(&http, &source);
     let flow = form.get("flow").unwrap_or_default();
-    let Ok(page) = Page::read_sign_out(&app, flow, &visit.visitor) else { return foreign(&app) };
+    let Ok(page) = SubmittedForm::read_sign_out(&app, flow, &visit.visitor) else { return foreign(&app) };
     match form.get("decision").unwrap_or_default() {
         "sign_out" => {
             let outcome = confirm_sign_out(&app, &page.parameters(), &visit.visitor).await;
@@ -52,12 +52,12 @@ pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body
 }
 
 async fn ask(app: &AppData, http: &HttpRequest, source: &Source, parameters: &Parameters) -> HttpResponse {
-    let visit = Visit::of(http, source);
+    let visit = BrowserRequest::of(http, source);
     let outcome = begin_sign_out(app, parameters, &visit.visitor).await;
     show(app, &visit, outcome)
 }
 
-fn show(app: &App, visit: &Visit, outcome: Result<SignOutStep, SignOutError>) -> HttpResponse {
+fn show(app: &App, visit: &BrowserRequest, outcome: Result<SignOutStep, SignOutError>) -> HttpResponse {
     match outcome {
         Ok(SignOutStep::Confirm { flow, user, client, return_to }) => {
             let mut response = pages::SignOut {

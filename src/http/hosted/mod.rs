@@ -5,7 +5,7 @@
 //! errors are JSON, are in `http/oauth2`.
 
 pub mod authorize;
+mod browser;
 pub mod device;
 pub mod logout;
 pub mod sign_in;
-mod visit;

@@ -4,16 +4,16 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::visit::{
-    Visit, add, begin_anew, fault, foreign, keep_signed_in, return_origin, sign_in_page, unavailable,
-    unreadable,
+use super::browser::{
+    BrowserRequest, add, begin_anew, fault, foreign, keep_signed_in, return_origin, sign_in_page,
+    unavailable, unreadable,
 };
 use crate::domain::operations::Actor;
 use crate::domain::passwords::CandidatePassword;
 use crate::domain::{DisplayName, Email, Parameters};
 use crate::flows;
 use crate::flows::accounts::{SignUp, SignUpError};
-use crate::flows::oauth::{AuthorizeError, Page, SignInError, Step, show_sign_in};
+use crate::flows::oauth::{AuthorizeError, NextStep, SignInError, SubmittedForm, show_sign_in};
 use crate::flows::passwords::{LogIn, NewPasswordError, ProvePasswordError};
 use crate::http::extract::body::{Body, parse_form};
 use crate::http::extract::cookie;
@@ -24,8 +24,8 @@ use crate::passwords::Busy;
 /// What a form says, and who sends it.
 struct Posted {
     form: Parameters,
-    visit: Visit,
-    page: Page,
+    visit: BrowserRequest,
+    page: SubmittedForm,
 }
 
 impl Posted {
@@ -37,7 +37,7 @@ impl Posted {
     ) -> Result<Self, Box<HttpResponse>> {
         let form = body.form().await.map_err(|problem| Box::new(unreadable(app, &problem)))?;
         let form: Parameters = form.into_iter().collect();
-        let visit = Visit::of(http, source);
+        let visit = BrowserRequest::of(http, source);
         let page = visit.page(app, &form)?;
         Ok(Self { form, visit, page })
     }
@@ -82,8 +82,12 @@ pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body
         Ok(name) => name,
         Err(error) => return sign_up_page(&app, &posted, Some(unprocessable(&error))).await,
     };
-    let wish =
-        SignUp { email, password: posted.says("password"), name, origin: source.origin(Actor::Anonymous) };
+    let wish = SignUp {
+        email,
+        password: posted.says("password"),
+        name,
+        context: source.audit_context(Actor::Anonymous),
+    };
     let refusal = match flows::accounts::sign_up(&app, wish).await {
         Ok(_) => return enter(&app, &http, source, &posted).await,
         Err(SignUpError::Closed) => return foreign(&app),
@@ -131,7 +135,7 @@ pub async fn resume(app: AppData, http: HttpRequest, source: Source) -> HttpResp
         Ok(pairs) => pairs.into_iter().collect(),
         Err(problem) => return unreadable(&app, &problem),
     };
-    let visit = Visit::of(&http, &source);
+    let visit = BrowserRequest::of(&http, &source);
     match visit.page(&app, &form) {
         Ok(page) => visit.show(&app, flows::oauth::resume(&app, &page, &visit.visitor).await),
         Err(response) => *response,
@@ -148,7 +152,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
     let credentials = LogIn {
         email: Email::parse(posted.says("email")).ok(),
         password: CandidatePassword::parse(posted.says("password")),
-        origin: source.origin(Actor::Anonymous),
+        context: source.audit_context(Actor::Anonymous),
         device: source.device(),
         device_token: cookie::read_device(http),
     };
@@ -184,7 +188,9 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
         }
     };
     match show_sign_in(app, page, &visit.visitor, false).await {
-        Ok(Step::SignIn(asking)) => sign_in_page(app, &asking, Some((posted.says("email"), message)), status),
+        Ok(NextStep::SignIn(asking)) => {
+            sign_in_page(app, &asking, Some((posted.says("email"), message)), status)
+        }
         outcome => visit.show(app, outcome),
     }
 }
@@ -218,7 +224,7 @@ async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<Refusal>) 
     };
     let message = refusal.map(|refusal| refusal.text);
     match show_sign_in(app, page, &visit.visitor, false).await {
-        Ok(Step::SignIn(asking)) => pages::SignUp {
+        Ok(NextStep::SignIn(asking)) => pages::SignUp {
             flow: &asking.flow,
             client: asking.client.name.as_str(),
             email: posted.says("email"),

@@ -29,8 +29,8 @@ impl ClientRequest {
         let parameters: Parameters = body.form().await?.into_iter().collect();
         parameters.each_once()?;
         let (shown, by_header) = credentials(http, &parameters)?;
-        let origin = source.origin(Actor::Anonymous);
-        let client = authenticate_client(app, &shown, &origin)
+        let context = source.audit_context(Actor::Anonymous);
+        let client = authenticate_client(app, &shown, &context)
             .await
             .map_err(|error| OAuthProblem::of_client(error, by_header))?;
         Ok(Self { client, parameters })

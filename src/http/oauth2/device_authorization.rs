@@ -57,8 +57,8 @@ pub async fn begin(
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
-    let origin = source.origin(Actor::Client(client.id.clone()));
-    let waiting = begin_device(&app, &client, &parameters, &origin).await?;
+    let context = source.audit_context(Actor::Client(client.id.clone()));
+    let waiting = begin_device(&app, &client, &parameters, &context).await?;
     let (address, user_code) = (format!("{}/device", app.settings.server.issuer), waiting.user_code.shown());
     Ok(HttpResponse::Ok().json(DeviceAuthorizationAnswer {
         device_code: waiting.device_code.expose().to_owned(),

@@ -11,7 +11,7 @@ use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::clients::{AuthenticateClientError, FindRegistrationError, RegisterClientError};
 use crate::flows::oauth::{BeginDeviceError, GrantError, IntrospectError, PushRequestError};
 use crate::flows::passwords::TooManyAttempts;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::store::StoreError;
 
 /// An error under `/oauth2` (RFC 6749 section 5.2).
@@ -103,27 +103,27 @@ impl From<Problem> for OAuthProblem {
     fn from(problem: Problem) -> Self {
         let status = problem.status_code();
         let (status, error) = match (problem.code(), status) {
-            (Code::TooManyAttempts, _) => (status, "invalid_client"),
-            (Code::TokenRequired, _) => (status, Code::InvalidToken.as_str()),
-            (code @ (Code::InvalidToken | Code::InvalidDpopProof | Code::UseDpopNonce), _) => {
+            (ErrorCode::TooManyAttempts, _) => (status, "invalid_client"),
+            (ErrorCode::TokenRequired, _) => (status, ErrorCode::InvalidToken.as_str()),
+            (code @ (ErrorCode::InvalidToken | ErrorCode::InvalidDpopProof | ErrorCode::UseDpopNonce), _) => {
                 (status, code.as_str())
             }
             (_, StatusCode::SERVICE_UNAVAILABLE) => (status, "temporarily_unavailable"),
             (_, status) if status.is_server_error() => (status, "server_error"),
             (
-                Code::HeadersTooLarge
-                | Code::PayloadTooLarge
-                | Code::RequestTimeout
-                | Code::UnsupportedMediaType
-                | Code::MethodNotAllowed,
+                ErrorCode::HeadersTooLarge
+                | ErrorCode::PayloadTooLarge
+                | ErrorCode::RequestTimeout
+                | ErrorCode::UnsupportedMediaType
+                | ErrorCode::MethodNotAllowed,
                 _,
             ) => (status, "invalid_request"),
             _ => (StatusCode::BAD_REQUEST, "invalid_request"),
         };
         problem.log();
         let description = match problem.code() {
-            Code::UnsupportedMediaType => "the body must be application/x-www-form-urlencoded".into(),
-            Code::InvalidDpopProof | Code::UseDpopNonce => problem.told().into(),
+            ErrorCode::UnsupportedMediaType => "the body must be application/x-www-form-urlencoded".into(),
+            ErrorCode::InvalidDpopProof | ErrorCode::UseDpopNonce => problem.told().into(),
             code => code.title().into(),
         };
         let description = Some(description);
@@ -141,7 +141,7 @@ impl From<GrantError> for OAuthProblem {
     fn from(error: GrantError) -> Self {
         match error {
             GrantError::OAuth(error) => error.into(),
-            GrantError::Contended => Problem::new(Code::DatabaseUnavailable).into(),
+            GrantError::Contended => Problem::new(ErrorCode::DatabaseUnavailable).into(),
             GrantError::Keys(error) => Problem::from(error).into(),
             GrantError::Sign(error) => Problem::from(error).into(),
             GrantError::Store(error) => error.into(),
@@ -163,7 +163,7 @@ impl From<BeginDeviceError> for OAuthProblem {
         match error {
             BeginDeviceError::OAuth(error) => error.into(),
             BeginDeviceError::TooManyAttempts(error) => Self::too_many(error),
-            BeginDeviceError::NoRandomness => Problem::new(Code::Internal).cause(error).into(),
+            BeginDeviceError::NoRandomness => Problem::new(ErrorCode::Internal).cause(error).into(),
             BeginDeviceError::Store(error) => error.into(),
         }
     }
@@ -173,7 +173,7 @@ impl From<PushRequestError> for OAuthProblem {
     fn from(error: PushRequestError) -> Self {
         match error {
             PushRequestError::OAuth(error) => error.into(),
-            PushRequestError::NoRandomness => Problem::new(Code::Internal).cause(error).into(),
+            PushRequestError::NoRandomness => Problem::new(ErrorCode::Internal).cause(error).into(),
             PushRequestError::Keys(error) => Problem::from(error).into(),
             PushRequestError::Store(error) => error.into(),
         }
@@ -184,8 +184,8 @@ impl OAuthProblem {
     /// Of a body that is no client's metadata at all (RFC 7591 section 3.2.2).
     pub fn of_metadata(problem: Problem) -> Self {
         let description = match problem.code() {
-            Code::InvalidJson => Code::InvalidJson.title(),
-            Code::UnsupportedMediaType => Code::UnsupportedMediaType.title(),
+            ErrorCode::InvalidJson => ErrorCode::InvalidJson.title(),
+            ErrorCode::UnsupportedMediaType => ErrorCode::UnsupportedMediaType.title(),
             _ => return problem.into(),
         };
         let mut answer = Self::new(problem.status_code(), OAuthCode::InvalidClientMetadata.as_str());
@@ -200,7 +200,7 @@ impl OAuthProblem {
             RegisterClientError::NotAllowed => Self::invalid_registration_token(has_token),
             RegisterClientError::Metadata(error) => error.into(),
             RegisterClientError::TooManyAttempts(error) => Self::too_many(error),
-            RegisterClientError::NoRandomness => Problem::new(Code::Internal).into(),
+            RegisterClientError::NoRandomness => Problem::new(ErrorCode::Internal).into(),
             RegisterClientError::Store(error) => error.into(),
         }
     }
@@ -228,7 +228,7 @@ impl OAuthProblem {
 
     fn not_found() -> Self {
         let mut problem = Self::new(StatusCode::NOT_FOUND, "not_found");
-        problem.description = Some(Code::NotFound.title().into());
+        problem.description = Some(ErrorCode::NotFound.title().into());
         problem
     }
 

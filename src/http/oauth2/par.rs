@@ -7,7 +7,7 @@ use super::error::{OAuthErrorView, OAuthProblem};
 use crate::flows::oauth::push_request;
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::dpop::shown_proof;
+use crate::http::extract::dpop::presented_proof;
 use crate::http::extract::source::Source;
 
 /// What the authorization endpoint takes, and what shows who asks.
@@ -64,7 +64,7 @@ pub async fn push(
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
-    let pushed = push_request(&app, &client, &parameters, &shown_proof(&http)).await?;
+    let pushed = push_request(&app, &client, &parameters, &presented_proof(&http)).await?;
     Ok(HttpResponse::Created().json(PushedAnswer {
         request_uri: pushed.request_uri.expose().to_owned(),
         expires_in: pushed.expires_in,

@@ -14,9 +14,9 @@ use crate::flows::clients::{
 };
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::dpop::shown_token;
+use crate::http::extract::dpop::presented_token;
 use crate::http::extract::source::Source;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scheme::Scheme;
 use crate::views::{AuthMethodView, ClientView, GrantTypeView};
 
@@ -31,7 +31,7 @@ impl FromRequest for Registrant {
         let token = shown(request);
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
-            let app = app.ok_or_else(|| Problem::new(Code::Internal))?;
+            let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
             may_register(&app, token.as_deref())
                 .map_err(|error| OAuthProblem::of_registration(error, token.is_some()))?;
             Ok(Self)
@@ -54,7 +54,7 @@ impl FromRequest for OwnRegistration {
         let id = request.match_info().get("client_id").unwrap_or_default().to_owned();
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
-            let app = app.ok_or_else(|| Problem::new(Code::Internal))?;
+            let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
             let client = find_registration(&app, &id, token.as_deref())
                 .await
                 .map_err(|error| OAuthProblem::of_registrations_token(error, token.is_some()))?;
@@ -64,7 +64,7 @@ impl FromRequest for OwnRegistration {
 }
 
 fn shown(request: &HttpRequest) -> Option<String> {
-    match shown_token(request) {
+    match presented_token(request) {
         Ok((Scheme::Bearer, shown)) => Some(shown.text),
         _ => None,
     }
@@ -191,8 +191,8 @@ pub async fn register(
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let request: ClientRegistration = body.json().await.map_err(OAuthProblem::of_metadata)?;
-    let origin = source.origin(Actor::Anonymous);
-    let registered = register_client(&app, request.parse().metadata, &origin)
+    let context = source.audit_context(Actor::Anonymous);
+    let registered = register_client(&app, request.parse().metadata, &context)
         .await
         .map_err(|error| OAuthProblem::of_registration(error, true))?;
     let secret = registered.secret.map(|secret| secret.expose().to_owned());
@@ -231,8 +231,8 @@ pub async fn change(
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let request: ClientRegistration = body.json().await.map_err(OAuthProblem::of_metadata)?;
-    let origin = source.origin(Actor::Client(own.client.id.clone()));
-    let changed = change_registration(&app, &own.client.id, request.parse(), &origin)
+    let context = source.audit_context(Actor::Client(own.client.id.clone()));
+    let changed = change_registration(&app, &own.client.id, request.parse(), &context)
         .await
         .map_err(|error| OAuthProblem::of_registration(error, true))?;
     let client = changed.ok_or_else(|| OAuthProblem::invalid_registration_token(true))?;
@@ -252,8 +252,8 @@ pub async fn withdraw(
     own: OwnRegistration,
     source: Source,
 ) -> Result<HttpResponse, OAuthProblem> {
-    let origin = source.origin(Actor::Client(own.client.id.clone()));
-    match withdraw_registration(&app, &own.client.id, &origin).await? {
+    let context = source.audit_context(Actor::Client(own.client.id.clone()));
+    match withdraw_registration(&app, &own.client.id, &context).await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(OAuthProblem::invalid_registration_token(true)),
     }

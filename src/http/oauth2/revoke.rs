@@ -38,6 +38,6 @@ pub async fn revoke(
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
     let token = parameters.require("token")?;
-    revoke_token(&app, &client, token, &source.origin(Actor::Client(client.id.clone()))).await?;
+    revoke_token(&app, &client, token, &source.audit_context(Actor::Client(client.id.clone()))).await?;
     Ok(HttpResponse::Ok().finish())
 }

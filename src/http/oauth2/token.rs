@@ -7,10 +7,10 @@ use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::clients::GrantType;
 use crate::domain::operations::Actor;
-use crate::flows::oauth::{GrantError, Granted, grant};
+use crate::flows::oauth::{GrantError, TokenSet, grant};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::dpop::shown_proof;
+use crate::http::extract::dpop::presented_proof;
 use crate::http::extract::source::Source;
 
 /// What a token request may hold. It is a form; who asks is in the `Authorization` header, in `client_id` and
@@ -68,8 +68,8 @@ pub struct TokenAnswer {
     issued_token_type: Option<&'static str>,
 }
 
-impl From<Granted> for TokenAnswer {
-    fn from(granted: Granted) -> Self {
+impl From<TokenSet> for TokenAnswer {
+    fn from(granted: TokenSet) -> Self {
         Self {
             token_type: granted.access_token.kind(),
             access_token: granted.access_token.expose().to_owned(),
@@ -98,8 +98,8 @@ pub async fn token(
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
-    let origin = source.origin(Actor::Client(client.id.clone()));
-    let outcome = grant(&app, &client, &parameters, &shown_proof(&http), &origin).await;
+    let context = source.audit_context(Actor::Client(client.id.clone()));
+    let outcome = grant(&app, &client, &parameters, &presented_proof(&http), &context).await;
     let named = parameters.get("grant_type").and_then(GrantType::parse).map_or("other", GrantType::as_str);
     let told = match &outcome {
         Ok(_) => "success",

@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::{DisplayName, scope};
-use crate::flows::sessions::{Bearer, Caller};
+use crate::flows::sessions::{CurrentUser, TokenSubject};
 use crate::http::extract::body::Body;
-use crate::http::extract::caller::Holder;
+use crate::http::extract::caller::AnyToken;
 use crate::http::problem::Problem;
 use crate::http::scheme::Scheme;
 
@@ -29,7 +29,7 @@ pub struct UserInfo {
 }
 
 impl UserInfo {
-    fn of(caller: &Caller) -> Self {
+    fn of(caller: &CurrentUser) -> Self {
         let (user, scopes) = (&caller.user, &caller.scopes);
         let tells = |scope| scopes.contains(scope);
         Self {
@@ -52,10 +52,10 @@ impl UserInfo {
     (status = 401, body = OAuthErrorView),
     (status = 403, description = "`insufficient_scope`", body = OAuthErrorView),
 ))]
-pub async fn userinfo(holder: Result<Holder, Problem>) -> Result<HttpResponse, OAuthProblem> {
-    let Holder { bearer, scheme } = holder?;
+pub async fn userinfo(holder: Result<AnyToken, Problem>) -> Result<HttpResponse, OAuthProblem> {
+    let AnyToken { bearer, scheme } = holder?;
     match bearer {
-        Bearer::User(caller) if caller.scopes.contains(scope::OPENID) => {
+        TokenSubject::User(caller) if caller.scopes.contains(scope::OPENID) => {
             Ok(HttpResponse::Ok().json(UserInfo::of(&caller)))
         }
         _ => Err(OAuthProblem::bearer(
@@ -74,7 +74,7 @@ pub async fn userinfo(holder: Result<Holder, Problem>) -> Result<HttpResponse, O
     (status = 403, description = "`insufficient_scope`", body = OAuthErrorView),
 ))]
 pub async fn userinfo_by_post(
-    holder: Result<Holder, Problem>,
+    holder: Result<AnyToken, Problem>,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let form = body.form().await.unwrap_or_default();

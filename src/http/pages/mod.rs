@@ -5,8 +5,8 @@
 //! form is for the handlers, who call this. No page needs script, and none loads anything from elsewhere, but for the
 //! operator's logo.
 
-mod paper;
 mod policy;
+mod render;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, CacheControl, CacheDirective};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::well_known::matches_etag;
 use crate::app::App;
 use crate::domain::clients::RedirectUri;
-use paper::{Page, STYLE, STYLE_VERSION};
+use render::{HtmlPage, STYLE, STYLE_VERSION};
 
 /// Presses the button.
 const SUBMIT: &str = "document.forms[0].submit()";
@@ -125,7 +125,7 @@ impl SignIn<'_> {
         self.page(status).respond(&app.settings)
     }
 
-    fn page(&self, status: StatusCode) -> Page {
+    fn page(&self, status: StatusCode) -> HtmlPage {
         let Self { flow, client, email, may_sign_up, return_origin, message } = *self;
         let is_wrong = message == Some(Message::WrongCredentials);
         let wait = match message {
@@ -134,7 +134,7 @@ impl SignIn<'_> {
         };
         let message = message.map(Message::text);
         let shown = context! { flow, client, email, may_sign_up, is_wrong, message };
-        Page::new("sign_in.html", shown).status(status).retry_after(wait).form_to(return_origin)
+        HtmlPage::new("sign_in.html", shown).status(status).retry_after(wait).form_to(return_origin)
     }
 }
 
@@ -143,10 +143,10 @@ impl SignUp<'_> {
         self.page(status).respond(&app.settings)
     }
 
-    fn page(&self, status: StatusCode) -> Page {
+    fn page(&self, status: StatusCode) -> HtmlPage {
         let Self { flow, client, email, name, ref message, retry_after, min_length, return_origin } = *self;
         let shown = context! { flow, client, email, name, message, min_length };
-        Page::new("sign_up.html", shown).status(status).retry_after(retry_after).form_to(return_origin)
+        HtmlPage::new("sign_up.html", shown).status(status).retry_after(retry_after).form_to(return_origin)
     }
 }
 
@@ -155,12 +155,12 @@ impl Consent<'_> {
         self.page().respond(&app.settings)
     }
 
-    fn page(&self) -> Page {
+    fn page(&self) -> HtmlPage {
         let Self { flow, client, user, scopes, return_origin } = *self;
         let scopes: Value = scopes.iter().collect();
         let destination = web_host(return_origin);
         let shown = context! { flow, client, user, scopes, destination };
-        Page::new("consent.html", shown).form_to(return_origin)
+        HtmlPage::new("consent.html", shown).form_to(return_origin)
     }
 }
 
@@ -169,7 +169,7 @@ impl Device<'_> {
         self.page().respond(&app.settings)
     }
 
-    fn page(&self) -> Page {
+    fn page(&self) -> HtmlPage {
         let Self { flow, code, message } = *self;
         let (status, wait) = match message {
             None => (StatusCode::OK, None),
@@ -180,7 +180,9 @@ impl Device<'_> {
         };
         let is_wrong = message == Some(DeviceMessage::WrongCode);
         let message = message.map(DeviceMessage::text);
-        Page::new("device.html", context! { flow, code, is_wrong, message }).status(status).retry_after(wait)
+        HtmlPage::new("device.html", context! { flow, code, is_wrong, message })
+            .status(status)
+            .retry_after(wait)
     }
 }
 
@@ -189,10 +191,10 @@ impl DeviceConfirm<'_> {
         self.page().respond(&app.settings)
     }
 
-    fn page(&self) -> Page {
+    fn page(&self) -> HtmlPage {
         let Self { flow, client, user, code, scopes } = *self;
         let scopes: Value = scopes.iter().collect();
-        Page::new("device_confirm.html", context! { flow, client, user, code, scopes })
+        HtmlPage::new("device_confirm.html", context! { flow, client, user, code, scopes })
     }
 }
 
@@ -201,9 +203,9 @@ impl DeviceDone {
         self.page().respond(&app.settings)
     }
 
-    fn page(&self) -> Page {
+    fn page(&self) -> HtmlPage {
         let Self { allowed } = *self;
-        Page::new("device_done.html", context! { allowed })
+        HtmlPage::new("device_done.html", context! { allowed })
     }
 }
 
@@ -212,9 +214,9 @@ impl SignOut<'_> {
         self.page().respond(&app.settings)
     }
 
-    fn page(&self) -> Page {
+    fn page(&self) -> HtmlPage {
         let Self { flow, user, client, return_origin } = *self;
-        Page::new("sign_out.html", context! { flow, user, client }).form_to(return_origin)
+        HtmlPage::new("sign_out.html", context! { flow, user, client }).form_to(return_origin)
     }
 }
 
@@ -224,8 +226,8 @@ impl SignedOut {
     }
 
     #[expect(clippy::unused_self, reason = "a page like the others")]
-    fn page(&self) -> Page {
-        Page::new("signed_out.html", context! {})
+    fn page(&self) -> HtmlPage {
+        HtmlPage::new("signed_out.html", context! {})
     }
 }
 
@@ -234,10 +236,10 @@ impl Fault<'_> {
         self.page().respond(&app.settings)
     }
 
-    fn page(&self) -> Page {
+    fn page(&self) -> HtmlPage {
         let Self { status, title, explanation, request_id } = *self;
         let request_id = request_id.to_string();
-        Page::new("fault.html", context! { title, explanation, request_id }).status(status)
+        HtmlPage::new("fault.html", context! { title, explanation, request_id }).status(status)
     }
 }
 
@@ -247,13 +249,15 @@ impl FormPost<'_> {
     }
 
     /// To what is no redirect URI the browser will not post.
-    fn page(&self) -> Page {
+    fn page(&self) -> HtmlPage {
         let Self { action, fields } = *self;
         let origin = RedirectUri::parse(action).map(|uri| uri.origin()).unwrap_or_default();
         let fields: Value =
             fields.iter().map(|(name, value)| context! { name => *name, value => *value }).collect();
         let destination = web_host(&origin);
-        Page::new("form_post.html", context! { action, fields, destination }).script(SUBMIT).form_to(&origin)
+        HtmlPage::new("form_post.html", context! { action, fields, destination })
+            .script(SUBMIT)
+            .form_to(&origin)
     }
 }
 

@@ -16,7 +16,7 @@ fn settings(environment: &[(&str, &str)]) -> Settings {
 }
 
 /// Every page, with `text` wherever somebody else's words go, and its name.
-fn pages(text: &str) -> Vec<(&'static str, Page)> {
+fn pages(text: &str) -> Vec<(&'static str, HtmlPage)> {
     let scopes = ["openid", "profile", "email", "offline_access", text].map(str::to_owned);
     let (flow, client, email, user, name, return_origin) = (text, text, text, text, text, ORIGIN);
     let sign_in = |message, email| {
@@ -60,7 +60,7 @@ async fn html_of(response: HttpResponse) -> String {
     String::from_utf8(to_bytes(response.into_body()).await.unwrap().to_vec()).unwrap()
 }
 
-async fn html(page: Page) -> String {
+async fn html(page: HtmlPage) -> String {
     html_of(page.respond(&settings(&[]))).await
 }
 

@@ -5,9 +5,9 @@ macro_rules! codes {
     ($($variant:ident $code:literal $status:ident $title:literal),+ $(,)?) => {
         /// What went wrong, for programs.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Code { $($variant),+ }
+        pub enum ErrorCode { $($variant),+ }
 
-        impl Code {
+        impl ErrorCode {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             pub fn as_str(self) -> &'static str {
@@ -75,8 +75,8 @@ mod tests {
     fn the_documented_table_is_this_table() {
         let documented = include_str!("../../../docs/errors.md");
         let rows: Vec<&str> = documented.lines().filter(|line| line.starts_with("| `")).collect();
-        assert_eq!(rows.len(), Code::ALL.len());
-        for (row, code) in rows.iter().zip(Code::ALL) {
+        assert_eq!(rows.len(), ErrorCode::ALL.len());
+        for (row, code) in rows.iter().zip(ErrorCode::ALL) {
             let expected = format!("| `{}` | {} | {} |", code.as_str(), code.status().as_u16(), code.title());
             assert!(row.starts_with(&expected), "{row}\nshould begin\n{expected}");
         }

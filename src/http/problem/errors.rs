@@ -1,6 +1,6 @@
 //! The one place where flows' errors become HTTP.
 
-use super::{Code, Problem};
+use super::{ErrorCode, Problem};
 use crate::domain::accounts::BeyondAuthority;
 use crate::domain::passwords::PasswordRejected;
 use crate::flows::accounts::{
@@ -20,15 +20,15 @@ use crate::views::rfc3339;
 
 impl From<TooManyAttempts> for Problem {
     fn from(error: TooManyAttempts) -> Self {
-        Self::new(Code::TooManyAttempts).header("Retry-After", error.wait_s())
+        Self::new(ErrorCode::TooManyAttempts).header("Retry-After", error.wait_s())
     }
 }
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::Unavailable(_) => Code::DatabaseUnavailable,
-            StoreError::Duplicate | StoreError::Corrupt { .. } | StoreError::Other(_) => Code::Internal,
+            StoreError::Unavailable(_) => ErrorCode::DatabaseUnavailable,
+            StoreError::Duplicate | StoreError::Corrupt { .. } | StoreError::Other(_) => ErrorCode::Internal,
         };
         Self::new(code).cause(error)
     }
@@ -38,36 +38,36 @@ impl From<LoadKeyringError> for Problem {
     fn from(error: LoadKeyringError) -> Self {
         match error {
             LoadKeyringError::Store(error @ StoreError::Unavailable(_)) => error.into(),
-            other => Self::new(Code::KeysUnavailable).cause(other),
+            other => Self::new(ErrorCode::KeysUnavailable).cause(other),
         }
     }
 }
 
 impl From<SignerError> for Problem {
     fn from(error: SignerError) -> Self {
-        Self::new(Code::KeysUnavailable).cause(error)
+        Self::new(ErrorCode::KeysUnavailable).cause(error)
     }
 }
 
 impl From<minijinja::Error> for Problem {
     fn from(error: minijinja::Error) -> Self {
-        Self::new(Code::Internal).cause(error)
+        Self::new(ErrorCode::Internal).cause(error)
     }
 }
 
 impl From<Busy> for Problem {
     fn from(_: Busy) -> Self {
-        Self::new(Code::Busy)
+        Self::new(ErrorCode::Busy)
     }
 }
 
 impl From<PasswordRejected> for Problem {
     fn from(rejected: PasswordRejected) -> Self {
         let code = match rejected {
-            PasswordRejected::TooShort { .. } => Code::PasswordTooShort,
-            PasswordRejected::TooLong => Code::PasswordTooLong,
-            PasswordRejected::Common => Code::PasswordCommon,
-            PasswordRejected::Personal => Code::PasswordPersonal,
+            PasswordRejected::TooShort { .. } => ErrorCode::PasswordTooShort,
+            PasswordRejected::TooLong => ErrorCode::PasswordTooLong,
+            PasswordRejected::Common => ErrorCode::PasswordCommon,
+            PasswordRejected::Personal => ErrorCode::PasswordPersonal,
         };
         Self::new(code).detail(rejected)
     }
@@ -84,7 +84,7 @@ impl From<NewPasswordError> for Problem {
 
 impl From<BeyondAuthority> for Problem {
     fn from(error: BeyondAuthority) -> Self {
-        Self::new(Code::InsufficientScope).detail(error)
+        Self::new(ErrorCode::InsufficientScope).detail(error)
     }
 }
 
@@ -95,11 +95,13 @@ impl From<AuthenticateError> for Problem {
             | AuthenticateError::Bound
             | AuthenticateError::Unbound
             | AuthenticateError::WrongKey
-            | AuthenticateError::Ended => Self::new(Code::InvalidToken).cause(error),
+            | AuthenticateError::Ended => Self::new(ErrorCode::InvalidToken).cause(error),
             AuthenticateError::Proof(error @ DpopError::NonceNeeded) => {
-                Self::new(Code::UseDpopNonce).detail(error)
+                Self::new(ErrorCode::UseDpopNonce).detail(error)
             }
-            AuthenticateError::Proof(error) => Self::new(Code::InvalidDpopProof).detail(error).cause(error),
+            AuthenticateError::Proof(error) => {
+                Self::new(ErrorCode::InvalidDpopProof).detail(error).cause(error)
+            }
             AuthenticateError::Keys(error) => error.into(),
             AuthenticateError::Store(error) => error.into(),
         }
@@ -109,7 +111,7 @@ impl From<AuthenticateError> for Problem {
 impl From<LogInError> for Problem {
     fn from(error: LogInError) -> Self {
         match error {
-            LogInError::InvalidCredentials => Self::new(Code::InvalidCredentials),
+            LogInError::InvalidCredentials => Self::new(ErrorCode::InvalidCredentials),
             LogInError::TooManyAttempts(error) => error.into(),
             LogInError::Busy(error) => error.into(),
             LogInError::Keys(error) => error.into(),
@@ -122,12 +124,12 @@ impl From<LogInError> for Problem {
 impl From<RefreshError> for Problem {
     fn from(error: RefreshError) -> Self {
         match error {
-            RefreshError::Invalid(cause) => Self::new(Code::InvalidGrant).cause(cause),
+            RefreshError::Invalid(cause) => Self::new(ErrorCode::InvalidGrant).cause(cause),
             // No session of /auth is bound to a key.
             RefreshError::Bound | RefreshError::OtherKey | RefreshError::Key(_) => {
-                Self::new(Code::InvalidGrant).cause(error)
+                Self::new(ErrorCode::InvalidGrant).cause(error)
             }
-            RefreshError::Contended => Self::new(Code::DatabaseUnavailable).cause(error),
+            RefreshError::Contended => Self::new(ErrorCode::DatabaseUnavailable).cause(error),
             RefreshError::Keys(error) => error.into(),
             RefreshError::Sign(error) => error.into(),
             RefreshError::Store(error) => error.into(),
@@ -138,7 +140,7 @@ impl From<RefreshError> for Problem {
 impl From<SignUpError> for Problem {
     fn from(error: SignUpError) -> Self {
         match error {
-            SignUpError::Closed => Self::new(Code::RegistrationClosed),
+            SignUpError::Closed => Self::new(ErrorCode::RegistrationClosed),
             SignUpError::TooManyAttempts(error) => error.into(),
             SignUpError::Password(error) => error.into(),
             SignUpError::Store(error) => error.into(),
@@ -149,7 +151,7 @@ impl From<SignUpError> for Problem {
 impl From<CreateUserError> for Problem {
     fn from(error: CreateUserError) -> Self {
         match error {
-            CreateUserError::EmailTaken => Self::new(Code::EmailTaken),
+            CreateUserError::EmailTaken => Self::new(ErrorCode::EmailTaken),
             CreateUserError::Authority(error) => error.into(),
             CreateUserError::Password(error) => error.into(),
             CreateUserError::Store(error) => error.into(),
@@ -160,7 +162,7 @@ impl From<CreateUserError> for Problem {
 impl From<ChangePasswordError> for Problem {
     fn from(error: ChangePasswordError) -> Self {
         match error {
-            ChangePasswordError::WrongPassword => Self::new(Code::WrongPassword),
+            ChangePasswordError::WrongPassword => Self::new(ErrorCode::WrongPassword),
             ChangePasswordError::Password(error) => error.into(),
             ChangePasswordError::TooManyAttempts(error) => error.into(),
             ChangePasswordError::Busy(error) => error.into(),
@@ -172,7 +174,7 @@ impl From<ChangePasswordError> for Problem {
 impl From<SetPasswordError> for Problem {
     fn from(error: SetPasswordError) -> Self {
         match error {
-            SetPasswordError::NotFound => Self::new(Code::NotFound),
+            SetPasswordError::NotFound => Self::new(ErrorCode::NotFound),
             SetPasswordError::Authority(error) => error.into(),
             SetPasswordError::Password(error) => error.into(),
             SetPasswordError::Store(error) => error.into(),
@@ -183,7 +185,7 @@ impl From<SetPasswordError> for Problem {
 impl From<UserError> for Problem {
     fn from(error: UserError) -> Self {
         match error {
-            UserError::NotFound => Self::new(Code::NotFound),
+            UserError::NotFound => Self::new(ErrorCode::NotFound),
             UserError::Authority(error) => error.into(),
             UserError::Store(error) => error.into(),
         }
@@ -193,7 +195,7 @@ impl From<UserError> for Problem {
 impl From<ClientError> for Problem {
     fn from(error: ClientError) -> Self {
         match error {
-            ClientError::NotFound => Self::new(Code::NotFound),
+            ClientError::NotFound => Self::new(ErrorCode::NotFound),
             ClientError::Authority(error) => error.into(),
             ClientError::Store(error) => error.into(),
         }
@@ -203,10 +205,10 @@ impl From<ClientError> for Problem {
 impl From<CreateClientError> for Problem {
     fn from(error: CreateClientError) -> Self {
         match error {
-            CreateClientError::IdTaken => Self::new(Code::ClientIdTaken),
-            CreateClientError::Invalid(_) => Self::new(Code::InvalidClientMetadata).detail(error),
+            CreateClientError::IdTaken => Self::new(ErrorCode::ClientIdTaken),
+            CreateClientError::Invalid(_) => Self::new(ErrorCode::InvalidClientMetadata).detail(error),
             CreateClientError::Authority(error) => error.into(),
-            CreateClientError::NoRandomness => Self::new(Code::Internal).cause(error),
+            CreateClientError::NoRandomness => Self::new(ErrorCode::Internal).cause(error),
             CreateClientError::Store(error) => error.into(),
         }
     }
@@ -215,8 +217,8 @@ impl From<CreateClientError> for Problem {
 impl From<UpdateClientError> for Problem {
     fn from(error: UpdateClientError) -> Self {
         match error {
-            UpdateClientError::NotFound => Self::new(Code::NotFound),
-            UpdateClientError::Invalid(_) => Self::new(Code::InvalidClientMetadata).detail(error),
+            UpdateClientError::NotFound => Self::new(ErrorCode::NotFound),
+            UpdateClientError::Invalid(_) => Self::new(ErrorCode::InvalidClientMetadata).detail(error),
             UpdateClientError::Authority(error) => error.into(),
             UpdateClientError::Store(error) => error.into(),
         }
@@ -226,13 +228,12 @@ impl From<UpdateClientError> for Problem {
 impl From<RotateClientSecretError> for Problem {
     fn from(error: RotateClientSecretError) -> Self {
         match error {
-            RotateClientSecretError::NotFound => Self::new(Code::NotFound),
-            RotateClientSecretError::NoSecret => {
-                Self::new(Code::InvalidClientMetadata).detail(format!("token_endpoint_auth_method: {error}"))
-            }
-            RotateClientSecretError::Overlap => Self::new(Code::InvalidParameter).detail(error),
+            RotateClientSecretError::NotFound => Self::new(ErrorCode::NotFound),
+            RotateClientSecretError::NoSecret => Self::new(ErrorCode::InvalidClientMetadata)
+                .detail(format!("token_endpoint_auth_method: {error}")),
+            RotateClientSecretError::Overlap => Self::new(ErrorCode::InvalidParameter).detail(error),
             RotateClientSecretError::Authority(error) => error.into(),
-            RotateClientSecretError::NoRandomness => Self::new(Code::Internal).cause(error),
+            RotateClientSecretError::NoRandomness => Self::new(ErrorCode::Internal).cause(error),
             RotateClientSecretError::Store(error) => error.into(),
         }
     }
@@ -241,29 +242,29 @@ impl From<RotateClientSecretError> for Problem {
 impl From<RotateKeysError> for Problem {
     fn from(error: RotateKeysError) -> Self {
         match error {
-            RotateKeysError::NotEligible { eligible_at, wait_s } => Self::new(Code::KeyNotEligible)
+            RotateKeysError::NotEligible { eligible_at, wait_s } => Self::new(ErrorCode::KeyNotEligible)
                 .member("eligible_at", rfc3339(eligible_at))
                 .header("Retry-After", wait_s)
                 .detail("the next key is published, but some verifier may not have fetched it yet"),
             // Only the schedule is told this, and it does not ask by HTTP.
             RotateKeysError::NotDue(due_at) => {
-                Self::new(Code::KeyNotEligible).member("eligible_at", rfc3339(due_at))
+                Self::new(ErrorCode::KeyNotEligible).member("eligible_at", rfc3339(due_at))
             }
             RotateKeysError::Superseded
             | RotateKeysError::NewKey(NewKeyError::Store(StoreError::Duplicate)) => {
-                Self::new(Code::RotationSuperseded)
+                Self::new(ErrorCode::RotationSuperseded)
             }
-            RotateKeysError::ReasonMissing => Self::new(Code::ReasonRequired),
-            RotateKeysError::NextUnusable(_) => Self::new(Code::KeysUnavailable)
+            RotateKeysError::ReasonMissing => Self::new(ErrorCode::ReasonRequired),
+            RotateKeysError::NextUnusable(_) => Self::new(ErrorCode::KeysUnavailable)
                 .detail("the next key is in quarantine; it is being replaced")
                 .cause(error),
             RotateKeysError::Idempotency(error) => error.into(),
             RotateKeysError::Read(error) => error.into(),
-            RotateKeysError::Store(StoreError::Duplicate) => Self::new(Code::RotationSuperseded),
+            RotateKeysError::Store(StoreError::Duplicate) => Self::new(ErrorCode::RotationSuperseded),
             RotateKeysError::Store(error) | RotateKeysError::NewKey(NewKeyError::Store(error)) => {
                 error.into()
             }
-            RotateKeysError::NewKey(error) => Self::new(Code::KeysUnavailable).cause(error),
+            RotateKeysError::NewKey(error) => Self::new(ErrorCode::KeysUnavailable).cause(error),
         }
     }
 }
@@ -271,16 +272,16 @@ impl From<RotateKeysError> for Problem {
 impl From<RevokeKeyError> for Problem {
     fn from(error: RevokeKeyError) -> Self {
         match error {
-            RevokeKeyError::NotFound => Self::new(Code::NotFound),
+            RevokeKeyError::NotFound => Self::new(ErrorCode::NotFound),
             RevokeKeyError::Superseded
             | RevokeKeyError::Store(StoreError::Duplicate)
             | RevokeKeyError::NewKey(NewKeyError::Store(StoreError::Duplicate)) => {
-                Self::new(Code::RotationSuperseded)
+                Self::new(ErrorCode::RotationSuperseded)
             }
             RevokeKeyError::Idempotency(error) => error.into(),
             RevokeKeyError::Read(error) => error.into(),
             RevokeKeyError::Store(error) | RevokeKeyError::NewKey(NewKeyError::Store(error)) => error.into(),
-            RevokeKeyError::NewKey(error) => Self::new(Code::KeysUnavailable).cause(error),
+            RevokeKeyError::NewKey(error) => Self::new(ErrorCode::KeysUnavailable).cause(error),
         }
     }
 }
@@ -288,7 +289,7 @@ impl From<RevokeKeyError> for Problem {
 impl From<IdempotencyError> for Problem {
     fn from(error: IdempotencyError) -> Self {
         match error {
-            IdempotencyError::Reused => Self::new(Code::IdempotencyKeyReused),
+            IdempotencyError::Reused => Self::new(ErrorCode::IdempotencyKeyReused),
             IdempotencyError::Store(error) => error.into(),
         }
     }
@@ -297,7 +298,7 @@ impl From<IdempotencyError> for Problem {
 impl From<ReadKeysError> for Problem {
     fn from(error: ReadKeysError) -> Self {
         match error {
-            ReadKeysError::Set(error) => Self::new(Code::KeysUnavailable).cause(error),
+            ReadKeysError::Set(error) => Self::new(ErrorCode::KeysUnavailable).cause(error),
             ReadKeysError::Store(error) => error.into(),
         }
     }

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use codes::Code;
+pub use codes::ErrorCode;
 
 use super::context::request_id;
 use super::scheme::Scheme;
@@ -25,7 +25,7 @@ const RETRY_AFTER: i64 = 2;
 /// An error answer: RFC 9457 `application/problem+json`. The client hears a code; the log hears the cause.
 #[derive(Debug)]
 pub struct Problem {
-    code: Code,
+    code: ErrorCode,
     detail: Option<String>,
     members: Map<String, Value>,
     headers: Vec<(&'static str, String)>,
@@ -55,7 +55,7 @@ pub struct ProblemView {
 }
 
 impl Problem {
-    pub fn new(code: Code) -> Self {
+    pub fn new(code: ErrorCode) -> Self {
         let mut problem = Self {
             code,
             detail: None,
@@ -65,8 +65,8 @@ impl Problem {
             request_id: request_id(),
         };
         match code {
-            Code::TokenRequired => problem.headers.push(("WWW-Authenticate", "Bearer".to_owned())),
-            Code::InvalidToken => {
+            ErrorCode::TokenRequired => problem.headers.push(("WWW-Authenticate", "Bearer".to_owned())),
+            ErrorCode::InvalidToken => {
                 problem.headers.push(("WWW-Authenticate", r#"Bearer error="invalid_token""#.to_owned()));
             }
             _ if code.status() == StatusCode::SERVICE_UNAVAILABLE => {
@@ -104,7 +104,7 @@ impl Problem {
         self.header("WWW-Authenticate", challenge)
     }
 
-    pub fn code(&self) -> Code {
+    pub fn code(&self) -> ErrorCode {
         self.code
     }
 

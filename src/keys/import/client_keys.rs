@@ -1,7 +1,7 @@
 use serde_json::Value;
 
 use super::jwk::WrittenJwk;
-use super::{Found, Halves, ImportError, choose_algorithm, valid_kid};
+use super::{Found, ImportError, KeyPair, choose_algorithm, valid_kid};
 use crate::domain::clients::{ClientKey, ClientKeys};
 use crate::domain::keys::SigningAlgorithm;
 
@@ -36,7 +36,7 @@ fn read_one(at: usize, jwk: &Value) -> Result<ClientKey, ClientKeysError> {
     if is_private {
         return Err(ClientKeysError::Private(at));
     }
-    let Found { halves: Halves { public, .. }, kid, alg } = written.read().map_err(wrong)?;
+    let Found { key_pair: KeyPair { public, .. }, kid, alg } = written.read().map_err(wrong)?;
     let kid = kid.as_deref().map(valid_kid).transpose().map_err(wrong)?;
     let alg = alg.as_deref().map(|name| SigningAlgorithm::of_client(name).map_or(name, |alg| alg.as_str()));
     let alg = match alg {

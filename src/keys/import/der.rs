@@ -4,7 +4,7 @@ use rsa::pkcs8::der::{self, Decode, Reader, SliceReader, Tag, TagMode, TagNumber
 use rsa::pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
 
 use super::ImportError;
-use super::halves::Halves;
+use super::key_pair::KeyPair;
 
 /// `id-ecPublicKey` and `secp256r1` (RFC 5480 section 2.1.1).
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -24,7 +24,7 @@ enum Kind {
 }
 
 /// DER without a label: what it is shows in its outermost members.
-pub(super) fn from_der(der: &[u8]) -> Result<Halves, ImportError> {
+pub(super) fn from_der(der: &[u8]) -> Result<KeyPair, ImportError> {
     match members(der).unwrap_or_default()[..] {
         [Tag::Integer, Tag::Sequence, Tag::OctetString, ..] => from_pkcs8(der),
         [Tag::Sequence, Tag::BitString] => from_spki(der),
@@ -47,23 +47,23 @@ fn members(der: &[u8]) -> der::Result<Vec<Tag>> {
 }
 
 /// PKCS#8, which is RFC 5208's `PrivateKeyInfo` or RFC 5958's `OneAsymmetricKey`.
-pub(super) fn from_pkcs8(der: &[u8]) -> Result<Halves, ImportError> {
+pub(super) fn from_pkcs8(der: &[u8]) -> Result<KeyPair, ImportError> {
     let info = PrivateKeyInfoRef::from_der(der).map_err(|_| ImportError::Unreadable)?;
     match kind_of(&info.algorithm)? {
-        Kind::Rsa => Halves::rsa_private(info.private_key.as_bytes()),
-        Kind::P256 => Halves::p256_private(info.private_key.as_bytes()),
-        Kind::Ed25519 => Halves::ed25519_private(der),
+        Kind::Rsa => KeyPair::rsa_private(info.private_key.as_bytes()),
+        Kind::P256 => KeyPair::p256_private(info.private_key.as_bytes()),
+        Kind::Ed25519 => KeyPair::ed25519_private(der),
     }
 }
 
 /// `SubjectPublicKeyInfo` (RFC 5280 section 4.1).
-pub(super) fn from_spki(der: &[u8]) -> Result<Halves, ImportError> {
+pub(super) fn from_spki(der: &[u8]) -> Result<KeyPair, ImportError> {
     let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| ImportError::Unreadable)?;
     let key = info.subject_public_key.as_bytes().ok_or(ImportError::Unreadable)?;
     match kind_of(&info.algorithm)? {
-        Kind::Rsa => Halves::rsa_public(key),
-        Kind::P256 => Halves::p256_public(key),
-        Kind::Ed25519 => Halves::ed25519_public(key),
+        Kind::Rsa => KeyPair::rsa_public(key),
+        Kind::P256 => KeyPair::p256_public(key),
+        Kind::Ed25519 => KeyPair::ed25519_public(key),
     }
 }
 
@@ -79,9 +79,9 @@ fn kind_of(algorithm: &AlgorithmIdentifierRef<'_>) -> Result<Kind, ImportError> 
 }
 
 /// `ECPrivateKey` (RFC 5915 section 3), which outside of PKCS#8 has to say its curve.
-pub(super) fn from_sec1(der: &[u8]) -> Result<Halves, ImportError> {
+pub(super) fn from_sec1(der: &[u8]) -> Result<KeyPair, ImportError> {
     match names_p256(der) {
-        Ok(true) => Halves::p256_private(der),
+        Ok(true) => KeyPair::p256_private(der),
         Ok(false) => Err(ImportError::OtherCurve),
         Err(_) => Err(ImportError::Unreadable),
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::halves::{Halves, without_leading_zeros};
+use super::key_pair::{KeyPair, without_leading_zeros};
 use super::{Found, ImportError, valid_kid};
 use crate::domain::keys::Kid;
 
@@ -91,7 +91,7 @@ impl WrittenJwk {
     }
 
     pub(super) fn read(self) -> Result<Found, ImportError> {
-        let halves = match self.kty.as_deref() {
+        let key_pair = match self.kty.as_deref() {
             Some("oct") => return Err(ImportError::Symmetric),
             _ if !self.is_for_signing() => return Err(ImportError::NotForSigning),
             Some("RSA") => self.rsa()?,
@@ -100,7 +100,7 @@ impl WrittenJwk {
             Some(_) => return Err(ImportError::OtherKind),
             None => return Err(ImportError::Unreadable),
         };
-        Ok(Found { halves, kid: self.kid, alg: self.alg })
+        Ok(Found { key_pair, kid: self.kid, alg: self.alg })
     }
 
     fn is_for_signing(&self) -> bool {
@@ -109,24 +109,24 @@ impl WrittenJwk {
         self.r#use.as_deref().is_none_or(|name| name == "sig") && self.key_ops.as_ref().is_none_or(signs)
     }
 
-    fn rsa(&self) -> Result<Halves, ImportError> {
+    fn rsa(&self) -> Result<KeyPair, ImportError> {
         if self.oth.is_some() {
             return Err(ImportError::MultiPrime);
         }
         let (n, e) = (public(self.n.as_ref())?, public(self.e.as_ref())?);
         // Looked at first: what follows computes with them.
-        let public_only = Halves::rsa_numbers(&n, &e)?;
+        let public_only = KeyPair::rsa_numbers(&n, &e)?;
         let others = [&self.p, &self.q, &self.dp, &self.dq, &self.qi];
         let given: Vec<&SecretString> = others.into_iter().flatten().collect();
         match (&self.d, given.len()) {
             (None, 0) => Ok(public_only),
-            (Some(d), 0) => Halves::rsa_private(recover(&n, &e, &private(d)?)?.as_bytes()),
-            (Some(d), 5) => Halves::rsa_private(assemble(&n, &e, d, &given)?.as_bytes()),
+            (Some(d), 0) => KeyPair::rsa_private(recover(&n, &e, &private(d)?)?.as_bytes()),
+            (Some(d), 5) => KeyPair::rsa_private(assemble(&n, &e, d, &given)?.as_bytes()),
             _ => Err(ImportError::Inconsistent),
         }
     }
 
-    fn ec(&self) -> Result<Halves, ImportError> {
+    fn ec(&self) -> Result<KeyPair, ImportError> {
         if self.crv.as_deref() != Some("P-256") {
             return Err(ImportError::OtherCurve);
         }
@@ -137,19 +137,19 @@ impl WrittenJwk {
         }
         let point = [&[4], &x[..], &y].concat();
         match &self.d {
-            Some(d) => Halves::p256_numbers(&private(d)?, &point),
-            None => Halves::p256_public(&point),
+            Some(d) => KeyPair::p256_numbers(&private(d)?, &point),
+            None => KeyPair::p256_public(&point),
         }
     }
 
-    fn okp(&self) -> Result<Halves, ImportError> {
+    fn okp(&self) -> Result<KeyPair, ImportError> {
         if self.crv.as_deref() != Some("Ed25519") {
             return Err(ImportError::OtherCurve);
         }
         let x = public(self.x.as_ref())?;
         match &self.d {
-            Some(d) => Halves::ed25519_numbers(&private(d)?, &x),
-            None => Halves::ed25519_public(&x),
+            Some(d) => KeyPair::ed25519_numbers(&private(d)?, &x),
+            None => KeyPair::ed25519_public(&x),
         }
     }
 }

@@ -5,8 +5,8 @@
 
 mod client_keys;
 mod der;
-mod halves;
 mod jwk;
+mod key_pair;
 mod proof_key;
 
 use std::fmt;
@@ -15,7 +15,7 @@ use pem::Pem;
 use zeroize::Zeroizing;
 
 pub use self::client_keys::{ClientKeysError, read_client_keys};
-use self::halves::Halves;
+use self::key_pair::KeyPair;
 pub use self::proof_key::{ProofKey, ProofKeyError, read_proof_key};
 use super::public::PublicHalf;
 use super::signer::Pair;
@@ -97,8 +97,8 @@ const LONGEST_KID: usize = 200;
 /// Reads one key, in PEM, DER or as a JWK.
 pub fn import_key(bytes: &[u8], options: &ImportOptions) -> Result<ImportedKey, ImportError> {
     let kid = options.kid.as_deref().map(valid_kid).transpose()?;
-    let Found { halves, kid: own_kid, alg: own_alg } = find(bytes, kid.as_ref())?;
-    let Halves { public, pkcs8 } = halves;
+    let Found { key_pair, kid: own_kid, alg: own_alg } = find(bytes, kid.as_ref())?;
+    let KeyPair { public, pkcs8 } = key_pair;
     let alg = choose_algorithm(&public, options.alg, own_alg.as_deref())?;
     // The last word on the private half is that of the library which will sign with it.
     if let Some(pkcs8) = &pkcs8 {
@@ -145,7 +145,7 @@ fn choose_algorithm(
 
 /// A key and what the input says about it.
 struct Found {
-    halves: Halves,
+    key_pair: KeyPair,
     kid: Option<String>,
     alg: Option<String>,
 }
@@ -155,7 +155,7 @@ fn find(bytes: &[u8], kid: Option<&Kid>) -> Result<Found, ImportError> {
         return Err(ImportError::TooLong);
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
-    let unnamed = |halves| Found { halves, kid: None, alg: None };
+    let unnamed = |key_pair| Found { key_pair, kid: None, alg: None };
     match text {
         [] => Err(ImportError::Empty),
         [b'{', ..] => jwk::from_json(text, kid),
@@ -169,7 +169,7 @@ fn contains(text: &[u8], wanted: &str) -> bool {
     text.windows(wanted.len()).any(|window| window == wanted.as_bytes())
 }
 
-fn from_pem(text: &[u8]) -> Result<Halves, ImportError> {
+fn from_pem(text: &[u8]) -> Result<KeyPair, ImportError> {
     // PKCS#8 says so in its label (RFC 7468 section 11), older forms in a header (RFC 1421 section 4.6.1.1).
     if contains(text, "-----BEGIN ENCRYPTED PRIVATE KEY") || contains(text, "Proc-Type: 4,ENCRYPTED") {
         return Err(ImportError::Encrypted);
@@ -186,7 +186,7 @@ fn from_pem(text: &[u8]) -> Result<Halves, ImportError> {
     }
 }
 
-type DerReader = fn(&[u8]) -> Result<Halves, ImportError>;
+type DerReader = fn(&[u8]) -> Result<KeyPair, ImportError>;
 
 /// What reads a PEM block of that label, if it is a key's.
 fn reader_of(label: &str) -> Option<DerReader> {
@@ -194,8 +194,8 @@ fn reader_of(label: &str) -> Option<DerReader> {
         "PRIVATE KEY" => der::from_pkcs8,
         "PUBLIC KEY" => der::from_spki,
         "EC PRIVATE KEY" => der::from_sec1,
-        "RSA PRIVATE KEY" => Halves::rsa_private,
-        "RSA PUBLIC KEY" => Halves::rsa_public,
+        "RSA PRIVATE KEY" => KeyPair::rsa_private,
+        "RSA PUBLIC KEY" => KeyPair::rsa_public,
         _ => return None,
     })
 }

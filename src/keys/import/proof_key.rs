@@ -2,7 +2,7 @@ use serde_json::Value;
 
 use super::client_keys::has_private_members;
 use super::jwk::WrittenJwk;
-use super::{Found, Halves, ImportError};
+use super::{Found, ImportError, KeyPair};
 use crate::domain::Thumbprint;
 use crate::domain::keys::SigningAlgorithm;
 
@@ -29,7 +29,7 @@ pub fn read_proof_key(jwk: &Value, alg: SigningAlgorithm) -> Result<ProofKey, Pr
     if has_private_members(jwk) {
         return Err(ProofKeyError::Private);
     }
-    let Found { halves: Halves { public, .. }, alg: own, .. } = WrittenJwk::from_value(jwk)?.read()?;
+    let Found { key_pair: KeyPair { public, .. }, alg: own, .. } = WrittenJwk::from_value(jwk)?.read()?;
     if !public.fits(alg) || own.is_some_and(|own| SigningAlgorithm::of_client(&own) != Some(alg)) {
         return Err(ProofKeyError::OtherAlgorithm);
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::keys::{Consumer, KnownConsumer, Sighting};
+use crate::domain::keys::{Consumer, JwksFetch, KnownConsumer};
 use crate::store::row::row;
 use crate::store::{Conn, StoreError, execute, on};
 
@@ -65,7 +65,7 @@ pub async fn reach(
 }
 
 /// Adds a sighting to what is known. Never makes anything older.
-pub async fn note(conn: &mut Conn, consumer: &Consumer, sighting: Sighting) -> Result<(), StoreError> {
+pub async fn note(conn: &mut Conn, consumer: &Consumer, fetch: JwksFetch) -> Result<(), StoreError> {
     execute!(
         conn,
         sqlx::query(
@@ -79,8 +79,8 @@ pub async fn note(conn: &mut Conn, consumer: &Consumer, sighting: Sighting) -> R
         )
         .bind(&consumer.network)
         .bind(&consumer.user_agent)
-        .bind(sighting.at)
-        .bind(sighting.published_until)
+        .bind(fetch.at)
+        .bind(fetch.published_until)
     )?;
     Ok(())
 }

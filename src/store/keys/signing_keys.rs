@@ -141,10 +141,10 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
 }
 
 /// How often the signing keys have changed.
-pub async fn epoch(conn: &mut Conn) -> Result<i64, StoreError> {
-    let epoch: Option<i64> =
+pub async fn version(conn: &mut Conn) -> Result<i64, StoreError> {
+    let version: Option<i64> =
         on!(conn, |c| { sqlx::query_scalar("SELECT epoch FROM signing_keys_epoch").fetch_optional(c) })?;
-    Ok(epoch.unwrap_or(0))
+    Ok(version.unwrap_or(0))
 }
 
 /// Counts a change of the signing keys, in the transaction that makes it.

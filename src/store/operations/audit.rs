@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::operations::{AuditEvent, AuditFilter, AuditRecord, Origin};
+use crate::domain::operations::{AuditContext, AuditEvent, AuditFilter, AuditRecord};
 use crate::domain::time_ordered_id;
 use crate::store::pending_log_line::PendingLogLine;
 use crate::store::row::row;
@@ -47,7 +47,7 @@ impl From<AuditRow> for AuditRecord {
 pub async fn append(
     tx: &mut Tx,
     event: AuditEvent,
-    origin: &Origin,
+    context: &AuditContext,
     subject: &str,
     detail: Option<&str>,
     now: DateTime<Utc>,
@@ -61,15 +61,15 @@ pub async fn append(
         .bind(time_ordered_id(now))
         .bind(now)
         .bind(event.as_str())
-        .bind(origin.actor.to_string())
-        .bind(origin.ip.map(|ip| ip.to_string()))
-        .bind(origin.request_id)
+        .bind(context.actor.to_string())
+        .bind(context.ip.map(|ip| ip.to_string()))
+        .bind(context.request_id)
         .bind(subject)
         .bind(detail)
         .bind(event.is_abundant())
     )?;
     let (subject, detail) = (subject.to_owned(), detail.map(str::to_owned));
-    tx.events.push(PendingLogLine { event, origin: origin.clone(), subject, detail });
+    tx.events.push(PendingLogLine { event, context: context.clone(), subject, detail });
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::sessions::{Grant, Session, SessionLimits};
+use crate::domain::sessions::{GrantedAccess, Session, SessionLimits};
 use crate::domain::{ClientId, Scopes, SessionId, Thumbprint, UserId};
 use crate::store::row::row;
 use crate::store::{Backend, Conn, StoreError, Tx, execute, on};
@@ -70,8 +70,8 @@ impl TryFrom<SessionRow> for Session {
 }
 
 /// What was granted, as its columns carry it.
-pub(in crate::store) fn grant(scope: &str, audience: &str) -> Grant {
-    Grant {
+pub(in crate::store) fn grant(scope: &str, audience: &str) -> GrantedAccess {
+    GrantedAccess {
         scopes: Scopes::from_claim(scope),
         audience: audience.split_ascii_whitespace().map(str::to_owned).collect(),
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::keys::{KeyPolicy, KeySet, SigningKey};
-use crate::keys::{KeyPlan, Mint, MintedKey, Opened, PrivateHalves, Reading, Signer};
-use crate::tokens::{Audience, Forgery, Halves, forge, issue};
+use crate::keys::{GeneratedKey, KeyFactory, KeyPlan, Opened, OpenedPrivateKeys, Reading, Signer};
+use crate::tokens::{Audience, Forgery, SigningMaterial, forge, issue};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -13,11 +13,11 @@ fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap()
 }
 
-fn key(minted: &MintedKey, activated_at: Option<i64>) -> SigningKey {
+fn key(generated: &GeneratedKey, activated_at: Option<i64>) -> SigningKey {
     SigningKey {
-        kid: minted.kid.clone(),
-        alg: minted.alg,
-        public_jwk: minted.public_jwk.clone(),
+        kid: generated.kid.clone(),
+        alg: generated.alg,
+        public_jwk: generated.public_jwk.clone(),
         longest_life: TimeDelta::minutes(10),
         damage: None,
         created_at: at(NOW),
@@ -30,22 +30,22 @@ fn key(minted: &MintedKey, activated_at: Option<i64>) -> SigningKey {
     }
 }
 
-fn signer(minted: &MintedKey) -> Signer {
-    Signer::from_pkcs8(minted.kid.clone(), minted.alg, &minted.pkcs8).unwrap()
+fn signer(generated: &GeneratedKey) -> Signer {
+    Signer::from_pkcs8(generated.kid.clone(), generated.alg, &generated.pkcs8).unwrap()
 }
 
 /// A keyring, the current key and the next.
-fn keyring() -> (Keyring, MintedKey, MintedKey) {
+fn keyring() -> (Keyring, GeneratedKey, GeneratedKey) {
     keyring_of(SigningAlgorithm::Rs256)
 }
 
-fn keyring_of(alg: SigningAlgorithm) -> (Keyring, MintedKey, MintedKey) {
-    let mint = Mint::new(KeyPlan { alg, rsa_bits: 2048 });
-    let (current, next) = (mint.take().unwrap(), mint.take().unwrap());
+fn keyring_of(alg: SigningAlgorithm) -> (Keyring, GeneratedKey, GeneratedKey) {
+    let key_factory = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 });
+    let (current, next) = (key_factory.take().unwrap(), key_factory.take().unwrap());
     (keyring_with(&current, &next), current, next)
 }
 
-fn keyring_with(current: &MintedKey, next: &MintedKey) -> Keyring {
+fn keyring_with(current: &GeneratedKey, next: &GeneratedKey) -> Keyring {
     let policy = KeyPolicy {
         staleness: TimeDelta::seconds(5),
         jwks_max_age: TimeDelta::minutes(5),
@@ -55,8 +55,8 @@ fn keyring_with(current: &MintedKey, next: &MintedKey) -> Keyring {
     };
     let set = KeySet::new(vec![key(next, None), key(current, Some(NOW))]).unwrap();
     let opened = Opened { signer: signer(current), ciphertext: vec![] };
-    let private = PrivateHalves { current: Some(opened.into()), next: None };
-    let reading = Reading { at: at(NOW), ticket: 1, epoch: 1 };
+    let private = OpenedPrivateKeys { current: Some(opened.into()), next: None };
+    let reading = Reading { at: at(NOW), ticket: 1, version: 1 };
     Keyring::new(set, private, vec![], &policy, reading)
 }
 
@@ -148,7 +148,7 @@ fn a_token_of_one_algorithm_is_refused_under_a_key_of_another() {
 fn one_rsa_key_has_one_padding() {
     use SigningAlgorithm::{Ps256, Rs256};
     let (_, made, next) = keyring_of(Rs256);
-    let as_ps256 = MintedKey::from_pkcs8(Ps256, &made.pkcs8).unwrap();
+    let as_ps256 = GeneratedKey::from_pkcs8(Ps256, &made.pkcs8).unwrap();
     assert_eq!(as_ps256.kid, made.kid);
     let ring = keyring_with(&as_ps256, &next);
     let older = issue(&signer(&made), &claims()).unwrap();
@@ -258,13 +258,13 @@ fn every_altered_payload_is_refused_though_signed() {
 fn every_forgery_is_refused_for_what_is_wrong_with_it() {
     let each = SigningAlgorithm::ALL.map(|alg| Forgery::ALL.map(|forgery| (alg, forgery)));
     let rings = SigningAlgorithm::ALL.map(|alg| {
-        let theirs = Mint::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+        let theirs = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
         (keyring_of(alg), theirs)
     });
     for (alg, forgery) in each.into_iter().flatten() {
         let ((ring, current, _), theirs) = rings.iter().find(|(_, theirs)| theirs.alg == alg).unwrap();
-        let ours = Halves { signer: &signer(current), public_jwk: &current.public_jwk };
-        let theirs = Halves { signer: &signer(theirs), public_jwk: &theirs.public_jwk };
+        let ours = SigningMaterial { signer: &signer(current), public_jwk: &current.public_jwk };
+        let theirs = SigningMaterial { signer: &signer(theirs), public_jwk: &theirs.public_jwk };
         let token = forge(forgery, claims(), ours, theirs).unwrap();
         let refused = verify(token.expose(), ring, &EXPECTED, at(NOW)).unwrap_err();
         let wrong = match forgery {
@@ -358,8 +358,8 @@ proptest! {
 }
 
 /// Keys take long to make.
-fn shared() -> (&'static Keyring, &'static MintedKey) {
-    static SHARED: std::sync::OnceLock<(Keyring, MintedKey)> = std::sync::OnceLock::new();
+fn shared() -> (&'static Keyring, &'static GeneratedKey) {
+    static SHARED: std::sync::OnceLock<(Keyring, GeneratedKey)> = std::sync::OnceLock::new();
     let (ring, current) = SHARED.get_or_init(|| {
         let (ring, current, _) = keyring();
         (ring, current)

@@ -1,6 +1,6 @@
 use chancery::domain::keys::SigningAlgorithm;
-use chancery::keys::{MintedKey, Signer};
-use chancery::tokens::{AccessClaims, Forgery, Halves, forge};
+use chancery::keys::{GeneratedKey, Signer};
+use chancery::tokens::{AccessClaims, Forgery, SigningMaterial, forge};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -24,11 +24,11 @@ fn forgeries(app: &TestApp, good: &str) -> Vec<(String, String)> {
     let claims: AccessClaims = serde_json::from_value(part(good, 1)).unwrap();
     let keyring = app.app.keyring.load_full().unwrap();
     let stranger =
-        MintedKey::from_pkcs8(SigningAlgorithm::Rs256, include_bytes!("../keys-fixtures/rsa-pkcs8.der"))
+        GeneratedKey::from_pkcs8(SigningAlgorithm::Rs256, include_bytes!("../keys-fixtures/rsa-pkcs8.der"))
             .unwrap();
     let by = Signer::from_pkcs8(stranger.kid.clone(), stranger.alg, &stranger.pkcs8).unwrap();
-    let ours = Halves { signer: keyring.signer().unwrap(), public_jwk: &keyring.set().current().public_jwk };
-    let theirs = Halves { signer: &by, public_jwk: &stranger.public_jwk };
+    let ours = SigningMaterial { signer: keyring.signer().unwrap(), public_jwk: &keyring.set().current().public_jwk };
+    let theirs = SigningMaterial { signer: &by, public_jwk: &stranger.public_jwk };
     let forged = |forgery: Forgery| forge(forgery, claims.clone(), ours, theirs).unwrap().expose().to_owned();
     Forgery::ALL.into_iter().map(|forgery| (forgery.name().to_owned(), forged(forgery))).collect()
 }

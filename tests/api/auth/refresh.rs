@@ -133,7 +133,7 @@ on_both! {
         app.refresh(&login.refresh_token()).await.expect_problem(401, "invalid_grant");
         assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'refresh_wrong_client'").await, 0);
         let sid = part(&login.access_token(), 1)["sid"].as_str().unwrap().parse().unwrap();
-        let theirs = chancery::tokens::RefreshKeys(&app.app.masters).token(
+        let theirs = chancery::tokens::RefreshKeys(&app.app.master_keys).token(
             chancery::domain::SessionId(sid),
             1,
             &chancery::domain::ClientId::from_row("other".to_owned()),
@@ -229,8 +229,8 @@ async fn an_origin_that_is_configured_may_use_cookies_and_read_answers() {
     app.register("ada@x.test").await;
     let body =
         json!({ "email": "ada@x.test", "password": crate::support::PASSWORD, "cookie": true }).to_string();
-    let login = |origin: &'static str| {
-        let headers = [("content-type", "application/json"), ("origin", origin)];
+    let login = |context: &'static str| {
+        let headers = [("content-type", "application/json"), ("origin", context)];
         let body = body.clone();
         let app = &app;
         async move { app.send(Method::POST, "/auth/login", &headers, Some(body)).await }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chancery::domain::clients::{Client, LogoutUri};
-use chancery::domain::operations::{Origin, Reason};
+use chancery::domain::operations::{AuditContext, Reason};
 use chancery::flows::operations::{Fence, fence};
 use chrono::TimeDelta;
 use reqwest::Method;
@@ -173,7 +173,7 @@ on_both! {
                     app.request_as(&admin, Method::PATCH, &user_path, json!({ "status": "active" })).await.expect(200);
                 }
                 "fenced" => {
-                    let request = Fence { reason: Reason::parse("a drill").unwrap(), dry_run: false, origin: Origin::operator() };
+                    let request = Fence { reason: Reason::parse("a drill").unwrap(), dry_run: false, context: AuditContext::operator() };
                     fence(&app.app, request).await.unwrap();
                 }
                 _ => {

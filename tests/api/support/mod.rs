@@ -13,9 +13,9 @@ use chancery::clock::Clock;
 use chancery::domain::Email;
 use chancery::domain::accounts::{Authority, Role};
 use chancery::domain::keys::SigningAlgorithm;
-use chancery::domain::operations::Origin;
+use chancery::domain::operations::AuditContext;
 use chancery::flows::accounts::{CreateUser, create_user};
-use chancery::keys::{Mint, MintedKey};
+use chancery::keys::{GeneratedKey, KeyFactory};
 use chancery::server::Server;
 use chancery::settings::Settings;
 use chrono::{TimeDelta, Utc};
@@ -148,16 +148,16 @@ impl TestApp {
         database: Arc<Database>,
         clock: Clock,
         settings: &[(&str, &str)],
-        ready: Vec<MintedKey>,
+        ready: Vec<GeneratedKey>,
     ) -> Result<Self, String> {
         let settings = test_settings(&database, settings);
-        let mint = Mint::with_ready(settings.keys.plan, ready);
+        let key_factory = KeyFactory::with_ready(settings.keys.plan, ready);
         let (started, starting) = tokio::sync::oneshot::channel();
         let stop = CancellationToken::new();
         let (thread_stop, thread_clock) = (stop.clone(), clock.clone());
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                match Server::build(settings, thread_clock, mint).await {
+                match Server::build(settings, thread_clock, key_factory).await {
                     Ok(server) => {
                         let address = format!("http://{}", server.address().expect("bound"));
                         let _ = started.send(Ok((Arc::clone(server.app()), address)));
@@ -272,7 +272,7 @@ impl TestApp {
             name: None,
             roles: [Role::admin()].into_iter().collect(),
             authority: Authority::Unlimited,
-            origin: Origin::operator(),
+            context: AuditContext::operator(),
         };
         create_user(&self.app, wanted).await.expect("an administrator");
         self.login("admin@x.test").await.access_token()
@@ -341,7 +341,7 @@ fn test_settings(database: &Database, own: &[(&str, &str)]) -> Settings {
 }
 
 /// Keys made beforehand: primes take longer than the rest of a test.
-fn fixed_keys() -> Vec<MintedKey> {
+fn fixed_keys() -> Vec<GeneratedKey> {
     let ready: [&[u8]; 6] = [
         include_bytes!("rsa-1.der"),
         include_bytes!("rsa-2.der"),
@@ -350,7 +350,7 @@ fn fixed_keys() -> Vec<MintedKey> {
         include_bytes!("rsa-5.der"),
         include_bytes!("rsa-6.der"),
     ];
-    let key = |der| MintedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
+    let key = |der| GeneratedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
     ready.into_iter().map(key).collect()
 }
 

@@ -57,14 +57,14 @@ struct Written {
 
 /// What is said of one claim (section 5.5.1).
 #[derive(Default, Deserialize)]
-struct Wish {
+struct ClaimOptions {
     #[serde(default)]
     essential: bool,
     value: Option<Value>,
     values: Option<Vec<Value>>,
 }
 
-impl Wish {
+impl ClaimOptions {
     /// Which values will do. `None`: any.
     fn values(self) -> Option<Vec<Value>> {
         match (self.value, self.values) {
@@ -82,7 +82,7 @@ impl ClaimsRequest {
         let mut request = Self::default();
         for (members, claims) in [(userinfo, &mut request.userinfo), (id_token, &mut request.id_token)] {
             for (name, wish) in members.unwrap_or_default() {
-                let wish: Option<Wish> = serde_json::from_value(wish).map_err(|_| wrong())?;
+                let wish: Option<ClaimOptions> = serde_json::from_value(wish).map_err(|_| wrong())?;
                 let wish = wish.unwrap_or_default();
                 match name.as_str() {
                     "sub" => narrow(&mut request.subjects, wish),
@@ -107,7 +107,7 @@ impl ClaimsRequest {
     }
 }
 
-fn narrow(subjects: &mut Option<BTreeSet<String>>, wish: Wish) {
+fn narrow(subjects: &mut Option<BTreeSet<String>>, wish: ClaimOptions) {
     let Some(values) = wish.values() else { return };
     let named: BTreeSet<String> = values.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     *subjects = Some(match subjects.take() {
@@ -117,7 +117,7 @@ fn narrow(subjects: &mut Option<BTreeSet<String>>, wish: Wish) {
 }
 
 /// Who must have signed in in a way there is none of here, has not (section 5.5.1.1).
-fn has_acr(wish: Wish) -> Result<(), OAuthError> {
+fn has_acr(wish: ClaimOptions) -> Result<(), OAuthError> {
     let is_essential = wish.essential;
     match wish.values() {
         Some(values) if is_essential && !values.iter().any(|value| value == Session::ACR) => {

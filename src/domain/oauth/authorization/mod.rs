@@ -84,7 +84,7 @@ pub struct AuthorizationRequest {
 
 /// Where an answer goes, once that is sure, and the client's `state`: what even an error needs.
 #[derive(Clone, Debug)]
-pub struct ReturnAddress {
+pub struct RedirectTarget {
     pub redirect_uri: RedirectUri,
     pub was_sent: bool,
     pub mode: ResponseMode,
@@ -93,7 +93,7 @@ pub struct ReturnAddress {
 
 /// Why nobody may be sent back to the client: it may not be the client (RFC 6749 section 4.1.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoReturn {
+pub enum NonRedirectableError {
     #[error("client_id is missing or there twice")]
     NoClient,
     #[error("there is no such client")]
@@ -110,24 +110,24 @@ pub enum NoReturn {
     NotAllowed,
 }
 
-impl ReturnAddress {
+impl RedirectTarget {
     /// Finds out where answers to this request may go. Comes before everything else.
-    pub fn find(client: &Client, parameters: &Parameters) -> Result<Self, NoReturn> {
+    pub fn find(client: &Client, parameters: &Parameters) -> Result<Self, NonRedirectableError> {
         if client.redirect_uris.is_empty() {
-            return Err(NoReturn::NotAllowed);
+            return Err(NonRedirectableError::NotAllowed);
         }
         if parameters.is_repeated("redirect_uri") {
-            return Err(NoReturn::TwoRedirectUris);
+            return Err(NonRedirectableError::TwoRedirectUris);
         }
         let presented = parameters.get("redirect_uri");
         let redirect_uri = match (presented, &client.redirect_uris[..]) {
             (Some(presented), registered) => {
                 let is_admitted = registered.iter().any(|uri| uri.admits(presented));
                 let parsed = RedirectUri::parse(presented).ok().filter(|_| is_admitted);
-                parsed.ok_or(NoReturn::WrongRedirectUri)?
+                parsed.ok_or(NonRedirectableError::WrongRedirectUri)?
             }
             (None, [only]) => only.clone(),
-            (None, _) => return Err(NoReturn::NoRedirectUri),
+            (None, _) => return Err(NonRedirectableError::NoRedirectUri),
         };
         let refused = parameters.get("request").map(RefusedObject::read).unwrap_or_default();
         let asked = parameters.get("response_mode").or(refused.response_mode.as_deref());
@@ -143,7 +143,7 @@ impl AuthorizationRequest {
     pub fn read(
         client: &Client,
         parameters: &Parameters,
-        back: ReturnAddress,
+        back: RedirectTarget,
         rules: RequestRules,
     ) -> Result<Self, OAuthError> {
         let mut request = Self {

@@ -1,16 +1,16 @@
-use super::begin_session::{Beginning, begin_session, end_reused, present};
-use super::{GrantError, Granted, IdTokenWish, granted_resources};
+use super::begin_session::{NewSession, begin_session, end_reused, present};
+use super::{GrantError, IdTokenOptions, TokenSet, granted_resources};
 use crate::app::App;
 use crate::domain::clients::Client;
 use crate::domain::oauth::{AuthorizationCode, CodeVerifier};
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::domain::{OAuthCode, OAuthError, Parameters, Thumbprint};
 use crate::flows::keys::fresh_keyring;
 use crate::flows::sessions::{KeyProof, proved_key};
 use crate::store::Tx;
 use crate::store::accounts::users;
 use crate::store::oauth::authorization_codes;
-use crate::tokens::{Code, challenge_of};
+use crate::tokens::{AuthorizationCodeSecret, challenge_of};
 
 /// A code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.6). The code is used up whatever becomes of it: who shows one
 /// with a wrong verifier may be a thief, and gets no second try.
@@ -19,9 +19,9 @@ pub(super) async fn grant(
     client: &Client,
     parameters: &Parameters,
     proof: Option<&KeyProof>,
-    origin: &Origin,
-) -> Result<Granted, GrantError> {
-    let digest = Code::digest_of(parameters.require("code")?);
+    context: &AuditContext,
+) -> Result<TokenSet, GrantError> {
+    let digest = AuthorizationCodeSecret::digest_of(parameters.require("code")?);
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
@@ -30,7 +30,7 @@ pub(super) async fn grant(
         users::hold(&mut tx, user).await?;
     }
     let Some(code) = authorization_codes::consume(&mut tx, &digest, &client.id, now).await? else {
-        return refuse_used(app, tx, client, &digest, origin).await;
+        return refuse_used(app, tx, client, &digest, context).await;
     };
     let key = proved_key(&mut tx, proof).await?;
     let checked = match check(app, client, &code, parameters, key) {
@@ -46,9 +46,9 @@ pub(super) async fn grant(
             return Err(error.into());
         }
     };
-    let id_token = IdTokenWish { nonce: code.nonce, claims: code.id_claims };
-    let beginning = Beginning { session: code.session, grant: code.grant, resources, id_token, key, now };
-    let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
+    let id_token = IdTokenOptions { nonce: code.nonce, claims: code.id_claims };
+    let new_session = NewSession { session: code.session, grant: code.grant, resources, id_token, key, now };
+    let granted = begin_session(app, &mut tx, &keyring, client, present, new_session, context).await?;
     tx.commit().await?;
     Ok(granted)
 }
@@ -99,11 +99,11 @@ async fn refuse_used(
     mut tx: Tx,
     client: &Client,
     digest: &[u8],
-    origin: &Origin,
-) -> Result<Granted, GrantError> {
+    context: &AuditContext,
+) -> Result<TokenSet, GrantError> {
     let now = app.clock.now();
     if let Some(session) = authorization_codes::session_of_used(&mut tx, digest, &client.id).await? {
-        end_reused(&mut tx, client, session, origin, now).await?;
+        end_reused(&mut tx, client, session, context, now).await?;
     }
     tx.commit().await?;
     Err(OAuthError::invalid_grant("the code is unknown, expired or used").into())

@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{GrantError, Granted, IdTokenWish, granted};
+use super::{GrantError, IdTokenOptions, TokenSet, build_token_set};
 use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::clients::Client;
-use crate::domain::operations::{Actor, AuditEvent, Origin};
-use crate::domain::sessions::{Grant, Session};
+use crate::domain::operations::{Actor, AuditContext, AuditEvent};
+use crate::domain::sessions::{GrantedAccess, Session};
 use crate::domain::{OAuthError, SessionId, Thumbprint, scope};
-use crate::flows::sessions::Present;
-use crate::flows::sessions::{ClientWish, issue_client_tokens};
+use crate::flows::sessions::BrowserUser;
+use crate::flows::sessions::{ClientTokenOptions, issue_client_tokens};
 use crate::keys::Keyring;
 use crate::store::accounts::users;
 use crate::store::operations::audit;
@@ -21,24 +21,24 @@ pub(super) async fn present(
     app: &App,
     tx: &mut Tx,
     browser: SessionId,
-) -> Result<Result<Present, OAuthError>, GrantError> {
+) -> Result<Result<BrowserUser, OAuthError>, GrantError> {
     let (limits, now) = (&app.settings.sessions, app.clock.now());
     let session = sessions::by_id(tx, browser).await?.filter(|session| session.is_live(limits, now));
     let Some(session) = session else { return Ok(Err(OAuthError::invalid_grant("the user has signed out"))) };
     let user = users::by_id(tx, session.user_id).await?.filter(User::may_act);
     Ok(match user {
-        Some(user) => Ok(Present { session, user }),
+        Some(user) => Ok(BrowserUser { session, user }),
         None => Err(OAuthError::invalid_grant("the user may not act any more")),
     })
 }
 
 /// A session of a client's that is about to begin.
-pub(super) struct Beginning<'a> {
+pub(super) struct NewSession<'a> {
     pub session: SessionId,
-    pub grant: Grant,
+    pub grant: GrantedAccess,
     /// Those of it that the first access token shall be for; all where it is empty.
     pub resources: Vec<&'a str>,
-    pub id_token: IdTokenWish,
+    pub id_token: IdTokenOptions,
     /// The key its tokens are bound to.
     pub key: Option<&'a Thumbprint>,
     pub now: DateTime<Utc>,
@@ -50,12 +50,12 @@ pub(super) async fn begin_session(
     tx: &mut Tx,
     keyring: &Keyring,
     client: &Client,
-    present: Present,
-    beginning: Beginning<'_>,
-    origin: &Origin,
-) -> Result<Granted, GrantError> {
-    let Present { session: browser, user } = present;
-    let Beginning { session: id, grant, resources, id_token, key, now } = beginning;
+    present: BrowserUser,
+    new_session: NewSession<'_>,
+    context: &AuditContext,
+) -> Result<TokenSet, GrantError> {
+    let BrowserUser { session: browser, user } = present;
+    let NewSession { session: id, grant, resources, id_token, key, now } = new_session;
     let browser_id = browser.id;
     let session = Session {
         id,
@@ -67,27 +67,27 @@ pub(super) async fn begin_session(
         expires_at: session_end(app, &browser, &grant, now),
         parent: Some(browser_id),
         grant: Some(grant),
-        master_key_id: Some(app.masters.first().id().to_owned()),
+        master_key_id: Some(app.master_keys.first().id().to_owned()),
         // A client that proves otherwise who it is may take another key next time (RFC 9449 section 5).
         dpop_jkt: key.filter(|_| client.is_public()).cloned(),
         ..browser
     };
-    let wish = ClientWish { client: Some(client), scopes: None, resources: &resources, key };
+    let wish = ClientTokenOptions { client: Some(client), scopes: None, resources: &resources, key };
     let tokens = issue_client_tokens(app, keyring, &user, &session, &wish, now)?;
-    let granted = granted(app, keyring, client, (&user, &session), tokens, id_token, now)?;
+    let granted = build_token_set(app, keyring, client, (&user, &session), tokens, id_token, now)?;
     sessions::insert(tx, &session).await?;
     sessions::revoke_surplus(tx, browser_id, &client.id, now).await?;
     let detail = serde_json::json!({
         "sid": session.id.0, "client": client.id.as_str(), "scope": granted.scope,
     });
-    let origin = Origin { actor: Actor::Client(client.id.clone()), ..origin.clone() };
+    let context = AuditContext { actor: Actor::Client(client.id.clone()), ..context.clone() };
     let (event, subject) = (AuditEvent::ClientSessionBegun, user.id.to_string());
-    audit::append(tx, event, &origin, &subject, Some(&detail.to_string()), now).await?;
+    audit::append(tx, event, &context, &subject, Some(&detail.to_string()), now).await?;
     Ok(granted)
 }
 
 /// A client that was promised to go on without the user goes on for as long as any session; others as long as the browser's.
-fn session_end(app: &App, browser: &Session, grant: &Grant, now: DateTime<Utc>) -> DateTime<Utc> {
+fn session_end(app: &App, browser: &Session, grant: &GrantedAccess, now: DateTime<Utc>) -> DateTime<Utc> {
     let longest = now + app.settings.sessions.absolute_life;
     match grant.scopes.contains(scope::OFFLINE_ACCESS) {
         true => longest,
@@ -100,13 +100,13 @@ pub(super) async fn end_reused(
     tx: &mut Tx,
     client: &Client,
     session: SessionId,
-    origin: &Origin,
+    context: &AuditContext,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     if sessions::revoke(tx, session, now).await? {
         let detail = serde_json::json!({ "client": client.id.as_str() }).to_string();
         let (event, subject) = (AuditEvent::CodeReused, session.to_string());
-        audit::append(tx, event, origin, &subject, Some(&detail), now).await?;
+        audit::append(tx, event, context, &subject, Some(&detail), now).await?;
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 use uuid::Uuid;
 
-use super::{GrantError, Granted};
+use super::{GrantError, TokenSet};
 use crate::app::App;
 use crate::domain::clients::Client;
-use crate::domain::sessions::Grant;
+use crate::domain::sessions::GrantedAccess;
 use crate::domain::{OAuthCode, OAuthError, Parameters, Scopes, scope};
 use crate::flows::keys::fresh_keyring;
 use crate::flows::sessions::{KeyProof, proved_key_alone};
@@ -17,7 +17,7 @@ pub(super) async fn grant(
     client: &Client,
     parameters: &Parameters,
     proof: Option<&KeyProof>,
-) -> Result<Granted, GrantError> {
+) -> Result<TokenSet, GrantError> {
     let wrong = |text| OAuthError::new(OAuthCode::InvalidScope, text);
     let own = client.scopes.without(&Scopes::of_users());
     let scopes = match parameters.get("scope") {
@@ -34,7 +34,7 @@ pub(super) async fn grant(
     let key = proved_key_alone(app, proof).await?;
     let now = app.clock.now();
     let expires_at = now + access_life(app, Some(client));
-    let grant = Grant { scopes, audience: wished };
+    let grant = GrantedAccess { scopes, audience: wished };
     let claims = AccessClaims {
         iss: app.settings.server.issuer.clone(),
         sub: client.id.to_string(),
@@ -53,7 +53,7 @@ pub(super) async fn grant(
         cnf: key.map(Confirmation::from),
     };
     let access_token = sign_access_token(app, &keyring, &claims, expires_at)?;
-    Ok(Granted {
+    Ok(TokenSet {
         access_token,
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,

@@ -1,13 +1,13 @@
-use super::begin_session::{Beginning, begin_session, end_reused, present};
-use super::{GrantError, Granted, IdTokenWish, granted_resources};
+use super::begin_session::{NewSession, begin_session, end_reused, present};
+use super::{GrantError, IdTokenOptions, TokenSet, granted_resources};
 use crate::app::App;
 use crate::domain::clients::Client;
 use crate::domain::oauth::{DeviceGrant, DeviceStatus};
-use crate::domain::operations::Origin;
-use crate::domain::sessions::Grant;
+use crate::domain::operations::AuditContext;
+use crate::domain::sessions::GrantedAccess;
 use crate::domain::{OAuthCode, OAuthError, Parameters};
 use crate::flows::keys::fresh_keyring;
-use crate::flows::sessions::Present;
+use crate::flows::sessions::BrowserUser;
 use crate::flows::sessions::scopes_now;
 use crate::flows::sessions::{KeyProof, proved_key};
 use crate::store::Tx;
@@ -21,8 +21,8 @@ pub(super) async fn grant(
     client: &Client,
     parameters: &Parameters,
     proof: Option<&KeyProof>,
-    origin: &Origin,
-) -> Result<Granted, GrantError> {
+    context: &AuditContext,
+) -> Result<TokenSet, GrantError> {
     let digest = DeviceCode::digest_of(parameters.require("device_code")?);
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
@@ -31,11 +31,11 @@ pub(super) async fn grant(
     // after this look gets its tokens when it asks again.
     let known = device_codes::of_client(&mut tx, &digest, &client.id).await?;
     let Some(browser) = known.and_then(|device| device.browser) else {
-        return refuse(app, tx, client, &digest, origin).await;
+        return refuse(app, tx, client, &digest, context).await;
     };
     users::hold_of_session(&mut tx, browser).await?;
     let Some(device) = device_codes::consume(&mut tx, &digest, &client.id, now).await? else {
-        return refuse(app, tx, client, &digest, origin).await;
+        return refuse(app, tx, client, &digest, context).await;
     };
     let key = proved_key(&mut tx, proof).await?;
     let resources = granted_resources(app, client, parameters, &device.grant)?;
@@ -47,11 +47,11 @@ pub(super) async fn grant(
             return Err(error.into());
         }
     };
-    let Present { user, .. } = &present;
-    let grant = Grant { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
-    let id_token = IdTokenWish::default();
-    let beginning = Beginning { session: device.session, grant, resources, id_token, key, now };
-    let granted = begin_session(app, &mut tx, &keyring, client, present, beginning, origin).await?;
+    let BrowserUser { user, .. } = &present;
+    let grant = GrantedAccess { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
+    let id_token = IdTokenOptions::default();
+    let new_session = NewSession { session: device.session, grant, resources, id_token, key, now };
+    let granted = begin_session(app, &mut tx, &keyring, client, present, new_session, context).await?;
     tx.commit().await?;
     Ok(granted)
 }
@@ -62,15 +62,15 @@ async fn refuse(
     mut tx: Tx,
     client: &Client,
     digest: &[u8],
-    origin: &Origin,
-) -> Result<Granted, GrantError> {
+    context: &AuditContext,
+) -> Result<TokenSet, GrantError> {
     let now = app.clock.now();
     let device = device_codes::of_client(&mut tx, digest, &client.id).await?;
     let error = match device.as_ref().map(|device| device.status(now)) {
         None => OAuthError::invalid_grant("the device code is unknown"),
         Some(DeviceStatus::Used) => {
             if let Some(device) = &device {
-                end_reused(&mut tx, client, device.session, origin, now).await?;
+                end_reused(&mut tx, client, device.session, context, now).await?;
             }
             OAuthError::invalid_grant("the device code has been used")
         }

@@ -16,18 +16,18 @@ use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::clients::{Client, GrantType};
 use crate::domain::oauth::UserClaim;
-use crate::domain::operations::Origin;
-use crate::domain::sessions::{Grant, Session};
+use crate::domain::operations::AuditContext;
+use crate::domain::sessions::{GrantedAccess, Session};
 use crate::domain::{OAuthCode, OAuthError, Parameters, scope};
 use crate::flows::keys::LoadKeyringError;
 use crate::flows::sessions::{IssuedTokens, amr, scopes_now};
-use crate::flows::sessions::{KeyProof, ProveKeyError, ShownProof, prove_key};
+use crate::flows::sessions::{KeyProof, PresentedProof, ProveKeyError, prove_key};
 use crate::keys::{Keyring, SignerError};
 use crate::store::StoreError;
 use crate::tokens::{AccessToken, IdClaims, IdToken, RefreshTokenText, at_hash, issue_id_token};
 
 /// What a client gets. Lives are in seconds.
-pub struct Granted {
+pub struct TokenSet {
     pub access_token: AccessToken,
     pub expires_in: i64,
     pub scope: String,
@@ -67,9 +67,9 @@ pub async fn grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
-    shown: &ShownProof,
-    origin: &Origin,
-) -> Result<Granted, GrantError> {
+    shown: &PresentedProof,
+    context: &AuditContext,
+) -> Result<TokenSet, GrantError> {
     parameters.each_once()?;
     let named = parameters.require("grant_type")?;
     let kind = GrantType::parse(named)
@@ -82,18 +82,18 @@ pub async fn grant(
     let proof = proof.as_ref();
     match kind {
         GrantType::AuthorizationCode => {
-            authorization_code::grant(app, client, parameters, proof, origin).await
+            authorization_code::grant(app, client, parameters, proof, context).await
         }
         GrantType::ClientCredentials => client_credentials::grant(app, client, parameters, proof).await,
-        GrantType::DeviceCode => device_code::grant(app, client, parameters, proof, origin).await,
-        GrantType::RefreshToken => refresh_token::grant(app, client, parameters, proof, origin).await,
+        GrantType::DeviceCode => device_code::grant(app, client, parameters, proof, context).await,
+        GrantType::RefreshToken => refresh_token::grant(app, client, parameters, proof, context).await,
         GrantType::TokenExchange => token_exchange::grant(app, client, parameters, proof).await,
     }
 }
 
 /// The proof that came with the request, good in itself, so that nothing is used up for one that is not. A grant uses it up when
 /// it knows that there is something to give: a client that need not show who it is could fill the table otherwise.
-fn proof_of(app: &App, client: &Client, shown: &ShownProof) -> Result<Option<KeyProof>, OAuthError> {
+fn proof_of(app: &App, client: &Client, shown: &PresentedProof) -> Result<Option<KeyProof>, OAuthError> {
     match shown.texts.is_empty() {
         false => Ok(Some(prove_key(app, shown, None)?)),
         true if client.dpop_bound_access_tokens => {
@@ -109,7 +109,7 @@ fn granted_resources<'p>(
     app: &App,
     client: &Client,
     parameters: &'p Parameters,
-    grant: &Grant,
+    grant: &GrantedAccess,
 ) -> Result<Vec<&'p str>, OAuthError> {
     let resources = client.resources(parameters, &app.settings.tokens.audience)?;
     match grant.is_for(&resources) {
@@ -120,21 +120,21 @@ fn granted_resources<'p>(
 
 /// What an authorization request has said of the ID token.
 #[derive(Default)]
-struct IdTokenWish {
+struct IdTokenOptions {
     nonce: Option<String>,
     claims: BTreeSet<UserClaim>,
 }
 
 /// What a session gives its client: the refresh token only to who may use one, the ID token only to who asked who it is.
-fn granted(
+fn build_token_set(
     app: &App,
     keyring: &Keyring,
     client: &Client,
     (user, session): (&User, &Session),
     tokens: IssuedTokens,
-    wish: IdTokenWish,
+    wish: IdTokenOptions,
     now: DateTime<Utc>,
-) -> Result<Granted, SignerError> {
+) -> Result<TokenSet, SignerError> {
     let scopes = session.grant.as_ref().map(|grant| scopes_now(app, user, Some(grant))).unwrap_or_default();
     let tells = |claim: UserClaim| wish.claims.contains(&claim) && scopes.contains(claim.scope());
     let is_openid = session.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OPENID));
@@ -166,7 +166,7 @@ fn granted(
         false => None,
     };
     let may_refresh = client.may(GrantType::RefreshToken);
-    Ok(Granted {
+    Ok(TokenSet {
         access_token: tokens.access_token,
         expires_in: tokens.expires_in,
         scope: tokens.scope,

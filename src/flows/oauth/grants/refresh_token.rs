@@ -1,11 +1,11 @@
-use super::{GrantError, Granted, IdTokenWish, granted, granted_resources};
+use super::{GrantError, IdTokenOptions, TokenSet, build_token_set, granted_resources};
 use crate::app::App;
 use crate::domain::clients::Client;
-use crate::domain::operations::Origin;
+use crate::domain::operations::AuditContext;
 use crate::domain::sessions::SessionLimits;
 use crate::domain::{OAuthCode, OAuthError, Parameters, Scopes};
 use crate::flows::sessions::KeyProof;
-use crate::flows::sessions::{ClientWish, issue_client_tokens};
+use crate::flows::sessions::{ClientTokenOptions, issue_client_tokens};
 use crate::flows::sessions::{MovedOn, RefreshError, Refresher, move_on};
 use crate::store::sessions;
 use crate::tokens::{RefreshKeys, RefreshToken};
@@ -35,23 +35,23 @@ pub(super) async fn grant(
     client: &Client,
     parameters: &Parameters,
     proof: Option<&KeyProof>,
-    origin: &Origin,
-) -> Result<Granted, GrantError> {
+    context: &AuditContext,
+) -> Result<TokenSet, GrantError> {
     let presented = parameters.require("refresh_token")?;
     // Looked at before the token is used up: whoever asks for too much may ask again.
     let Narrowed { scopes, resources } = narrowed(app, client, presented, parameters).await?;
     let usual = app.settings.sessions;
     let limits = SessionLimits { grace: client.refresh_grace.unwrap_or(usual.grace), ..usual };
     let by = Refresher { client: &client.id, is_public: client.is_public(), proof };
-    let MovedOn { user, session, key, keyring, now } = move_on(app, presented, &by, &limits, origin).await?;
-    let wish = ClientWish {
+    let MovedOn { user, session, key, keyring, now } = move_on(app, presented, &by, &limits, context).await?;
+    let wish = ClientTokenOptions {
         client: Some(client),
         scopes: scopes.as_ref(),
         resources: &resources,
         key: key.as_ref(),
     };
     let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
-    Ok(granted(app, &keyring, client, (&user, &session), tokens, IdTokenWish::default(), now)?)
+    Ok(build_token_set(app, &keyring, client, (&user, &session), tokens, IdTokenOptions::default(), now)?)
 }
 
 /// What this one access token shall be, where that is less than was granted. The refresh token keeps all.
@@ -74,7 +74,7 @@ async fn narrowed<'p>(
         return Ok(narrowed);
     }
     let token = RefreshToken::parse(presented);
-    let token = token.filter(|token| RefreshKeys(&app.masters).is_genuine(token, &client.id));
+    let token = token.filter(|token| RefreshKeys(&app.master_keys).is_genuine(token, &client.id));
     // What is no token of this client's is refused by the next step.
     let Some(token) = token else { return Ok(narrowed) };
     let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;

@@ -1,13 +1,13 @@
 use uuid::Uuid;
 
-use super::{GrantError, Granted};
+use super::{GrantError, TokenSet};
 use crate::app::App;
 use crate::domain::clients::Client;
 use crate::domain::oauth::ExchangeRequest;
 use crate::domain::{OAuthCode, OAuthError, Parameters};
 use crate::flows::keys::fresh_keyring;
 use crate::flows::oauth::introspect::{IntrospectError, active};
-use crate::flows::sessions::Bearer;
+use crate::flows::sessions::TokenSubject;
 use crate::flows::sessions::{KeyProof, proved_key_alone};
 use crate::flows::sessions::{access_life, sign_access_token};
 use crate::tokens::{AccessClaims, Act, Audience, Confirmation};
@@ -20,7 +20,7 @@ pub(super) async fn grant(
     client: &Client,
     parameters: &Parameters,
     proof: Option<&KeyProof>,
-) -> Result<Granted, GrantError> {
+) -> Result<TokenSet, GrantError> {
     let request = ExchangeRequest::parse(parameters, client)?;
     if let Some(token) = request.actor_token {
         is_their_own(app, client, token, proof).await?;
@@ -31,7 +31,7 @@ pub(super) async fn grant(
     if !is_for && shown.client_id != client.id.as_str() {
         return refused("subject_token is neither for this client nor its own");
     }
-    let Bearer::User(caller) = bearer else { return refused("subject_token is no user's") };
+    let TokenSubject::User(caller) = bearer else { return refused("subject_token is no user's") };
     let scopes = request.narrowed(&caller.scopes, client)?;
     let Some(act) = Act::by(client.id.as_str(), shown.act) else {
         return refused("subject_token has passed through too many hands");
@@ -61,7 +61,7 @@ pub(super) async fn grant(
     };
     let ends = chrono::DateTime::from_timestamp(expires_at, 0).unwrap_or(now);
     let access_token = sign_access_token(app, &keyring, &claims, ends)?;
-    Ok(Granted {
+    Ok(TokenSet {
         access_token,
         expires_in: claims.exp - claims.iat,
         scope: claims.scope,
@@ -80,7 +80,7 @@ async fn is_their_own(
     proof: Option<&KeyProof>,
 ) -> Result<(), GrantError> {
     match good(app, token, "actor_token is not valid").await? {
-        (shown, Bearer::Service { client: actor, .. }) if actor.id == client.id => {
+        (shown, TokenSubject::Service { client: actor, .. }) if actor.id == client.id => {
             may_be_shown(&shown, proof, "actor_token")
         }
         _ => refused("actor_token is not the client's own access token"),
@@ -106,7 +106,11 @@ fn may_be_shown(
 }
 
 /// A token that introspection would call active at this moment.
-async fn good(app: &App, token: &str, otherwise: &'static str) -> Result<(AccessClaims, Bearer), GrantError> {
+async fn good(
+    app: &App,
+    token: &str,
+    otherwise: &'static str,
+) -> Result<(AccessClaims, TokenSubject), GrantError> {
     match active(app, token).await {
         Ok(Some(found)) => Ok(found),
         Ok(None) => refused(otherwise),

@@ -3,25 +3,25 @@
 use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::clients::{Client, RedirectUri};
-use crate::domain::oauth::{NoReturn, ResponseMode};
-use crate::domain::operations::Origin;
+use crate::domain::oauth::{NonRedirectableError, ResponseMode};
+use crate::domain::operations::AuditContext;
 use crate::domain::{Parameters, Scopes};
 use crate::flows::keys::LoadKeyringError;
 use crate::flows::passwords::TooManyAttempts;
 use crate::store::StoreError;
-use crate::tokens::{Flow, FlowKind, UserCode};
+use crate::tokens::{PendingRequest, PendingRequestKind, UserCode};
 
 /// What a browser brings along.
-pub struct Visitor {
+pub struct BrowserContext {
     /// What its cookie says of who is signed in.
     pub session: Option<String>,
     /// A random value that is in this browser and nowhere else.
     pub device: String,
-    pub origin: Origin,
+    pub context: AuditContext,
 }
 
 /// What happens next to somebody who was sent here by a client.
-pub enum Step {
+pub enum NextStep {
     /// They sign in.
     SignIn(Box<Asking>),
     /// They are asked whether the client may have this.
@@ -57,7 +57,7 @@ pub struct Answer {
 pub enum AuthorizeError {
     /// Where the answer should go to is not sure, so it goes nowhere.
     #[error(transparent)]
-    NoReturn(#[from] NoReturn),
+    NonRedirectableError(#[from] NonRedirectableError),
     /// This page has given its one code.
     #[error("this request has been answered")]
     Answered,
@@ -99,52 +99,61 @@ pub enum CodeRefusal {
 }
 
 /// A page that was shown, as its form brings it back.
-pub struct Page(pub(super) Flow);
+pub struct SubmittedForm(pub(super) PendingRequest);
 
 /// Why a form is not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum PageError {
+pub enum SubmittedFormError {
     /// Not made here, or altered.
     #[error("this form was not made here")]
     Foreign,
     /// Made here, too long ago or in another browser: the request begins anew.
     #[error("this page is out of date")]
-    OutOfDate(Anew),
+    OutOfDate(Restart),
 }
 
 /// How a request begins anew.
 #[derive(Debug)]
-pub enum Anew {
+pub enum Restart {
     /// The browser asks for it again.
     Request(Parameters),
     /// It is in this flow and nowhere else.
-    Flow(String),
+    PendingRequest(String),
     /// The code of a device is typed again.
     Device,
 }
 
-impl Page {
+impl SubmittedForm {
     /// Reads the form's `flow`. It belongs to one browser, and for some time.
-    pub fn read(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
-        let flow = Flow::open(&app.masters, text).ok_or(PageError::Foreign)?;
+    pub fn read(app: &App, text: &str, visitor: &BrowserContext) -> Result<Self, SubmittedFormError> {
+        let flow = PendingRequest::open(&app.master_keys, text).ok_or(SubmittedFormError::Foreign)?;
         match (flow.kind, is_good(app, &flow, visitor)) {
-            (FlowKind::Asked | FlowKind::Pushed | FlowKind::Device, true) => Ok(Self(flow)),
-            (FlowKind::Asked, false) => Err(PageError::OutOfDate(Anew::Request(flow.parameters()))),
-            (FlowKind::Device, false) => Err(PageError::OutOfDate(Anew::Device)),
+            (PendingRequestKind::Asked | PendingRequestKind::Pushed | PendingRequestKind::Device, true) => {
+                Ok(Self(flow))
+            }
+            (PendingRequestKind::Asked, false) => {
+                Err(SubmittedFormError::OutOfDate(Restart::Request(flow.parameters())))
+            }
+            (PendingRequestKind::Device, false) => Err(SubmittedFormError::OutOfDate(Restart::Device)),
             // What was pushed was good once, in the browser that used it.
-            (FlowKind::Pushed | FlowKind::SignOut, _) => Err(PageError::Foreign),
+            (PendingRequestKind::Pushed | PendingRequestKind::SignOut, _) => Err(SubmittedFormError::Foreign),
         }
     }
 
     /// The same of the page that asks before it signs out.
-    pub fn read_sign_out(app: &App, text: &str, visitor: &Visitor) -> Result<Self, PageError> {
-        let flow = Flow::open(&app.masters, text).filter(|flow| flow.kind == FlowKind::SignOut);
-        flow.filter(|flow| is_good(app, flow, visitor)).map(Self).ok_or(PageError::Foreign)
+    pub fn read_sign_out(
+        app: &App,
+        text: &str,
+        visitor: &BrowserContext,
+    ) -> Result<Self, SubmittedFormError> {
+        let flow = PendingRequest::open(&app.master_keys, text)
+            .filter(|flow| flow.kind == PendingRequestKind::SignOut);
+        flow.filter(|flow| is_good(app, flow, visitor)).map(Self).ok_or(SubmittedFormError::Foreign)
     }
 
     /// Whether it is about a device, and no request of a client's.
     pub fn is_of_device(&self) -> bool {
-        self.0.kind == FlowKind::Device
+        self.0.kind == PendingRequestKind::Device
     }
 
     /// What the client asked for.
@@ -153,7 +162,7 @@ impl Page {
     }
 }
 
-fn is_good(app: &App, flow: &Flow, visitor: &Visitor) -> bool {
+fn is_good(app: &App, flow: &PendingRequest, visitor: &BrowserContext) -> bool {
     let age = app.clock.now() - flow.begun();
     age <= app.settings.oauth.page_life && flow.is_of(&visitor.device)
 }

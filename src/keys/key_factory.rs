@@ -21,7 +21,7 @@ pub struct KeyPlan {
 }
 
 /// A key that no database has seen yet.
-pub struct MintedKey {
+pub struct GeneratedKey {
     pub kid: Kid,
     pub alg: SigningAlgorithm,
     pub public_jwk: serde_json::Value,
@@ -30,7 +30,7 @@ pub struct MintedKey {
 
 /// Why no key could be made.
 #[derive(Debug, thiserror::Error)]
-pub enum MintError {
+pub enum KeyFactoryError {
     #[error("a key for {0} could not be made")]
     NotMade(SigningAlgorithm),
     #[error("a key for {0} is not PKCS#8 or of another kind")]
@@ -41,38 +41,38 @@ pub enum MintError {
 const STOCK: usize = 3;
 
 /// Makes signing keys, and keeps some ready so that a rotation need not wait for primes.
-pub struct Mint {
+pub struct KeyFactory {
     plan: KeyPlan,
-    ready: Mutex<Vec<MintedKey>>,
+    ready: Mutex<Vec<GeneratedKey>>,
 }
 
-impl Mint {
+impl KeyFactory {
     pub fn new(plan: KeyPlan) -> Self {
         Self::with_ready(plan, Vec::new())
     }
 
     /// Keys made beforehand are handed out first, those that are not as planned left out.
-    pub fn with_ready(plan: KeyPlan, mut ready: Vec<MintedKey>) -> Self {
+    pub fn with_ready(plan: KeyPlan, mut ready: Vec<GeneratedKey>) -> Self {
         ready.retain(|key| plan.is_met_by(key));
         Self { plan, ready: Mutex::new(ready) }
     }
 
     /// A fresh key, from stock if there is one. Takes up to seconds of computing otherwise: not for an async thread.
-    pub fn take(&self) -> Result<MintedKey, MintError> {
+    pub fn take(&self) -> Result<GeneratedKey, KeyFactoryError> {
         let ready = self.ready().pop();
         ready.map_or_else(|| self.plan.make(), Ok)
     }
 
     /// Takes back a key that no database has seen, for whoever asks next. When the stock is full it is forgotten.
-    pub fn give_back(&self, key: MintedKey) {
+    pub fn give_back(&self, key: GeneratedKey) {
         let mut ready = self.ready();
         if ready.len() < STOCK && self.plan.is_met_by(&key) {
             ready.push(key);
         }
     }
 
-    /// Makes one key for later unless the stock is full, and says whether it is now. Same cost as [`Mint::take`].
-    pub fn restock(&self) -> Result<bool, MintError> {
+    /// Makes one key for later unless the stock is full, and says whether it is now. Same cost as [`KeyFactory::take`].
+    pub fn restock(&self) -> Result<bool, KeyFactoryError> {
         if self.ready().len() < STOCK {
             // Made outside the lock: whoever takes a key meanwhile does not wait for this one.
             let key = self.plan.make()?;
@@ -81,28 +81,28 @@ impl Mint {
         Ok(self.ready().len() >= STOCK)
     }
 
-    fn ready(&self) -> MutexGuard<'_, Vec<MintedKey>> {
+    fn ready(&self) -> MutexGuard<'_, Vec<GeneratedKey>> {
         self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for Mint {
+impl fmt::Debug for KeyFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mint").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 
 impl KeyPlan {
-    pub(super) fn make(self) -> Result<MintedKey, MintError> {
+    pub(super) fn make(self) -> Result<GeneratedKey, KeyFactoryError> {
         let pkcs8 = match self.alg {
             SigningAlgorithm::Rs256 | SigningAlgorithm::Ps256 => rsa_pkcs8(self.rsa_bits),
             SigningAlgorithm::Es256 => p256_pkcs8(),
             SigningAlgorithm::EdDsa => ed25519_pkcs8(),
         };
-        MintedKey::from_pkcs8(self.alg, &pkcs8.ok_or(MintError::NotMade(self.alg))?)
+        GeneratedKey::from_pkcs8(self.alg, &pkcs8.ok_or(KeyFactoryError::NotMade(self.alg))?)
     }
 
-    fn is_met_by(self, key: &MintedKey) -> bool {
+    fn is_met_by(self, key: &GeneratedKey) -> bool {
         // Base64 makes four characters of three bytes; other keys have no modulus.
         let has_bits = |n: &str| n.len() * 3 / 4 * 8 == self.rsa_bits;
         key.alg == self.alg && key.public_jwk["n"].as_str().is_none_or(has_bits)
@@ -126,17 +126,17 @@ fn ed25519_pkcs8() -> Option<Zeroizing<Vec<u8>>> {
     Some(Zeroizing::new(encoded.as_ref().to_vec()))
 }
 
-impl MintedKey {
+impl GeneratedKey {
     /// A key made beforehand, from PKCS#8 DER.
-    pub fn from_pkcs8(alg: SigningAlgorithm, der: &[u8]) -> Result<Self, MintError> {
+    pub fn from_pkcs8(alg: SigningAlgorithm, der: &[u8]) -> Result<Self, KeyFactoryError> {
         let public = Pair::from_pkcs8(alg, der).and_then(|pair| pair.public());
-        let public = public.ok_or(MintError::NotAKey(alg))?;
+        let public = public.ok_or(KeyFactoryError::NotAKey(alg))?;
         let kid = public.thumbprint();
         Ok(Self { public_jwk: public.jwk(&kid, alg), kid, alg, pkcs8: Zeroizing::new(der.to_vec()) })
     }
 }
 
-impl fmt::Debug for MintedKey {
+impl fmt::Debug for GeneratedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MintedKey").field("kid", &self.kid).finish_non_exhaustive()
     }
@@ -190,14 +190,14 @@ mod tests {
             (SigningAlgorithm::Es256, "EC", Some("P-256"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
             (SigningAlgorithm::EdDsa, "OKP", Some("Ed25519"), &["alg", "crv", "kid", "kty", "use", "x"]),
         ] {
-            let key = Mint::new(plan(alg)).take().unwrap();
+            let key = KeyFactory::new(plan(alg)).take().unwrap();
             let jwk = &key.public_jwk;
             let members: Vec<&str> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(members, names);
             let said = [&jwk["kty"], &jwk["alg"], &jwk["use"], &jwk["kid"]];
             assert_eq!(said, [kty, alg.as_str(), "sig", key.kid.as_str()]);
             assert_eq!(jwk["crv"].as_str(), crv);
-            let again = MintedKey::from_pkcs8(alg, &key.pkcs8).unwrap();
+            let again = GeneratedKey::from_pkcs8(alg, &key.pkcs8).unwrap();
             assert_eq!(again.kid, key.kid);
         }
     }
@@ -211,18 +211,18 @@ mod tests {
 
     #[test]
     fn stock_is_used_before_new_keys_are_made() {
-        let mint = Mint::new(plan(SigningAlgorithm::Es256));
-        assert_eq!([mint.restock().unwrap(), mint.restock().unwrap()], [false, false]);
-        assert!(mint.restock().unwrap() && mint.restock().unwrap());
-        assert_eq!(mint.ready().len(), STOCK);
-        let kid = mint.ready()[STOCK - 1].kid.clone();
-        let key = mint.take().unwrap();
+        let key_factory = KeyFactory::new(plan(SigningAlgorithm::Es256));
+        assert_eq!([key_factory.restock().unwrap(), key_factory.restock().unwrap()], [false, false]);
+        assert!(key_factory.restock().unwrap() && key_factory.restock().unwrap());
+        assert_eq!(key_factory.ready().len(), STOCK);
+        let kid = key_factory.ready()[STOCK - 1].kid.clone();
+        let key = key_factory.take().unwrap();
         assert_eq!(key.kid, kid);
-        assert_eq!(mint.ready().len(), STOCK - 1);
-        mint.give_back(key);
-        mint.give_back(plan(SigningAlgorithm::Es256).make().unwrap());
-        assert_eq!(mint.ready().len(), STOCK);
-        assert_eq!(mint.take().unwrap().kid, kid);
+        assert_eq!(key_factory.ready().len(), STOCK - 1);
+        key_factory.give_back(key);
+        key_factory.give_back(plan(SigningAlgorithm::Es256).make().unwrap());
+        assert_eq!(key_factory.ready().len(), STOCK);
+        assert_eq!(key_factory.take().unwrap().kid, kid);
     }
 
     #[test]
@@ -234,9 +234,9 @@ mod tests {
             plan(SigningAlgorithm::EdDsa),
         ];
         let made = || others.iter().map(|other| other.make().unwrap());
-        let mint = Mint::with_ready(planned, made().chain([planned.make().unwrap()]).collect());
-        assert_eq!(mint.ready().len(), 1);
-        made().for_each(|key| mint.give_back(key));
-        assert_eq!(mint.ready().len(), 1);
+        let key_factory = KeyFactory::with_ready(planned, made().chain([planned.make().unwrap()]).collect());
+        assert_eq!(key_factory.ready().len(), 1);
+        made().for_each(|key| key_factory.give_back(key));
+        assert_eq!(key_factory.ready().len(), 1);
     }
 }

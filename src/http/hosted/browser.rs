@@ -10,7 +10,8 @@ use crate::domain::oauth::ResponseMode;
 use crate::domain::operations::Actor;
 use crate::domain::{Parameters, Scopes, scope};
 use crate::flows::oauth::{
-    Anew, Answer, Asking, AuthorizeError, CodeRefusal, DeviceStep, Page, PageError, Step, Visitor,
+    Answer, Asking, AuthorizeError, BrowserContext, CodeRefusal, DeviceStep, NextStep, Restart,
+    SubmittedForm, SubmittedFormError,
 };
 use crate::http::context::request_id;
 use crate::http::extract::cookie;
@@ -20,36 +21,41 @@ use crate::http::{AppData, pages};
 use crate::tokens::BrowserToken;
 
 /// Somebody's browser, and what becomes of its cookies.
-pub struct Visit {
-    pub visitor: Visitor,
+pub struct BrowserRequest {
+    pub visitor: BrowserContext,
     /// The browser has no random value of its own yet.
     is_new: bool,
 }
 
-impl Visit {
+impl BrowserRequest {
     pub fn of(http: &HttpRequest, source: &Source) -> Self {
         let known = cookie::read_flow(http);
         let is_new = known.is_none();
         // Two of them have 244 random bits.
         let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let visitor = Visitor {
+        let visitor = BrowserContext {
             session: cookie::read_browser(http),
             device: known.unwrap_or_else(random),
-            origin: source.origin(Actor::Anonymous),
+            context: source.audit_context(Actor::Anonymous),
         };
         Self { visitor, is_new }
     }
 
     /// What happens next, as this browser sees it.
-    pub fn show(&self, app: &App, outcome: Result<Step, AuthorizeError>) -> HttpResponse {
+    pub fn show(&self, app: &App, outcome: Result<NextStep, AuthorizeError>) -> HttpResponse {
         self.show_device(app, outcome, "")
     }
 
     /// The same, with a code of a device that was typed before.
-    pub fn show_device(&self, app: &App, outcome: Result<Step, AuthorizeError>, typed: &str) -> HttpResponse {
+    pub fn show_device(
+        &self,
+        app: &App,
+        outcome: Result<NextStep, AuthorizeError>,
+        typed: &str,
+    ) -> HttpResponse {
         let mut response = match outcome {
-            Ok(Step::SignIn(asking)) => sign_in_page(app, &asking, None, StatusCode::OK),
-            Ok(Step::Consent(asking, user)) => pages::Consent {
+            Ok(NextStep::SignIn(asking)) => sign_in_page(app, &asking, None, StatusCode::OK),
+            Ok(NextStep::Consent(asking, user)) => pages::Consent {
                 flow: &asking.flow,
                 client: asking.client.name.as_str(),
                 user: user.email.as_str(),
@@ -57,9 +63,9 @@ impl Visit {
                 return_origin: &return_origin(&asking),
             }
             .render(app),
-            Ok(Step::Continue(flow)) => return self.go_on(app, &flow),
-            Ok(Step::Device(step)) => device_page(app, &step, typed),
-            Ok(Step::Return(answer)) => go_back(app, &answer),
+            Ok(NextStep::Continue(flow)) => return self.go_on(app, &flow),
+            Ok(NextStep::Device(step)) => device_page(app, &step, typed),
+            Ok(NextStep::Return(answer)) => go_back(app, &answer),
             Err(error) => fault(app, error),
         };
         self.introduce(&mut response);
@@ -83,11 +89,11 @@ impl Visit {
     }
 
     /// Reads the form of a page that was shown. A page that is out of date begins its request anew.
-    pub fn page(&self, app: &AppData, form: &Parameters) -> Result<Page, Box<HttpResponse>> {
+    pub fn page(&self, app: &AppData, form: &Parameters) -> Result<SubmittedForm, Box<HttpResponse>> {
         let flow = form.get("flow").unwrap_or_default();
-        Page::read(app, flow, &self.visitor).map_err(|error| match error {
-            PageError::OutOfDate(anew) => begin_anew(app, &anew).into(),
-            PageError::Foreign => foreign(app).into(),
+        SubmittedForm::read(app, flow, &self.visitor).map_err(|error| match error {
+            SubmittedFormError::OutOfDate(anew) => begin_anew(app, &anew).into(),
+            SubmittedFormError::Foreign => foreign(app).into(),
         })
     }
 }
@@ -163,14 +169,14 @@ pub fn return_origin(asking: &Asking) -> String {
 }
 
 /// Sends the browser to the beginning of the same request. 303, so that no form is sent on (RFC 9700 section 4.12).
-pub fn begin_anew(app: &App, anew: &Anew) -> HttpResponse {
+pub fn begin_anew(app: &App, anew: &Restart) -> HttpResponse {
     match anew {
-        Anew::Request(parameters) => {
+        Restart::Request(parameters) => {
             let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
             see_other(&format!("{}/oauth2/authorize?{query}", app.settings.server.base()))
         }
-        Anew::Flow(flow) => continue_at(app, flow),
-        Anew::Device => see_other(&format!("{}/device", app.settings.server.base())),
+        Restart::PendingRequest(flow) => continue_at(app, flow),
+        Restart::Device => see_other(&format!("{}/device", app.settings.server.base())),
     }
 }
 
@@ -215,7 +221,7 @@ fn go_back(app: &App, answer: &Answer) -> HttpResponse {
 
 pub fn fault(app: &App, error: AuthorizeError) -> HttpResponse {
     let (status, title, explanation) = match &error {
-        AuthorizeError::NoReturn(why) => {
+        AuthorizeError::NonRedirectableError(why) => {
             let explanation =
                 format!("The application sent you here with something wrong: {why}. Tell its operator.");
             (StatusCode::BAD_REQUEST, "This request cannot be answered", explanation)

@@ -51,7 +51,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 });
 
 /// A page on its way to a browser.
-pub(super) struct Page {
+pub(super) struct HtmlPage {
     template: &'static str,
     shown: Value,
     status: StatusCode,
@@ -60,7 +60,7 @@ pub(super) struct Page {
     script: Option<&'static str>,
 }
 
-impl Page {
+impl HtmlPage {
     pub fn new(template: &'static str, shown: Value) -> Self {
         Self { template, shown, status: StatusCode::OK, retry_after: None, form_to: Vec::new(), script: None }
     }

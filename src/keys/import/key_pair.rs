@@ -1,7 +1,7 @@
 use std::ops::RangeInclusive;
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
     ParsedPublicKey,
 };
 use rsa::pkcs1::{self, RsaPrivateKeyRef, RsaPublicKeyRef};
@@ -20,12 +20,12 @@ const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
 const ED25519_LENGTH: usize = 32;
 
 /// The two halves of a key, of which the private may be missing.
-pub(super) struct Halves {
+pub(super) struct KeyPair {
     pub(super) public: PublicHalf,
     pub(super) pkcs8: Option<Zeroizing<Vec<u8>>>,
 }
 
-impl Halves {
+impl KeyPair {
     /// From an `RSAPublicKey` (RFC 8017 appendix A.1.1).
     pub(super) fn rsa_public(der: &[u8]) -> Result<Self, ImportError> {
         let key = RsaPublicKeyRef::from_der(der).map_err(|_| ImportError::Unreadable)?;

@@ -49,7 +49,7 @@ impl Bell {
 }
 
 /// The same future, which keeps no thread to itself.
-pub async fn calm<F: Future>(future: F) -> F::Output {
+pub async fn fair_poll<F: Future>(future: F) -> F::Output {
     let mut future = Box::pin(future);
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(Arc::clone(&bell));
@@ -91,14 +91,14 @@ mod tests {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         });
-        assert!(tokio::time::timeout(3 * REST, calm(busy)).await.is_err());
+        assert!(tokio::time::timeout(3 * REST, fair_poll(busy)).await.is_err());
         assert!((IN_A_ROW..IN_A_ROW + 12).contains(&polls), "{polls}");
     }
 
     #[tokio::test]
     async fn a_call_from_elsewhere_is_heard() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let waiting = tokio::spawn(calm(receiver));
+        let waiting = tokio::spawn(fair_poll(receiver));
         tokio::task::yield_now().await;
         sender.send(7).unwrap();
         assert_eq!(waiting.await.unwrap(), Ok(7));

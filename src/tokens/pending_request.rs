@@ -20,7 +20,7 @@ const SALT_LEN: usize = 16;
 
 /// How a request has come here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum FlowKind {
+pub enum PendingRequestKind {
     /// The browser brought it, and can bring it again.
     #[default]
     Asked,
@@ -34,29 +34,34 @@ pub enum FlowKind {
 
 /// What a page has shown to somebody, and is agreed to by its form and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shown {
+pub struct PresentedConsent {
     pub user: Uuid,
     pub scope: String,
 }
 
 /// What is sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
+pub struct PendingRequest {
     pub id: Uuid,
     #[serde(default)]
-    pub kind: FlowKind,
+    pub kind: PendingRequestKind,
     /// When the request first came, in microseconds since 1970.
     begun_us: i64,
     /// SHA-256 of what the browser's cookie holds.
     browser: [u8; 32],
     #[serde(default)]
-    shown: Option<Shown>,
+    shown: Option<PresentedConsent>,
     /// The request as it was sent; it is read anew at every step.
     parameters: Vec<(String, String)>,
 }
 
-impl Flow {
-    pub fn begin(kind: FlowKind, parameters: &Parameters, browser: &str, now: DateTime<Utc>) -> Self {
+impl PendingRequest {
+    pub fn begin(
+        kind: PendingRequestKind,
+        parameters: &Parameters,
+        browser: &str,
+        now: DateTime<Utc>,
+    ) -> Self {
         Self {
             id: Uuid::new_v4(),
             kind,
@@ -73,11 +78,11 @@ impl Flow {
     }
 
     /// The same, for a page that shows this.
-    pub fn showing(&self, shown: Shown) -> Self {
+    pub fn presenting(&self, shown: PresentedConsent) -> Self {
         Self { shown: Some(shown), ..self.clone() }
     }
 
-    pub fn has_shown(&self, shown: &Shown) -> bool {
+    pub fn has_presented(&self, shown: &PresentedConsent) -> bool {
         self.shown.as_ref() == Some(shown)
     }
 
@@ -95,22 +100,22 @@ impl Flow {
         self.browser == digest_of(browser)
     }
 
-    pub fn seal(&self, masters: &MasterKeys) -> Option<String> {
+    pub fn seal(&self, master_keys: &MasterKeys) -> Option<String> {
         let mut salt = [0; SALT_LEN];
         aws_lc_rs::rand::fill(&mut salt).ok()?;
         let mut sealed = serde_json::to_vec(self).ok()?;
         let nonce =
-            key(masters.first(), &salt).ok()?.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
+            key(master_keys.first(), &salt).ok()?.seal_in_place_append_tag(Aad::empty(), &mut sealed).ok()?;
         sealed.splice(0..0, salt.into_iter().chain(*nonce.as_ref()));
         Some(URL_SAFE_NO_PAD.encode(sealed))
     }
 
     /// `None` for anything that was not sealed here.
-    pub fn open(masters: &MasterKeys, text: &str) -> Option<Self> {
+    pub fn open(master_keys: &MasterKeys, text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (salt, rest) = bytes.split_at_checked(SALT_LEN)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
-        masters.iter().find_map(|master| {
+        master_keys.iter().find_map(|master| {
             let mut buffer = sealed.to_vec();
             let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
             let opened = key(master, salt).ok()?.open_in_place(nonce, Aad::empty(), &mut buffer).ok()?;
@@ -134,7 +139,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn masters() -> MasterKeys {
+    fn master_keys() -> MasterKeys {
         MasterKeys::parse(["one:AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="]).unwrap()
     }
 
@@ -142,8 +147,8 @@ mod tests {
     fn a_flow_comes_back_as_it_was_and_belongs_to_its_browser() {
         let parameters = Parameters::from_iter([("state".to_owned(), "\u{e9} &=".to_owned())]);
         let now = DateTime::from_timestamp_micros(1_800_000_000_123_456).unwrap();
-        let flow = Flow::begin(FlowKind::Pushed, &parameters, "cookie", now);
-        let back = Flow::open(&masters(), &flow.seal(&masters()).unwrap()).unwrap();
+        let flow = PendingRequest::begin(PendingRequestKind::Pushed, &parameters, "cookie", now);
+        let back = PendingRequest::open(&master_keys(), &flow.seal(&master_keys()).unwrap()).unwrap();
         assert_eq!(back, flow);
         assert_eq!((back.parameters(), back.begun()), (parameters, now));
         let again = back.anew(DateTime::UNIX_EPOCH);
@@ -154,20 +159,20 @@ mod tests {
         assert!(again.id != flow.id && again.is_of("cookie"));
         assert!(back.is_of("cookie") && !back.is_of("other") && !back.is_of(""));
         let other = MasterKeys::parse(["two:AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]).unwrap();
-        assert_eq!(Flow::open(&other, &flow.seal(&masters()).unwrap()), None);
+        assert_eq!(PendingRequest::open(&other, &flow.seal(&master_keys()).unwrap()), None);
     }
 
     proptest! {
         #[test]
         fn what_was_not_sealed_here_is_no_flow(at in 0usize..200, to in "[A-Za-z0-9_-]", text in "\\PC{0,80}") {
-            let flow = Flow::begin(FlowKind::Asked, &Parameters::default(), "cookie", DateTime::UNIX_EPOCH);
-            let good = flow.seal(&masters()).unwrap();
+            let flow = PendingRequest::begin(PendingRequestKind::Asked, &Parameters::default(), "cookie", DateTime::UNIX_EPOCH);
+            let good = flow.seal(&master_keys()).unwrap();
             let (mut altered, at) = (good.clone(), at % good.len());
             altered.replace_range(at..=at, &to);
             if altered != good {
-                prop_assert_eq!(Flow::open(&masters(), &altered), None);
+                prop_assert_eq!(PendingRequest::open(&master_keys(), &altered), None);
             }
-            prop_assert_eq!(Flow::open(&masters(), &text), None);
+            prop_assert_eq!(PendingRequest::open(&master_keys(), &text), None);
         }
     }
 }

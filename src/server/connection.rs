@@ -19,7 +19,7 @@ const SAID_FOR: Duration = Duration::from_mins(1);
 
 /// How long clients may make this server wait.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct ConnectionTimeouts {
     /// From the first byte of a request to the first of its answer.
     pub request: Duration,
     /// Between an answer and anything else.
@@ -28,22 +28,22 @@ pub struct Patience {
 
 /// Those who are connected at one address, and how many there may be.
 #[derive(Debug)]
-pub struct Clients {
+pub struct Connections {
     allowed: usize,
     connected: AtomicUsize,
     said_at: Mutex<Option<Instant>>,
 }
 
-impl Clients {
+impl Connections {
     pub fn at_most(allowed: usize) -> Arc<Self> {
         Arc::new(Self { allowed, connected: AtomicUsize::new(0), said_at: Mutex::new(None) })
     }
 
-    fn enter(self: &Arc<Self>) -> Place {
+    fn enter(self: &Arc<Self>) -> ConnectionSlot {
         if self.connected.fetch_add(1, Ordering::Relaxed) + 1 >= self.allowed {
             self.say_full();
         }
-        Place(Arc::clone(self))
+        ConnectionSlot(Arc::clone(self))
     }
 
     /// The last place is taken and left again all the time in a crowd.
@@ -61,9 +61,9 @@ impl Clients {
 }
 
 /// A client's place among them.
-struct Place(Arc<Clients>);
+struct ConnectionSlot(Arc<Connections>);
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.0.connected.fetch_sub(1, Ordering::Relaxed);
     }
@@ -72,18 +72,18 @@ impl Drop for Place {
 /// A connection that comes to an end, as if the client had hung up, when patience does.
 pub struct Line {
     stream: TcpStream,
-    patience: Patience,
+    patience: ConnectionTimeouts,
     /// Something was read since the last answer.
     is_asked: bool,
     /// The client takes nothing at the moment. Until it does, nothing is taken from it: what it sends ahead would be kept here.
     is_stuck: bool,
     is_put_off: bool,
     end: Pin<Box<Sleep>>,
-    _place: Place,
+    _place: ConnectionSlot,
 }
 
 impl Line {
-    pub fn new(stream: TcpStream, patience: Patience, clients: &Arc<Clients>) -> Self {
+    pub fn new(stream: TcpStream, patience: ConnectionTimeouts, clients: &Arc<Connections>) -> Self {
         let end = Box::pin(sleep(patience.silence));
         Self {
             stream,
@@ -190,46 +190,48 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let patience =
-            Patience { request: Duration::from_millis(request), silence: Duration::from_millis(silence) };
-        (Line::new(stream, patience, &Clients::at_most(1)), client)
+        let patience = ConnectionTimeouts {
+            request: Duration::from_millis(request),
+            silence: Duration::from_millis(silence),
+        };
+        (Line::new(stream, patience, &Connections::at_most(1)), client)
     }
 
     #[tokio::test]
     async fn what_has_begun_and_does_not_end_is_over_soon_and_what_comes_meanwhile_puts_nothing_off() {
-        let (mut line, mut client) = pair(200, 60_000).await;
+        let (mut connection, mut client) = pair(200, 60_000).await;
         let begun = Instant::now();
         let dripping = tokio::spawn(async move {
             while client.write_all(b"G").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        while line.read_u8().await.is_ok() {}
+        while connection.read_u8().await.is_ok() {}
         assert!((200..20_000).contains(&begun.elapsed().as_millis()));
         dripping.abort();
     }
 
     #[tokio::test]
     async fn an_answer_gives_new_time() {
-        let (mut line, mut client) = pair(200, 60_000).await;
+        let (mut connection, mut client) = pair(200, 60_000).await;
         client.write_all(b"G").await.unwrap();
-        line.read_u8().await.unwrap();
-        line.write_all(b"answer").await.unwrap();
-        let asleep = tokio::time::timeout(Duration::from_millis(600), line.read_u8()).await;
+        connection.read_u8().await.unwrap();
+        connection.write_all(b"answer").await.unwrap();
+        let asleep = tokio::time::timeout(Duration::from_millis(600), connection.read_u8()).await;
         assert!(asleep.is_err(), "it was only quiet");
     }
 
     #[tokio::test]
     async fn silence_is_borne_for_its_time() {
-        let (mut line, _client) = pair(60_000, 200).await;
+        let (mut connection, _client) = pair(60_000, 200).await;
         let begun = Instant::now();
-        assert!(line.read_u8().await.is_err());
+        assert!(connection.read_u8().await.is_err());
         assert!(begun.elapsed().as_millis() >= 200);
     }
 
     #[tokio::test]
     async fn whoever_goes_leaves_a_place() {
-        let clients = Clients::at_most(2);
+        let clients = Connections::at_most(2);
         let places = [clients.enter(), clients.enter()];
         assert!(clients.said_at.lock().unwrap().is_some(), "the last place was taken");
         drop(places);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::AppData;
 use super::context::{ClientIp, REQUEST_ID};
 use super::forwarded::client_ip;
-use super::problem::{Code, Problem};
+use super::problem::{ErrorCode, Problem};
 use super::routes::early_error_at;
 use crate::tokens::DpopNonces;
 
@@ -42,7 +42,7 @@ pub async fn frame(
     // Whoever shows a proof is told the nonce for the next one (RFC 9449 section 8).
     let nonce =
         app.as_ref().filter(|app| app.settings.oauth.dpop_nonce && request.headers().contains_key("dpop"));
-    let nonce = nonce.map(|app| DpopNonces(&app.masters).current(app.clock.now()));
+    let nonce = nonce.map(|app| DpopNonces(&app.master_keys).current(app.clock.now()));
     let nonce = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok());
     let method = known_method(request.method());
     let path = request.path().to_owned();
@@ -52,13 +52,13 @@ pub async fn frame(
 
     let answering = async {
         if !is_open {
-            return Err(refused(Code::DatabaseUnavailable));
+            return Err(refused(ErrorCode::DatabaseUnavailable));
         }
         if is_too_large {
-            return Err(refused(Code::HeadersTooLarge));
+            return Err(refused(ErrorCode::HeadersTooLarge));
         }
         let in_time = tokio::time::timeout(limit, next.call(request)).await;
-        let answer = in_time.unwrap_or_else(|_| Err(refused(Code::TimedOut)));
+        let answer = in_time.unwrap_or_else(|_| Err(refused(ErrorCode::TimedOut)));
         answer.map(|response| in_our_words(response.map_into_boxed_body()))
     };
     let outcome = REQUEST_ID.scope(id, answering.instrument(span.clone())).await;
@@ -119,7 +119,7 @@ fn in_our_words(response: ServiceResponse) -> ServiceResponse {
     let is_refused_preflight =
         response.request().method() == Method::OPTIONS && response.status() == StatusCode::BAD_REQUEST;
     if is_refused_preflight {
-        return response.into_response(Problem::new(Code::OriginNotAllowed).error_response());
+        return response.into_response(Problem::new(ErrorCode::OriginNotAllowed).error_response());
     }
     response
 }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
-use crate::domain::keys::{Consumer, IssuedTokens, Kid, Sighting};
+use crate::domain::keys::{Consumer, IssuedTokens, JwksFetch, Kid};
 
 /// User agents of one network on one page; the table tells fewer apart. Large enough that those it knows find room beside a
 /// flood from the same address.
@@ -17,61 +17,58 @@ const CROWD: usize = 10 * Consumer::PER_NETWORK;
 
 /// See the room's opening.
 #[derive(Default)]
-pub struct Ledger(Mutex<Page>);
+pub struct UsageRecorder(Mutex<Batch>);
 
 /// What has been seen since the last page was taken.
 #[derive(Default)]
-pub struct Page {
-    pub consumers: HashMap<Consumer, Sighting>,
+pub struct Batch {
+    pub consumers: HashMap<Consumer, JwksFetch>,
     in_network: HashMap<String, usize>,
     pub issued: HashMap<(Kid, DateTime<Utc>), IssuedTokens>,
     /// Sightings there was no room for.
     pub untracked: u64,
 }
 
-impl Ledger {
+impl UsageRecorder {
     /// Somebody was given the JWK Set.
-    pub fn fetched(&self, consumer: Consumer, sighting: Sighting) {
-        self.write(|page| page.add_consumer(consumer, sighting));
+    pub fn fetched(&self, consumer: Consumer, fetch: JwksFetch) {
+        self.write(|batch| batch.add_consumer(consumer, fetch));
     }
 
     /// A token was signed that expires then.
     pub fn issued(&self, kid: &Kid, expires_at: DateTime<Utc>) {
         let token = IssuedTokens { tokens: 1, last_expires_at: expires_at };
-        self.write(|page| page.add_issued((kid.clone(), IssuedTokens::minute(expires_at)), token));
+        self.write(|batch| batch.add_issued((kid.clone(), IssuedTokens::minute(expires_at)), token));
     }
 
     /// Everything seen, and a new page.
-    pub fn take(&self) -> Page {
+    pub fn take(&self) -> Batch {
         self.write(std::mem::take)
     }
 
     /// What could not be written down comes back, and is taken with the next page.
-    pub fn give_back(&self, taken: Page) {
-        self.write(|page| {
-            page.untracked += taken.untracked;
-            taken
-                .consumers
-                .into_iter()
-                .for_each(|(consumer, sighting)| page.add_consumer(consumer, sighting));
-            taken.issued.into_iter().for_each(|(at, tokens)| page.add_issued(at, tokens));
+    pub fn give_back(&self, taken: Batch) {
+        self.write(|batch| {
+            batch.untracked += taken.untracked;
+            taken.consumers.into_iter().for_each(|(consumer, fetch)| batch.add_consumer(consumer, fetch));
+            taken.issued.into_iter().for_each(|(at, tokens)| batch.add_issued(at, tokens));
         });
     }
 
-    fn write<T>(&self, change: impl FnOnce(&mut Page) -> T) -> T {
+    fn write<T>(&self, change: impl FnOnce(&mut Batch) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Page {
+impl Batch {
     pub fn is_empty(&self) -> bool {
         self.consumers.is_empty() && self.issued.is_empty() && self.untracked == 0
     }
 
     /// The many user agents of one network count as one, so that nobody can fill the page alone.
-    fn add_consumer(&mut self, consumer: Consumer, sighting: Sighting) {
+    fn add_consumer(&mut self, consumer: Consumer, fetch: JwksFetch) {
         if let Some(seen) = self.consumers.get_mut(&consumer) {
-            *seen = seen.merge(sighting);
+            *seen = seen.merge(fetch);
             return;
         }
         if self.consumers.len() >= Consumer::REMEMBERED {
@@ -80,12 +77,12 @@ impl Page {
         }
         let neighbours = self.in_network.entry(consumer.network.clone()).or_default();
         if *neighbours >= CROWD {
-            let seen = self.consumers.entry(consumer.others()).or_insert(sighting);
-            *seen = seen.merge(sighting);
+            let seen = self.consumers.entry(consumer.others()).or_insert(fetch);
+            *seen = seen.merge(fetch);
             return;
         }
         *neighbours += 1;
-        self.consumers.insert(consumer, sighting);
+        self.consumers.insert(consumer, fetch);
     }
 
     /// Bounded by the keys that sign and the minutes a token may live.
@@ -94,7 +91,7 @@ impl Page {
     }
 }
 
-impl fmt::Debug for Ledger {
+impl fmt::Debug for UsageRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Ledger(..)")
     }
@@ -110,46 +107,46 @@ mod tests {
 
     #[test]
     fn a_flood_of_user_agents_costs_bounded_memory() {
-        let ledger = Ledger::default();
+        let usage_recorder = UsageRecorder::default();
         for n in 0..5000 {
             let consumer = Consumer::new(None, Some(&format!("agent {n}")));
-            ledger.fetched(consumer, Sighting { at: at(n), published_until: at(0) });
+            usage_recorder.fetched(consumer, JwksFetch { at: at(n), published_until: at(0) });
         }
         let elsewhere = Consumer::new(Some("203.0.113.7".parse().unwrap()), Some("legit"));
-        ledger.fetched(elsewhere.clone(), Sighting { at: at(9), published_until: at(9) });
-        let page = ledger.take();
-        assert_eq!((page.consumers.len(), page.untracked), (CROWD + 2, 0));
-        assert_eq!(page.consumers[&elsewhere].published_until, at(9));
-        assert!(ledger.take().is_empty());
+        usage_recorder.fetched(elsewhere.clone(), JwksFetch { at: at(9), published_until: at(9) });
+        let batch = usage_recorder.take();
+        assert_eq!((batch.consumers.len(), batch.untracked), (CROWD + 2, 0));
+        assert_eq!(batch.consumers[&elsewhere].published_until, at(9));
+        assert!(usage_recorder.take().is_empty());
     }
 
     #[test]
     fn a_flood_from_everywhere_costs_bounded_memory() {
-        let ledger = Ledger::default();
+        let usage_recorder = UsageRecorder::default();
         for n in 0..5000_u32 {
             let ip = std::net::IpAddr::from(n.to_be_bytes().map(|byte| byte.wrapping_add(1)));
             let consumer = Consumer { network: ip.to_string(), user_agent: String::new() };
-            ledger.fetched(consumer, Sighting { at: at(0), published_until: at(0) });
+            usage_recorder.fetched(consumer, JwksFetch { at: at(0), published_until: at(0) });
         }
-        let page = ledger.take();
-        assert_eq!((page.consumers.len(), page.untracked), (1000, 4000));
+        let batch = usage_recorder.take();
+        assert_eq!((batch.consumers.len(), batch.untracked), (1000, 4000));
     }
 
     #[test]
     fn what_comes_back_is_added_to_what_was_seen_since() {
-        let ledger = Ledger::default();
+        let usage_recorder = UsageRecorder::default();
         let (kid, consumer) = (Kid::new("k".to_owned()), Consumer::new(None, None));
         let see = |seconds| {
-            ledger.issued(&kid, at(seconds));
-            ledger
-                .fetched(consumer.clone(), Sighting { at: at(seconds), published_until: at(100 - seconds) });
+            usage_recorder.issued(&kid, at(seconds));
+            usage_recorder
+                .fetched(consumer.clone(), JwksFetch { at: at(seconds), published_until: at(100 - seconds) });
         };
         see(70);
-        let taken = ledger.take();
+        let taken = usage_recorder.take();
         see(80);
-        ledger.give_back(taken);
-        let page = ledger.take();
-        assert_eq!(page.issued[&(kid, at(60))], IssuedTokens { tokens: 2, last_expires_at: at(80) });
-        assert_eq!(page.consumers[&consumer], Sighting { at: at(80), published_until: at(30) });
+        usage_recorder.give_back(taken);
+        let batch = usage_recorder.take();
+        assert_eq!(batch.issued[&(kid, at(60))], IssuedTokens { tokens: 2, last_expires_at: at(80) });
+        assert_eq!(batch.consumers[&consumer], JwksFetch { at: at(80), published_until: at(30) });
     }
 }
