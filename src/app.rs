@@ -68,7 +68,7 @@ impl App {
     }
 
     /// The database is away, or has just come back.
-    pub fn note_database_away(&self) {
+    pub fn record_database_away(&self) {
         self.database_back_us.store(self.clock.now().timestamp_micros(), Ordering::Relaxed);
     }
 

@@ -15,9 +15,9 @@ use crate::domain::oauth::LogoutNotice;
 use crate::domain::operations::AuditContext;
 use crate::flows::keys::{
     RotateKeys, RotateKeysError, flush_usage, keep_last_good, load_keyring, measure_propagation,
-    note_retirements, repair_keys, rotate_keys, sync_clock,
+    record_retirements, repair_keys, rotate_keys, sync_clock,
 };
-use crate::flows::oauth::{claim_notices, tell_client};
+use crate::flows::oauth::{claim_notices, notify_client};
 use crate::flows::operations::clean_up;
 use crate::keys::JwksDocument;
 use crate::outbound::Outbound;
@@ -48,7 +48,7 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> JoinSet<()> {
     tasks.spawn(until_stopped(boxed(keep_stock(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_usage(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_clean(Arc::clone(app)))));
-    tasks.spawn(until_stopped(boxed(tell_clients(Arc::clone(app)))));
+    tasks.spawn(until_stopped(boxed(notify_clients(Arc::clone(app)))));
     tasks.spawn(until_stopped(boxed(keep_metrics())));
     tasks
 }
@@ -70,7 +70,7 @@ async fn follow_keys(app: Arc<App>) {
         ticks.tick().await;
         let loaded = within(staleness, load(&app)).await;
         if loaded.is_err() || !could_load {
-            app.note_database_away();
+            app.record_database_away();
         }
         could_load = loaded.is_ok();
         let outcome = match loaded {
@@ -122,18 +122,18 @@ async fn change_if_needed(app: &App, retired: &mut usize) -> Outcome {
     // One that fails keeps nobody from the next.
     let repaired = repair_keys(app).await;
     let rotated = rotate_if_due(app).await;
-    let noted = note_what_left(app, retired).await;
+    let noted = record_what_left(app, retired).await;
     repaired?;
     rotated?;
     noted
 }
 
-async fn note_what_left(app: &App, retired: &mut usize) -> Outcome {
+async fn record_what_left(app: &App, retired: &mut usize) -> Outcome {
     let Some(keyring) = app.keyring.load_full() else { return Ok(()) };
     let now = app.clock.now();
     let gone = keyring.set().all().iter().filter(|key| key.status(now) == KeyStatus::Retired).count();
     if gone != *retired {
-        note_retirements(app).await?;
+        record_retirements(app).await?;
         *retired = gone;
     }
     Ok(())
@@ -229,7 +229,7 @@ async fn keep_clean(app: Arc<App>) {
 }
 
 /// Tells clients which of their sessions have ended. Whoever ended them has their answer by then.
-async fn tell_clients(app: Arc<App>) {
+async fn notify_clients(app: Arc<App>) {
     let mut ticks = interval(LOOK_FOR_NEWS_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut outbound = None;
@@ -250,7 +250,7 @@ async fn tell_clients(app: Arc<App>) {
         }
         if let Some(outbound) = &outbound {
             for notice in claimed {
-                under_way.spawn(tell(Arc::clone(&app), Arc::clone(outbound), notice));
+                under_way.spawn(notify(Arc::clone(&app), Arc::clone(outbound), notice));
             }
         }
         match is_full {
@@ -276,8 +276,8 @@ fn prepare_outbound(app: &App) -> Option<Arc<Outbound>> {
     }
 }
 
-async fn tell(app: Arc<App>, outbound: Arc<Outbound>, notice: LogoutNotice) {
-    match tell_client(&app, &outbound, &notice).await {
+async fn notify(app: Arc<App>, outbound: Arc<Outbound>, notice: LogoutNotice) {
+    match notify_client(&app, &outbound, &notice).await {
         Ok(told) => {
             metrics::counter!("chancery_backchannel_logouts_total", "outcome" => told.as_str()).increment(1);
         }

@@ -182,7 +182,7 @@ pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
 }
 
 /// The same for whoever has lost the master key, and begins anew with another.
-pub async fn start_anew(settings: Settings) -> Result<App, StartError> {
+pub async fn start_with_new_master_key(settings: Settings) -> Result<App, StartError> {
     open_command_app(settings, false).await
 }
 

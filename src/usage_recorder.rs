@@ -42,12 +42,12 @@ impl UsageRecorder {
     }
 
     /// Everything seen, and a new page.
-    pub fn take(&self) -> Batch {
+    pub fn drain(&self) -> Batch {
         self.write(std::mem::take)
     }
 
     /// What could not be written down comes back, and is taken with the next page.
-    pub fn give_back(&self, taken: Batch) {
+    pub fn restore(&self, taken: Batch) {
         self.write(|batch| {
             batch.untracked += taken.untracked;
             taken.consumers.into_iter().for_each(|(consumer, fetch)| batch.add_consumer(consumer, fetch));
@@ -114,10 +114,10 @@ mod tests {
         }
         let elsewhere = Consumer::new(Some("203.0.113.7".parse().unwrap()), Some("legit"));
         usage_recorder.fetched(elsewhere.clone(), JwksFetch { at: at(9), published_until: at(9) });
-        let batch = usage_recorder.take();
+        let batch = usage_recorder.drain();
         assert_eq!((batch.consumers.len(), batch.untracked), (CROWD + 2, 0));
         assert_eq!(batch.consumers[&elsewhere].published_until, at(9));
-        assert!(usage_recorder.take().is_empty());
+        assert!(usage_recorder.drain().is_empty());
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
             let consumer = Consumer { network: ip.to_string(), user_agent: String::new() };
             usage_recorder.fetched(consumer, JwksFetch { at: at(0), published_until: at(0) });
         }
-        let batch = usage_recorder.take();
+        let batch = usage_recorder.drain();
         assert_eq!((batch.consumers.len(), batch.untracked), (1000, 4000));
     }
 
@@ -142,10 +142,10 @@ mod tests {
                 .fetched(consumer.clone(), JwksFetch { at: at(seconds), published_until: at(100 - seconds) });
         };
         see(70);
-        let taken = usage_recorder.take();
+        let taken = usage_recorder.drain();
         see(80);
-        usage_recorder.give_back(taken);
-        let batch = usage_recorder.take();
+        usage_recorder.restore(taken);
+        let batch = usage_recorder.drain();
         assert_eq!(batch.issued[&(kid, at(60))], IssuedTokens { tokens: 2, last_expires_at: at(80) });
         assert_eq!(batch.consumers[&consumer], JwksFetch { at: at(80), published_until: at(30) });
     }

@@ -25,11 +25,11 @@ pub async fn run(args: FenceArgs, settings: Settings, output: Output) -> Result<
     if output == Output::Json {
         return print_json(&view);
     }
-    tell(&view);
+    print(&view);
     Ok(())
 }
 
-fn tell(view: &FenceView) {
+fn print(view: &FenceView) {
     let (did, keys) = match view.dry_run {
         true => ("Nothing was changed. It would end", "It would revoke the keys"),
         false => ("Ended", "Revoked the keys"),

@@ -44,7 +44,7 @@ impl ClientId {
     }
 
     /// The identifier as a row carries it.
-    pub fn from_row(id: String) -> Self {
+    pub fn new_unchecked(id: String) -> Self {
         Self(id)
     }
 

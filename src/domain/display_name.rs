@@ -17,7 +17,7 @@ impl DisplayName {
         }
     }
 
-    pub fn from_row(stored: String) -> Self {
+    pub fn new_unchecked(stored: String) -> Self {
         Self(stored)
     }
 

@@ -39,7 +39,7 @@ impl Email {
     }
 
     /// The address as stored; it was parsed before it was written.
-    pub fn from_row(canonical: String) -> Self {
+    pub fn new_unchecked(canonical: String) -> Self {
         Self(canonical)
     }
 

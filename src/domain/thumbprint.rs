@@ -8,7 +8,7 @@ impl Thumbprint {
         is_sha256(text).then(|| Self(text.to_owned()))
     }
 
-    pub fn from_row(stored: String) -> Self {
+    pub fn new_unchecked(stored: String) -> Self {
         Self(stored)
     }
 

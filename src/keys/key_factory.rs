@@ -64,7 +64,7 @@ impl KeyFactory {
     }
 
     /// Takes back a key that no database has seen, for whoever asks next. When the stock is full it is forgotten.
-    pub fn give_back(&self, key: GeneratedKey) {
+    pub fn return_unused(&self, key: GeneratedKey) {
         let mut ready = self.ready();
         if ready.len() < STOCK && self.plan.is_met_by(&key) {
             ready.push(key);
@@ -219,8 +219,8 @@ mod tests {
         let key = key_factory.take().unwrap();
         assert_eq!(key.kid, kid);
         assert_eq!(key_factory.ready().len(), STOCK - 1);
-        key_factory.give_back(key);
-        key_factory.give_back(plan(SigningAlgorithm::Es256).make().unwrap());
+        key_factory.return_unused(key);
+        key_factory.return_unused(plan(SigningAlgorithm::Es256).make().unwrap());
         assert_eq!(key_factory.ready().len(), STOCK);
         assert_eq!(key_factory.take().unwrap().kid, kid);
     }
@@ -236,7 +236,7 @@ mod tests {
         let made = || others.iter().map(|other| other.make().unwrap());
         let key_factory = KeyFactory::with_ready(planned, made().chain([planned.make().unwrap()]).collect());
         assert_eq!(key_factory.ready().len(), 1);
-        made().for_each(|key| key_factory.give_back(key));
+        made().for_each(|key| key_factory.return_unused(key));
         assert_eq!(key_factory.ready().len(), 1);
     }
 }

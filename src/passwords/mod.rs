@@ -137,7 +137,7 @@ impl Hasher {
         if let (Ok(slot), Some(password)) = (self.reserve(), CandidatePassword::parse("decoy"))
             && self.check(slot, password, None).await.is_ok()
         {
-            self.note_wrong(started.elapsed());
+            self.record_wrong(started.elapsed());
         }
     }
 
@@ -147,7 +147,7 @@ impl Hasher {
     }
 
     /// One wrong password took this long, from the first look to the last write.
-    pub fn note_wrong(&self, took: Duration) {
+    pub fn record_wrong(&self, took: Duration) {
         let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // Two threads that note at once may lose one sample, which an average bears.
         let average = match self.typical_us.load(Ordering::Relaxed) {

@@ -100,7 +100,7 @@ impl Line {
         self.stream.peer_addr().ok()
     }
 
-    fn note_written(&mut self, cx: &Context<'_>, written: &Poll<io::Result<usize>>) {
+    fn record_written(&mut self, cx: &Context<'_>, written: &Poll<io::Result<usize>>) {
         self.is_stuck = written.is_pending();
         if self.is_stuck {
             return;
@@ -143,7 +143,7 @@ impl AsyncRead for Line {
 impl AsyncWrite for Line {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note_written(cx, &written);
+        self.record_written(cx, &written);
         written
     }
 
@@ -161,7 +161,7 @@ impl AsyncWrite for Line {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note_written(cx, &written);
+        self.record_written(cx, &written);
         written
     }
 

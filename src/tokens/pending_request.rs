@@ -73,7 +73,7 @@ impl PendingRequest {
     }
 
     /// The same request from its beginning: it may sign somebody in although it has done so before.
-    pub fn anew(&self, now: DateTime<Utc>) -> Self {
+    pub fn restarted(&self, now: DateTime<Utc>) -> Self {
         Self { id: Uuid::new_v4(), begun_us: now.timestamp_micros(), ..self.clone() }
     }
 
@@ -151,7 +151,7 @@ mod tests {
         let back = PendingRequest::open(&master_keys(), &flow.seal(&master_keys()).unwrap()).unwrap();
         assert_eq!(back, flow);
         assert_eq!((back.parameters(), back.begun()), (parameters, now));
-        let again = back.anew(DateTime::UNIX_EPOCH);
+        let again = back.restarted(DateTime::UNIX_EPOCH);
         assert_eq!(
             (again.begun(), again.kind, again.parameters()),
             (DateTime::UNIX_EPOCH, flow.kind, flow.parameters())

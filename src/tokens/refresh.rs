@@ -148,7 +148,7 @@ mod tests {
     fn a_token_is_bound_to_its_client_generation_and_master_key() {
         let read = RefreshToken::parse(&token(3)).unwrap();
         let is_genuine = |master_keys: &MasterKeys, token: &RefreshToken, client: &str| {
-            RefreshKeys(master_keys).is_genuine(token, &ClientId::from_row(client.to_owned()))
+            RefreshKeys(master_keys).is_genuine(token, &ClientId::new_unchecked(client.to_owned()))
         };
         assert!(!is_genuine(&master_keys(), &read, "other"));
         assert!(!is_genuine(&master_keys(), &RefreshToken { generation: 4, ..read }, "chancery"));

@@ -44,7 +44,7 @@ fn user(email: &str, created_at: DateTime<Utc>) -> User {
         name: Some(DisplayName::parse("Ad\u{e4} \u{1f510}").unwrap()),
         password_hash: PasswordHash::from_phc("$argon2id$x".to_owned()),
         password_changed_at: created_at,
-        roles: Roles::from_row("admin user").unwrap(),
+        roles: Roles::parse_stored("admin user").unwrap(),
         status: UserStatus::Active,
         created_at,
         last_login_at: None,
@@ -79,7 +79,7 @@ fn client(id: &str) -> Client {
         redirect_uris: Some(vec![uri("https://g.test/cb?x=%20"), uri("com.example.g:/cb")]),
         post_logout_redirect_uris: Some(vec![uri("https://g.test/bye")]),
         keys: Some(
-            ClientKeys::from_row(r#"{"keys":[{"alg":"EdDSA","kid":"k","kty":"OKP"},{"kty":"RSA"}]}"#)
+            ClientKeys::parse_stored(r#"{"keys":[{"alg":"EdDSA","kid":"k","kty":"OKP"},{"kty":"RSA"}]}"#)
                 .unwrap(),
         ),
         audiences: Some(vec!["https://api.test".to_owned(), "b".to_owned()]),
@@ -125,8 +125,10 @@ fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) ->
         redirect_uri_was_sent: true,
         nonce: Some("n \u{e4}".to_owned()),
         id_claims: [UserClaim::Email, UserClaim::Name].into(),
-        challenge: Some(CodeChallenge::from_row("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned())),
-        dpop_jkt: Some(Thumbprint::from_row("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".to_owned())),
+        challenge: Some(CodeChallenge::new_unchecked(
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".to_owned(),
+        )),
+        dpop_jkt: Some(Thumbprint::new_unchecked("NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs".to_owned())),
         session: SessionId::new(at(i64::from(number))),
         created_at: at(0),
         expires_at: at(60),
@@ -182,7 +184,7 @@ on_both! {
         users::insert(&mut db.write().await.unwrap(), &ada).await.unwrap();
         let stronger = PasswordHash::from_phc("$argon2id$stronger".to_owned());
         let mut tx = db.begin().await.unwrap();
-        assert!(users::note_login(&mut tx, &ada, Some(&stronger), at(1)).await.unwrap());
+        assert!(users::record_login(&mut tx, &ada, Some(&stronger), at(1)).await.unwrap());
         tx.commit().await.unwrap();
         let read = users::by_id(&mut db.read().await.unwrap(), ada.id).await.unwrap().unwrap();
         assert_eq!((read.last_login_at, read.password_hash == stronger), (Some(at(1)), true));
@@ -194,11 +196,11 @@ on_both! {
         assert!(!users::set_password(&mut tx, ada.id, &new, Some(at(0)), at(3)).await.unwrap(), "no longer that one");
         assert!(users::set_password(&mut tx, ada.id, &new, None, at(4)).await.unwrap());
         assert!(!users::set_password(&mut tx, UserId::random(), &new, None, at(4)).await.unwrap());
-        assert!(!users::note_login(&mut tx, &ada, None, at(5)).await.unwrap(), "checked against the old password");
+        assert!(!users::record_login(&mut tx, &ada, None, at(5)).await.unwrap(), "checked against the old password");
         let current = User { password_changed_at: at(4), ..ada.clone() };
-        assert!(users::note_login(&mut tx, &current, None, at(5)).await.unwrap());
+        assert!(users::record_login(&mut tx, &current, None, at(5)).await.unwrap());
         users::update(&mut tx, ada.id, None, None, Some(UserStatus::Disabled)).await.unwrap().unwrap();
-        assert!(!users::note_login(&mut tx, &current, None, at(6)).await.unwrap(), "disabled meanwhile");
+        assert!(!users::record_login(&mut tx, &current, None, at(6)).await.unwrap(), "disabled meanwhile");
         tx.commit().await.unwrap();
     }
 
@@ -270,7 +272,7 @@ on_both! {
         for (generation, client, now) in [
             (1, client.clone(), at(6)),
             (3, client.clone(), at(6)),
-            (2, ClientId::from_row("other".to_owned()), at(6)),
+            (2, ClientId::new_unchecked("other".to_owned()), at(6)),
             (2, client.clone(), at(5) + LIMITS.idle_life),
             (2, client.clone(), first.expires_at),
         ] {
@@ -389,14 +391,14 @@ on_both! {
         };
         let fail = async |now| {
             let mut tx = db.begin().await.unwrap();
-            let failures = login_attempts::settle_failure(&mut tx, b"s", &policy, now).await.unwrap();
+            let failures = login_attempts::finish_failure(&mut tx, b"s", &policy, now).await.unwrap();
             tx.commit().await.unwrap();
             failures
         };
         assert_eq!(charge(at(0)).await, Charge::Charged);
         assert_eq!(charge(at(0)).await, Charge::Charged);
         assert_eq!(charge(at(0)).await, Charge::InFlight);
-        login_attempts::give_back(&mut db.write().await.unwrap(), b"s").await.unwrap();
+        login_attempts::refund(&mut db.write().await.unwrap(), b"s").await.unwrap();
         assert_eq!(charge(at(0)).await, Charge::Charged);
         assert_eq!(fail(at(0)).await, 1);
         assert_eq!(charge(at(0)).await, Charge::InFlight);
@@ -475,7 +477,7 @@ on_both! {
             outcome
         };
         let settle = async |spend: bool, now: i64| {
-            source_attempts::settle(&mut db.write().await.unwrap(), b"s", &policy, spend, at(now)).await.unwrap();
+            source_attempts::finish(&mut db.write().await.unwrap(), b"s", &policy, spend, at(now)).await.unwrap();
         };
         for _ in 0..3 {
             assert_eq!(charge(0).await, SourceCharge::Charged);
@@ -532,11 +534,11 @@ on_both! {
         assert!(signing_keys::withdraw(&mut tx, kid, at(1), at(1)).await.unwrap());
         assert!(!signing_keys::withdraw(&mut tx, kid, at(1), at(1)).await.unwrap());
         assert!(signing_keys::demote(&mut tx, &current.kid, at(1), at(100)).await.unwrap());
-        assert_eq!(signing_keys::note_retirements(&mut tx, at(2)).await.unwrap(), std::slice::from_ref(kid));
+        assert_eq!(signing_keys::record_retirements(&mut tx, at(2)).await.unwrap(), std::slice::from_ref(kid));
         assert!(!signing_keys::retire(&mut tx, kid, at(2)).await.unwrap(), "it is retired");
         assert!(signing_keys::retire(&mut tx, &current.kid, at(3)).await.unwrap());
-        assert_eq!(signing_keys::note_retirements(&mut tx, at(4)).await.unwrap(), std::slice::from_ref(&current.kid));
-        assert!(signing_keys::note_retirements(&mut tx, at(5)).await.unwrap().is_empty());
+        assert_eq!(signing_keys::record_retirements(&mut tx, at(4)).await.unwrap(), std::slice::from_ref(&current.kid));
+        assert!(signing_keys::record_retirements(&mut tx, at(5)).await.unwrap().is_empty());
         assert!(signing_keys::revoke(&mut tx, &current.kid, at(6)).await.unwrap());
         assert!(!signing_keys::revoke(&mut tx, &current.kid, at(7)).await.unwrap());
         store::announce_keys(&mut tx).await.unwrap();
@@ -554,10 +556,10 @@ on_both! {
         let consumer = Consumer::new(Some("203.0.113.9".parse().unwrap()), Some("ag\u{e9}nt/1"));
         let other = Consumer::new(None, None);
         let seen = |at_s, published| JwksFetch { at: at(at_s), published_until: at(published) };
-        jwks_consumers::note(conn, &consumer, seen(10, 5)).await.unwrap();
-        jwks_consumers::note(conn, &consumer, seen(20, 3)).await.unwrap();
-        jwks_consumers::note(conn, &consumer, seen(15, 7)).await.unwrap();
-        jwks_consumers::note(conn, &other, seen(1, 1)).await.unwrap();
+        jwks_consumers::record(conn, &consumer, seen(10, 5)).await.unwrap();
+        jwks_consumers::record(conn, &consumer, seen(20, 3)).await.unwrap();
+        jwks_consumers::record(conn, &consumer, seen(15, 7)).await.unwrap();
+        jwks_consumers::record(conn, &other, seen(1, 1)).await.unwrap();
         let all = jwks_consumers::all(conn).await.unwrap();
         assert_eq!(all.iter().map(|known| &known.consumer).collect::<Vec<_>>(), [&other, &consumer]);
         let known = &all[1];
@@ -620,7 +622,7 @@ on_both! {
         for written in [&all, &least] {
             let read = clients::by_id(&mut tx, &written.id).await.unwrap().unwrap();
             assert_eq!(told(&read), told(written));
-            assert_eq!(told(&clients::hold(&mut tx, &written.id).await.unwrap().unwrap()), told(written));
+            assert_eq!(told(&clients::lock_for_update(&mut tx, &written.id).await.unwrap().unwrap()), told(written));
         }
         let changed = Client { created_at: at(0), ..Client::new(all.id.clone(), least.name.clone(), ClientAuthMethod::None, at(0)) };
         let changed = Client { require_pkce: false, scopes: Scopes::default(), ..changed };
@@ -629,7 +631,7 @@ on_both! {
         let nobody = ClientId::parse("nobody").unwrap();
         assert!(!clients::update(&mut tx, &Client { id: nobody.clone(), ..changed }).await.unwrap());
         assert!(clients::by_id(&mut tx, &nobody).await.unwrap().is_none());
-        assert!(clients::hold(&mut tx, &nobody).await.unwrap().is_none());
+        assert!(clients::lock_for_update(&mut tx, &nobody).await.unwrap().is_none());
         assert!(clients::delete(&mut tx, &all.id).await.unwrap());
         assert!(!clients::delete(&mut tx, &all.id).await.unwrap());
         tx.commit().await.unwrap();
@@ -722,7 +724,7 @@ on_both! {
         }
         tx.commit().await.unwrap();
         let take = async |number: u8, client: &ClientId, now| {
-            pushed_requests::take(&mut db.write().await.unwrap(), &[number; 32], client, now).await.unwrap()
+            pushed_requests::consume(&mut db.write().await.unwrap(), &[number; 32], client, now).await.unwrap()
         };
         assert_eq!(take(1, &other.id, at(1)).await, None);
         assert_eq!(take(1, &grafana.id, at(60)).await, None);
@@ -731,7 +733,7 @@ on_both! {
         let taken: Vec<Parameters> = [a, b, c, d].into_iter().flatten().collect();
         assert_eq!(taken, [said]);
         app.database.execute("UPDATE pushed_requests SET parameters = '{}' WHERE used_at IS NULL").await;
-        let error = pushed_requests::take(&mut db.write().await.unwrap(), &[2; 32], &grafana.id, at(1)).await.unwrap_err().to_string();
+        let error = pushed_requests::consume(&mut db.write().await.unwrap(), &[2; 32], &grafana.id, at(1)).await.unwrap_err().to_string();
         assert!(error.contains("pushed_requests") && error.contains("parameters"), "{error}");
         let conn = &mut db.write().await.unwrap();
         assert_eq!(pushed_requests::delete_expired(conn, at(60), 10).await.unwrap(), 0);
@@ -798,7 +800,7 @@ on_both! {
         // The interval grows by five each time a device comes over a second too soon.
         let second = TimeDelta::seconds(1);
         for (now, in_time) in [(0, true), (4, true), (7, false), (15, false), (29, true), (42, false), (61, true)] {
-            let asked = device_codes::note_poll(&mut tx, &three.digest, second, five, at(now)).await.unwrap();
+            let asked = device_codes::record_poll(&mut tx, &three.digest, second, five, at(now)).await.unwrap();
             assert_eq!(asked, in_time, "{now}");
         }
         tx.commit().await.unwrap();
@@ -836,7 +838,7 @@ on_both! {
 
     async fn a_session_is_bound_to_the_first_key_that_binds_it(app: TestApp) {
         let (ada, client) = (user("ada@x.test", at(0)), ClientId::first_party());
-        let key = |letter: &str| Thumbprint::from_row(letter.repeat(43));
+        let key = |letter: &str| Thumbprint::new_unchecked(letter.repeat(43));
         let (one, other) = (key("a"), key("b"));
         let (begun, other_session) = (session(ada.id, at(0)), session(ada.id, at(1)));
         let mut tx = app.app.db.begin().await.unwrap();
@@ -994,7 +996,7 @@ on_both! {
         sessions::insert(&mut tx, &one).await.unwrap();
         sessions::insert(&mut tx, &other).await.unwrap();
         for (now, noted) in [(9, 9), (5, 9), (10, 10)] {
-            sessions::touch(&mut tx, one.id, at(now)).await.unwrap();
+            sessions::mark_used(&mut tx, one.id, at(now)).await.unwrap();
             assert_eq!(sessions::by_id(&mut tx, one.id).await.unwrap().unwrap().last_used_at, at(noted));
         }
         assert_eq!(sessions::by_id(&mut tx, other.id).await.unwrap().unwrap().last_used_at, at(0));
@@ -1025,7 +1027,7 @@ on_both! {
             assert_eq!(sessions::by_id(&mut tx, session.id).await.unwrap().unwrap().revoked_at, revoked_at, "{:?}", session.grant);
         }
 
-        sessions::adopt_children(&mut tx, browser, next).await.unwrap();
+        sessions::transfer_children(&mut tx, browser, next).await.unwrap();
         let parents = async |tx: &mut store::Tx, session: &Session| sessions::by_id(tx, session.id).await.unwrap().unwrap().parent;
         assert_eq!(parents(&mut tx, &spared[0]).await, Some(next));
         assert_eq!(parents(&mut tx, &spared[3]).await, Some(next));
@@ -1063,7 +1065,7 @@ on_both! {
         let mut tx = db.begin().await.unwrap();
         assert!(sessions::revoke(&mut tx, all[4].id, at(2)).await.unwrap());
         assert!(!sessions::revoke(&mut tx, all[4].id, at(2)).await.unwrap());
-        assert!(sessions::give_back(&mut tx, all[5].id, at(2)).await.unwrap());
+        assert!(sessions::revoke_one(&mut tx, all[5].id, at(2)).await.unwrap());
         tx.commit().await.unwrap();
         assert_eq!(written().await, 3);
         let mut tx = db.begin().await.unwrap();
@@ -1105,13 +1107,13 @@ on_both! {
         let rest = logout_notices::claim(conn, at(2), at(30), 9).await.unwrap();
         assert_eq!((rest.len(), rest[0].session), (1, ended[2].id));
         assert!(logout_notices::claim(conn, at(29), at(60), 9).await.unwrap().is_empty());
-        assert!(logout_notices::settle(conn, &first[0]).await.unwrap());
-        assert!(!logout_notices::settle(conn, &first[0]).await.unwrap());
+        assert!(logout_notices::finish(conn, &first[0]).await.unwrap());
+        assert!(!logout_notices::finish(conn, &first[0]).await.unwrap());
         assert!(logout_notices::put_off(conn, &first[1], at(40)).await.unwrap());
         let again = logout_notices::claim(conn, at(30), at(60), 9).await.unwrap();
         assert_eq!((again.len(), again[0].session, again[0].attempts), (1, ended[2].id, 2));
         // Who was slow has nothing to say any more.
-        assert!(!logout_notices::settle(conn, &rest[0]).await.unwrap());
+        assert!(!logout_notices::finish(conn, &rest[0]).await.unwrap());
         assert!(!logout_notices::put_off(conn, &rest[0], at(90)).await.unwrap());
         assert_eq!(logout_notices::claim(conn, at(40), at(60), 9).await.unwrap()[0].session, ended[1].id);
         assert_eq!(logout_notices::delete_older(conn, at(1), 9).await.unwrap(), 0);
@@ -1137,7 +1139,7 @@ on_both! {
         let ended = granted(ada.id, &over.id, "openid", at(0));
         sessions::insert(&mut tx, &ended).await.unwrap();
         sessions::revoke(&mut tx, ended.id, at(1)).await.unwrap();
-        client_registrations::touch(&mut tx, &young.id, at(20)).await.unwrap();
+        client_registrations::mark_used(&mut tx, &young.id, at(20)).await.unwrap();
         assert_eq!(client_registrations::token_digest(&mut tx, &agreed.id).await.unwrap(), Some(vec![1; 32]));
         assert_eq!(client_registrations::token_digest(&mut tx, &operators.id).await.unwrap(), None);
         assert_eq!(client_registrations::delete_unused(&mut tx, at(10), at(30), 1).await.unwrap(), std::slice::from_ref(&unused.id));

@@ -6,7 +6,7 @@ use crate::domain::keys::Kid;
 use crate::domain::operations::AuditContext;
 use crate::flows::keys::{RevokeKey, revoke_key};
 use crate::settings::Settings;
-use crate::start::start_anew;
+use crate::start::start_with_new_master_key;
 use crate::views::{ImpactView, KeyView, RevocationView, rfc3339};
 
 #[derive(Args)]
@@ -30,7 +30,7 @@ pub struct RevokeArgs {
 
 pub async fn run(args: RevokeArgs, settings: Settings, output: Output) -> Result<(), Failure> {
     let app = match args.master_key_lost {
-        true => start_anew(settings).await.map_err(failed)?,
+        true => start_with_new_master_key(settings).await.map_err(failed)?,
         false => open(settings).await?,
     };
     let request = RevokeKey {
@@ -44,11 +44,11 @@ pub async fn run(args: RevokeArgs, settings: Settings, output: Output) -> Result
     if output == Output::Json {
         return print_json(&view);
     }
-    tell(&view);
+    print(&view);
     Ok(())
 }
 
-fn tell(view: &RevocationView) {
+fn print(view: &RevocationView) {
     let RevocationView { impact, dry_run, .. } = view;
     println!("{}", if *dry_run { "Nothing was changed. Revoking would leave:" } else { "Revoked." });
     let kept = view.next.iter().chain(&view.current).chain(&view.previous);
@@ -59,11 +59,11 @@ fn tell(view: &RevocationView) {
         println!("A current and a next key that were never published are made when it is done.");
     }
     if let Some(impact) = impact {
-        tell_impact(impact);
+        print_impact(impact);
     }
 }
 
-fn tell_impact(impact: &ImpactView) {
+fn print_impact(impact: &ImpactView) {
     println!("\nLive sessions: {}. They go on and refresh.", impact.live_sessions);
     match (impact.valid_tokens, impact.last_expires_at) {
         (0, _) | (_, None) => println!("No access token under this key is known to be valid."),

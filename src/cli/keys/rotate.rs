@@ -41,13 +41,13 @@ pub async fn run(args: RotateArgs, settings: Settings, output: Output) -> Result
     let keys: Vec<KeyView> = view.next.into_iter().chain([view.current]).chain(view.previous).collect();
     print_table(&keys);
     if let Some(propagation) = &view.propagation {
-        tell_missing(propagation);
+        print_missing(propagation);
     }
     Ok(())
 }
 
 /// Who would meet a key they do not have.
-fn tell_missing(propagation: &PropagationView) {
+fn print_missing(propagation: &PropagationView) {
     println!("\n{}.", propagation.summary);
     for consumer in &propagation.consumers {
         let (agent, network) = (&consumer.user_agent, &consumer.network);

@@ -83,7 +83,7 @@ pub async fn run(args: ProbeArgs, settings: Settings, output: Output) -> Result<
     // However it ended.
     drill.take_key_back().await?;
     ended?;
-    tell(&drill.into_report(), output)
+    print(&drill.into_report(), output)
 }
 
 fn check(args: &ProbeArgs) -> Result<(), Failure> {
@@ -106,7 +106,7 @@ fn parse_header(typed: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-fn tell(report: &Report, output: Output) -> Result<(), Failure> {
+fn print(report: &Report, output: Output) -> Result<(), Failure> {
     match output {
         Output::Json => print_json(report)?,
         Output::Text => report.print(),

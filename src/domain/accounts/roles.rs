@@ -42,7 +42,7 @@ pub struct Roles(BTreeSet<Role>);
 
 impl Roles {
     /// Reads the stored form.
-    pub fn from_row(stored: &str) -> Result<Self, InvalidRole> {
+    pub fn parse_stored(stored: &str) -> Result<Self, InvalidRole> {
         stored.split_ascii_whitespace().map(Role::parse).collect::<Result<_, _>>().map(Self)
     }
 
@@ -154,12 +154,12 @@ mod tests {
             scopes.to_string(),
             "audit:read clients:read clients:write keys:read keys:rotate orders:read users:read users:write"
         );
-        assert_eq!(policy().scopes_of(&Roles::from_row("root").unwrap()), scopes);
+        assert_eq!(policy().scopes_of(&Roles::parse_stored("root").unwrap()), scopes);
     }
 
     #[test]
     fn unknown_and_empty_roles_give_nothing() {
-        assert_eq!(policy().scopes_of(&Roles::from_row("user gone").unwrap()).to_string(), "");
+        assert_eq!(policy().scopes_of(&Roles::parse_stored("user gone").unwrap()).to_string(), "");
         assert!(policy().parse_roles(["gone"]).is_err());
         assert!(policy().parse_roles(["Clerk"]).is_err());
     }

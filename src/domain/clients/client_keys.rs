@@ -21,7 +21,7 @@ impl ClientKeys {
     }
 
     /// What a row carries. `None` when it is no JWK Set.
-    pub fn from_row(text: &str) -> Option<Self> {
+    pub fn parse_stored(text: &str) -> Option<Self> {
         let set: Value = serde_json::from_str(text).ok()?;
         let key = |jwk: &Value| {
             let alg = jwk["alg"].as_str().map(|name| SigningAlgorithm::parse(name).ok_or(())).transpose();
@@ -90,9 +90,9 @@ mod tests {
         assert_eq!(fitting(Some("a"), Ps256), "a-");
         assert_eq!(fitting(Some("a"), Rs256), "-");
         assert_eq!(fitting(Some("c"), Rs256), "-");
-        assert_eq!(ClientKeys::from_row(&keys.to_json().to_string()), Some(keys));
+        assert_eq!(ClientKeys::parse_stored(&keys.to_json().to_string()), Some(keys));
         for broken in ["", "[]", "{}", r#"{"keys":[{"alg":"HS256"}]}"#] {
-            assert_eq!(ClientKeys::from_row(broken), None, "{broken}");
+            assert_eq!(ClientKeys::parse_stored(broken), None, "{broken}");
         }
     }
 }

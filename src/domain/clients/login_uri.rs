@@ -13,7 +13,7 @@ impl LoginUri {
         if is_https { Ok(Self(uri.as_str().to_owned())) } else { Err(InvalidRedirectUri::NotHttps) }
     }
 
-    pub fn from_row(stored: String) -> Self {
+    pub fn new_unchecked(stored: String) -> Self {
         Self(stored)
     }
 

@@ -13,7 +13,7 @@ impl LogoutUri {
         if is_web { Ok(Self(uri.as_str().to_owned())) } else { Err(InvalidRedirectUri::NotWeb) }
     }
 
-    pub fn from_row(stored: String) -> Self {
+    pub fn new_unchecked(stored: String) -> Self {
         Self(stored)
     }
 

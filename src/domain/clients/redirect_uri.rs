@@ -71,7 +71,7 @@ impl RedirectUri {
         Ok(Self(text.to_owned()))
     }
 
-    pub fn from_row(stored: String) -> Self {
+    pub fn new_unchecked(stored: String) -> Self {
         Self(stored)
     }
 

@@ -67,7 +67,7 @@ mod tests {
         let waiting = DeviceGrant {
             digest: vec![],
             user_code: vec![],
-            client_id: ClientId::from_row("tv".to_owned()),
+            client_id: ClientId::new_unchecked("tv".to_owned()),
             grant: GrantedAccess::default(),
             session: SessionId::new(at(0)),
             browser: None,

@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn another_clients_token_is_told_apart_first() {
-        let other = ClientId::from_row("other".to_owned());
+        let other = ClientId::new_unchecked("other".to_owned());
         let verdict = session(5).judge(&other, 1, &LIMITS, NEVER_AWAY, DateTime::UNIX_EPOCH);
         assert_eq!(verdict, Verdict::WrongClient);
     }

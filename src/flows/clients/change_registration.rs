@@ -26,26 +26,26 @@ pub struct ChangeRegistration {
 pub async fn change_registration(
     app: &App,
     id: &ClientId,
-    wish: ChangeRegistration,
+    options: ChangeRegistration,
     context: &AuditContext,
 ) -> Result<Option<Client>, RegisterClientError> {
     let wrong = |text: &'static str| OAuthError::new(OAuthCode::InvalidClientMetadata, text);
-    if wish.client_id.as_deref() != Some(id.as_str()) {
+    if options.client_id.as_deref() != Some(id.as_str()) {
         return Err(wrong("client_id: must be the client's own").into());
     }
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let Some(before) = clients::hold(&mut tx, id).await? else { return Ok(None) };
-    if let Some(secret) = &wish.client_secret {
+    let Some(before) = clients::lock_for_update(&mut tx, id).await? else { return Ok(None) };
+    if let Some(secret) = &options.client_secret {
         let shown = ClientSecret::digest_of(secret.expose_secret());
         let live = clients::live_secrets(&mut tx, id, now).await?;
         if !live.iter().any(|digest| verify_slices_are_equal(digest, &shown).is_ok()) {
             return Err(wrong("client_secret: must be the client's own").into());
         }
     }
-    let client = wish.metadata.into_changed(&before, limits(app))?;
+    let client = options.metadata.into_changed(&before, limits(app))?;
     clients::update(&mut tx, &client).await?;
-    client_registrations::touch(&mut tx, id, now).await?;
+    client_registrations::mark_used(&mut tx, id, now).await?;
     let context = AuditContext { actor: Actor::Client(id.clone()), ..context.clone() };
     let detail = detail(&client, Some(&["registration"]));
     audit::append(&mut tx, AuditEvent::ClientRegistered, &context, id.as_str(), Some(&detail), now).await?;

@@ -20,7 +20,7 @@ pub async fn delete_client(
 ) -> Result<u64, ClientError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    let client = clients::hold(&mut tx, id).await?.ok_or(ClientError::NotFound)?;
+    let client = clients::lock_for_update(&mut tx, id).await?.ok_or(ClientError::NotFound)?;
     may_manage(app, authority, &client)?;
     let ended = remove(&mut tx, id, now).await?;
     if dry_run {

@@ -54,7 +54,7 @@ pub async fn rotate_client_secret(
     let now = app.clock.now();
     let old_until = now + overlap;
     let mut tx = app.db.begin().await?;
-    let client = clients::hold(&mut tx, id).await?.ok_or(RotateClientSecretError::NotFound)?;
+    let client = clients::lock_for_update(&mut tx, id).await?.ok_or(RotateClientSecretError::NotFound)?;
     may_manage(app, authority, &client)?;
     if !client.has_secret() {
         return Err(RotateClientSecretError::NoSecret);

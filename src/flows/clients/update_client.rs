@@ -32,7 +32,7 @@ pub async fn update_client(
     let now = app.clock.now();
     let changed = change.members();
     let mut tx = app.db.begin().await?;
-    let before = clients::hold(&mut tx, id).await?.ok_or(UpdateClientError::NotFound)?;
+    let before = clients::lock_for_update(&mut tx, id).await?.ok_or(UpdateClientError::NotFound)?;
     may_manage(app, authority, &before)?;
     let client = before.with(change);
     client.check(app.settings.tokens.access_life).map_err(UpdateClientError::Invalid)?;

@@ -14,7 +14,7 @@ pub async fn withdraw_registration(
 ) -> Result<bool, StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    if clients::hold(&mut tx, id).await?.is_none() {
+    if clients::lock_for_update(&mut tx, id).await?.is_none() {
         return Ok(false);
     }
     let ended = remove(&mut tx, id, now).await?;

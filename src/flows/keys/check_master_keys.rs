@@ -45,7 +45,7 @@ pub async fn check_master_keys(
     }
     let (damaged, refused): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, id, _)| proved.contains(id));
     for (kid, _, error) in damaged {
-        tell_damage(kid, &error);
+        log_damage(kid, &error);
     }
     if refused.is_empty() {
         return Ok(sealed_keys.len());
@@ -53,6 +53,6 @@ pub async fn check_master_keys(
     Err(CheckMasterKeysError::Seal(refused.into_iter().map(|(.., error)| error).collect()))
 }
 
-fn tell_damage(kid: &Kid, error: &SealError) {
+fn log_damage(kid: &Kid, error: &SealError) {
     tracing::error!(event = "signing_key_damaged", %kid, %error, "its master key opens others, so the row is damaged");
 }

@@ -11,7 +11,7 @@ const REFRESHED_EVERY: chrono::TimeDelta = chrono::TimeDelta::minutes(1);
 
 /// Tells the database what this node has seen, in one transaction. What could not be told is kept for the next time.
 pub async fn flush_usage(app: &App) -> Result<(), StoreError> {
-    let mut taken = Taken { app, batch: app.usage_recorder.take() };
+    let mut taken = Taken { app, batch: app.usage_recorder.drain() };
     if taken.batch.is_empty() {
         return Ok(());
     }
@@ -29,7 +29,7 @@ struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.app.usage_recorder.give_back(std::mem::take(&mut self.batch));
+        self.app.usage_recorder.restore(std::mem::take(&mut self.batch));
     }
 }
 
@@ -52,7 +52,7 @@ async fn write_consumers(tx: &mut Tx, batch: &Batch) -> Result<u64, StoreError> 
     let known = jwks_consumers::all(tx).await?;
     let (kept, untracked) = make_room(&known, batch);
     for (consumer, fetch) in kept {
-        jwks_consumers::note(tx, &consumer, fetch).await?;
+        jwks_consumers::record(tx, &consumer, fetch).await?;
     }
     Ok(untracked)
 }

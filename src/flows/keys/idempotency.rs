@@ -23,8 +23,8 @@ pub enum IdempotencyError {
 }
 
 impl<'a> Idempotency<'a> {
-    pub(super) fn new(actor: Actor, key: Option<&'a str>, wish: &str) -> Self {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, wish.as_bytes());
+    pub(super) fn new(actor: Actor, key: Option<&'a str>, options: &str) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, options.as_bytes());
         Self { actor, key, digest: digest.as_ref().to_vec() }
     }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use zeroize::Zeroizing;
 
-use super::key_change::{ReadKeysError, read_set, settle};
+use super::key_change::{ReadKeysError, finish_key_change, read_set};
 use crate::app::App;
 use crate::domain::keys::{KeySet, KeyStatus, Kid, SigningKey};
 use crate::domain::operations::{AuditContext, AuditEvent};
@@ -91,7 +91,7 @@ pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, Import
     audit::append(&mut tx, event, &request.context, key.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    let mended = settle(app, now).await;
+    let mended = finish_key_change(app, now).await;
     let key = mended.as_ref().and_then(|set| set.find(&key.kid)).unwrap_or(&key);
     Ok(KeyView::of(key, policy, app.clock.now()))
 }

@@ -27,8 +27,8 @@ pub(in crate::flows) async fn read_set(conn: &mut Conn) -> Result<KeySet, ReadKe
 
 /// What follows a committed change stamped `stamped_at`. It is a fact by now: what fails here is an alarm and not the
 /// caller's failure. Gives the keys anew where mending changed them.
-pub(in crate::flows) async fn settle(app: &App, stamped_at: DateTime<Utc>) -> Option<KeySet> {
-    let mended = mend_after_slow_commit(app, stamped_at).await.unwrap_or_else(|error| {
+pub(in crate::flows) async fn finish_key_change(app: &App, stamped_at: DateTime<Utc>) -> Option<KeySet> {
+    let mended = repair_after_slow_commit(app, stamped_at).await.unwrap_or_else(|error| {
         tracing::error!(event = "slow_commit_not_mended", %error);
         None
     });
@@ -41,7 +41,7 @@ pub(in crate::flows) async fn settle(app: &App, stamped_at: DateTime<Utc>) -> Op
 
 /// Both bounds of a key's life count from the moment other nodes can see the change, and the rows say the moment before
 /// the commit. Where the commit took long, the new next key's lead and the old key's retirement are moved by as much.
-async fn mend_after_slow_commit(
+async fn repair_after_slow_commit(
     app: &App,
     stamped_at: DateTime<Utc>,
 ) -> Result<Option<KeySet>, ReadKeysError> {

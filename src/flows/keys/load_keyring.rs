@@ -49,7 +49,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         let mut stored = signing_keys::all(&mut conn).await?;
         drop(conn);
         let held = app.keyring.load_full();
-        let mut faults = mend_public_halves(app, &mut stored, held.as_deref());
+        let mut faults = repair_public_keys(app, &mut stored, held.as_deref());
         faults.extend(recall_damaged(app, &mut stored, held.as_deref()));
         let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect())?;
         if !record_token_life(app, &set).await? {
@@ -62,7 +62,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         };
         let reading = Reading { at, ticket, version };
         let keyring = Arc::new(Keyring::new(set, private, faults, &app.settings.key_policy, reading));
-        tell_changes(held.as_deref(), &keyring);
+        log_changes(held.as_deref(), &keyring);
         // Two readers may finish out of order; the later look stays.
         app.keyring.rcu(|held| match held {
             Some(held) if held.is_later_than(&keyring) => Arc::clone(held),
@@ -75,7 +75,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
 
 /// A public half that cannot be read, or that its private half does not belong to, must not be published. Where the private
 /// half opens, the public half is made of it anew; `repair_keys` writes it down.
-fn mend_public_halves(app: &App, stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFault> {
+fn repair_public_keys(app: &App, stored: &mut [StoredKey], held: Option<&Keyring>) -> Vec<KeyFault> {
     let mut faults = Vec::new();
     for row in stored.iter_mut().filter(|row| row.sealed.is_some()) {
         if !matches!(row.key.damage, None | Some(DAMAGED_PUBLIC_HALF)) {
@@ -167,7 +167,7 @@ fn private_half(
 }
 
 /// Alarms, once each: keys that have come into quarantine, and a database that was set back.
-fn tell_changes(held: Option<&Keyring>, keyring: &Keyring) {
+fn log_changes(held: Option<&Keyring>, keyring: &Keyring) {
     let known = held.map(Keyring::faults).unwrap_or_default();
     for fault in keyring.faults().iter().filter(|fault| !known.contains(fault)) {
         tracing::error!(event = "signing_key_quarantined", kid = %fault.kid, problem = fault.problem);

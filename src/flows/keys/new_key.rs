@@ -37,7 +37,7 @@ pub(in crate::flows) async fn generate_two(
     match generate_key(key_factory).await {
         Ok(two) => Ok((one, two)),
         Err(error) => {
-            key_factory.give_back(one);
+            key_factory.return_unused(one);
             Err(error)
         }
     }

@@ -1,4 +1,4 @@
-use super::key_change::{ReadKeysError, settle};
+use super::key_change::{ReadKeysError, finish_key_change};
 use super::new_key::{NewKeyError, generate_key, insert_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
@@ -35,7 +35,7 @@ pub async fn repair_keys(app: &App) -> Result<(), RepairKeysError> {
     if is_sound(set.current()) && is_sound(set.next()) {
         return Ok(());
     }
-    mend_public_halves(app, &keyring).await?;
+    repair_public_keys(app, &keyring).await?;
     // The connection goes back before anything else is asked of the pool.
     let pair = read_pair(&mut app.db.read().await?).await?;
     match pair {
@@ -51,7 +51,7 @@ pub async fn repair_keys(app: &App) -> Result<(), RepairKeysError> {
 }
 
 /// Writes down the public halves that this node made anew from their private halves.
-async fn mend_public_halves(app: &App, keyring: &Keyring) -> Result<(), RepairKeysError> {
+async fn repair_public_keys(app: &App, keyring: &Keyring) -> Result<(), RepairKeysError> {
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     let stored = signing_keys::all(&mut tx).await?;
@@ -60,7 +60,7 @@ async fn mend_public_halves(app: &App, keyring: &Keyring) -> Result<(), RepairKe
         let Some(opened) = keyring.opened(&row.key.kid) else { continue };
         let is_altered = matches!(row.key.damage, None | Some("public_jwk")) && !opened.fits(&row.key);
         let Some(public_jwk) = opened.signer.public_jwk().filter(|_| is_altered) else { continue };
-        signing_keys::mend_public_half(&mut tx, &row.key.kid, &public_jwk).await?;
+        signing_keys::repair_public_key(&mut tx, &row.key.kid, &public_jwk).await?;
         mended.push(row.key.kid.clone());
     }
     let now = app.clock.now();
@@ -110,7 +110,7 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     let Some(Pair { current, next }) = read_pair(&mut tx).await? else {
-        app.key_factory.give_back(generated);
+        app.key_factory.return_unused(generated);
         return Ok(());
     };
     let now = app.clock.now();
@@ -118,7 +118,7 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
     let withdrawn = is_damaged(&app.master_keys, &next, &current)
         && signing_keys::withdraw(&mut tx, &next.key.kid, now, retires_at).await?;
     if !withdrawn {
-        app.key_factory.give_back(generated);
+        app.key_factory.return_unused(generated);
         return Ok(());
     }
     insert_key(&mut tx, app, &generated, None, now).await?;
@@ -128,7 +128,7 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
     audit::append(&mut tx, event, &context, next.key.kid.as_str(), Some(&detail), now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    settle(app, now).await;
+    finish_key_change(app, now).await;
     Ok(())
 }
 

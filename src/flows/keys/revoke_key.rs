@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 use super::assess_impact::{assess_impact, glance_at_impact};
 use super::flush_usage::flush_usage;
 use super::idempotency::{Idempotency, IdempotencyError};
-use super::key_change::{ReadKeysError, read_set, settle};
+use super::key_change::{ReadKeysError, finish_key_change, read_set};
 use super::new_key::{NewKeyError, generate_key, generate_two, insert_key};
 use crate::app::App;
 use crate::domain::keys::{KeySet, Kid, Revocation};
@@ -66,9 +66,9 @@ pub async fn revoke_key(app: &App, request: RevokeKey) -> Result<RevocationView,
 }
 
 async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, RevokeKeyError> {
-    let wish = format!("revoke {} {:?} {}", request.kid, request.reason, request.dry_run);
+    let options = format!("revoke {} {:?} {}", request.kid, request.reason, request.dry_run);
     let idempotency =
-        Idempotency::new(request.context.actor.clone(), request.idempotency_key.as_deref(), &wish);
+        Idempotency::new(request.context.actor.clone(), request.idempotency_key.as_deref(), &options);
     let seen = {
         let mut conn = app.db.read().await?;
         if let Some(answered) = idempotency.answered(&mut conn).await? {
@@ -97,7 +97,7 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     if let Some(answered) = idempotency.answered(&mut tx).await? {
-        successors.give_back(app);
+        successors.return_unused(app);
         return Ok(answered);
     }
     let now = app.clock.now();
@@ -108,7 +108,7 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
     idempotency.remember(&mut tx, &answer, now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    match settle(app, now).await {
+    match finish_key_change(app, now).await {
         Some(mended) => view(&mended),
         None => Ok(answer),
     }
@@ -142,13 +142,13 @@ async fn make_successors(app: &App, wanted: Revocation) -> Result<Successors, Ne
 
 impl Successors {
     /// No database has seen them.
-    fn give_back(self, app: &App) {
+    fn return_unused(self, app: &App) {
         match self {
             Self::CurrentAndNext(current, next) => {
-                app.key_factory.give_back(current);
-                app.key_factory.give_back(next);
+                app.key_factory.return_unused(current);
+                app.key_factory.return_unused(next);
             }
-            Self::Next(next) => app.key_factory.give_back(next),
+            Self::Next(next) => app.key_factory.return_unused(next),
             Self::None => {}
         }
     }
@@ -167,7 +167,7 @@ async fn replace(
     let set = read_set(tx).await?;
     let still_wanted = set.revocation(&request.kid, now);
     if still_wanted != Some(wanted) {
-        successors.give_back(app);
+        successors.return_unused(app);
         return if still_wanted == Some(Revocation::Done) {
             Ok(None)
         } else {

@@ -1,7 +1,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::idempotency::{Idempotency, IdempotencyError};
-use super::key_change::{ReadKeysError, read_set, settle};
+use super::key_change::{ReadKeysError, finish_key_change, read_set};
 use super::new_key::{NewKeyError, generate_key, insert_key};
 use super::open_key::{OpenKeyError, open_key};
 use super::read_propagation::read_propagation;
@@ -56,8 +56,8 @@ pub enum RotateKeysError {
 
 impl RotateKeys {
     fn idempotency(&self) -> Idempotency<'_> {
-        let wish = format!("rotate {:?} {:?} {}", self.trigger, self.reason, self.dry_run);
-        Idempotency::new(self.context.actor.clone(), self.idempotency_key.as_deref(), &wish)
+        let options = format!("rotate {:?} {:?} {}", self.trigger, self.reason, self.dry_run);
+        Idempotency::new(self.context.actor.clone(), self.idempotency_key.as_deref(), &options)
     }
 }
 
@@ -89,17 +89,17 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     if let Some(answered) = idempotency.answered(&mut tx).await? {
-        app.key_factory.give_back(generated);
+        app.key_factory.return_unused(generated);
         return Ok(answered);
     }
     let now = app.clock.now();
     let promoted = promote_next(&mut tx, app, &request, &generated, &seen.next().kid, now).await;
     // Whoever lost the race leaves the key for the next one: no database has seen it.
-    let mut answer = promoted.inspect_err(|_| app.key_factory.give_back(generated))?;
+    let mut answer = promoted.inspect_err(|_| app.key_factory.return_unused(generated))?;
     idempotency.remember(&mut tx, &answer, now).await?;
     store::announce_keys(&mut tx).await?;
     tx.commit().await?;
-    if let Some(mended) = settle(app, now).await {
+    if let Some(mended) = finish_key_change(app, now).await {
         answer = RotationView::of(&mended, policy, app.clock.now());
     }
     Ok(answer)

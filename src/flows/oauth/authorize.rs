@@ -31,7 +31,7 @@ pub async fn begin_authorization(
     visitor: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
     let pushed = match pushed_name(parameters) {
-        Some(name) => Some(take_pushed(app, parameters, name).await?),
+        Some(name) => Some(consume_pushed(app, parameters, name).await?),
         None => None,
     };
     let kind = pushed.as_ref().map_or(PendingRequestKind::Asked, |_| PendingRequestKind::Pushed);
@@ -54,11 +54,16 @@ fn pushed_name(parameters: &Parameters) -> Option<&str> {
 
 /// What the client has pushed under this name, which is good once and for this client. It takes the place of all that came with
 /// the name (RFC 9126 section 4).
-async fn take_pushed(app: &App, parameters: &Parameters, name: &str) -> Result<Parameters, AuthorizeError> {
+async fn consume_pushed(
+    app: &App,
+    parameters: &Parameters,
+    name: &str,
+) -> Result<Parameters, AuthorizeError> {
     let client = parameters.get("client_id").ok_or(NonRedirectableError::NoClient)?;
     let client = ClientId::parse(client).map_err(|_| NonRedirectableError::UnknownClient)?;
     let conn = &mut app.db.write().await?;
-    let pushed = pushed_requests::take(conn, &RequestUri::digest_of(name), &client, app.clock.now()).await?;
+    let pushed =
+        pushed_requests::consume(conn, &RequestUri::digest_of(name), &client, app.clock.now()).await?;
     Ok(pushed.ok_or(NonRedirectableError::NotPushed)?)
 }
 
@@ -154,7 +159,7 @@ pub(super) async fn proceed(
         return Err(AuthorizeError::Answered);
     }
     if now - present.session.last_used_at > TOUCH_EVERY {
-        sessions::touch(&mut tx, present.session.id, now).await?;
+        sessions::mark_used(&mut tx, present.session.id, now).await?;
     }
     tx.commit().await?;
     let told = vec![("code", code.expose().to_owned())];
@@ -213,8 +218,8 @@ fn new_code(
     now: DateTime<Utc>,
 ) -> AuthorizationCode {
     let audience = client.audience_for(&request.resources);
-    let wished = GrantedAccess { scopes: request.scopes.clone(), audience };
-    let grant = GrantedAccess { scopes: scopes_now(app, &present.user, Some(&wished)), ..wished };
+    let requested = GrantedAccess { scopes: request.scopes.clone(), audience };
+    let grant = GrantedAccess { scopes: scopes_now(app, &present.user, Some(&requested)), ..requested };
     AuthorizationCode {
         digest: code.digest(),
         flow_id,

@@ -80,7 +80,7 @@ async fn look_up(
         None => None,
     };
     if let Some(source) = &source {
-        source_attempts::settle(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
+        source_attempts::finish(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
     }
     if found.is_none() {
         audit::append(&mut tx, AuditEvent::UserCodeRefused, context, "unknown", None, now).await?;

@@ -12,12 +12,12 @@ mod grants;
 mod introspect;
 mod link_device;
 mod list_consents;
+mod notify_client;
 mod push_request;
 mod read_hint;
 mod revoke_token;
 mod sign_in;
 mod sign_out;
-mod tell_client;
 mod withdraw_consent;
 
 pub use authorize::begin_authorization;
@@ -26,13 +26,13 @@ pub use browser::{
     Answer, Asking, AuthorizeError, BrowserContext, CodeRefusal, Confirming, DeviceStep, NextStep, Restart,
     SubmittedForm, SubmittedFormError,
 };
-pub use grants::{GrantError, TokenSet, grant};
+pub use grants::{GrantError, TokenSet, redeem_grant};
 pub use introspect::{IntrospectError, Introspection, introspect};
 pub use link_device::{begin_link, decide_link, enter_code};
 pub use list_consents::list_consents;
+pub use notify_client::{DeliveryOutcome, NotifyClientError, claim_notices, notify_client};
 pub use push_request::{PushRequestError, PushedRequest, push_request};
 pub use revoke_token::revoke_token;
-pub use sign_in::{SignInError, SignedIn, begin_anew, decide, resume, show_sign_in, sign_in, turn_back};
+pub use sign_in::{SignInError, SignedIn, decide, restart, resume, show_sign_in, sign_in, turn_back};
 pub use sign_out::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
-pub use tell_client::{DeliveryOutcome, TellClientError, claim_notices, tell_client};
 pub use withdraw_consent::withdraw_consent;

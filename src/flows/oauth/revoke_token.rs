@@ -20,7 +20,7 @@ pub async fn revoke_token(
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     let Some(session) = sessions::by_id(&mut tx, id).await? else { return Ok(()) };
-    if session.client_id == client.id && sessions::give_back(&mut tx, id, now).await? {
+    if session.client_id == client.id && sessions::revoke_one(&mut tx, id, now).await? {
         let context = AuditContext { actor: Actor::Client(client.id.clone()), ..context.clone() };
         let detail = serde_json::json!({ "sid": id.0, "client": client.id.as_str() }).to_string();
         let subject = session.user_id.to_string();

@@ -52,11 +52,11 @@ pub async fn sign_in(
     let session = Session { expires_at: ends_at.min(session.expires_at), ..session };
 
     let mut tx = app.db.begin().await?;
-    if !users::note_login(&mut tx, &proved.user, proved.rehashed.as_ref(), now).await? {
+    if !users::record_login(&mut tx, &proved.user, proved.rehashed.as_ref(), now).await? {
         return Err(ProvePasswordError::InvalidCredentials.into());
     }
     if !sessions::insert_of_flow(&mut tx, &session, Some(flow.id)).await? {
-        return Err(SignInError::Used(anew(app, flow)?));
+        return Err(SignInError::Used(restart_pending(app, flow)?));
     }
     if let Some(before) = &before {
         replace(&mut tx, before, &session).await?;
@@ -72,15 +72,15 @@ pub async fn sign_in(
 }
 
 /// How a page that has done its work begins anew.
-pub fn begin_anew(app: &App, page: &SubmittedForm) -> Result<Restart, AuthorizeError> {
-    anew(app, &page.0)
+pub fn restart(app: &App, page: &SubmittedForm) -> Result<Restart, AuthorizeError> {
+    restart_pending(app, &page.0)
 }
 
-fn anew(app: &App, flow: &PendingRequest) -> Result<Restart, AuthorizeError> {
+fn restart_pending(app: &App, flow: &PendingRequest) -> Result<Restart, AuthorizeError> {
     Ok(match flow.kind {
         PendingRequestKind::Asked | PendingRequestKind::SignOut => Restart::Request(flow.parameters()),
         PendingRequestKind::Pushed | PendingRequestKind::Device => {
-            let flow = flow.anew(app.clock.now()).seal(&app.master_keys);
+            let flow = flow.restarted(app.clock.now()).seal(&app.master_keys);
             Restart::PendingRequest(flow.ok_or(AuthorizeError::NoRandomness)?)
         }
     })
@@ -94,9 +94,9 @@ async fn replace(tx: &mut Tx, before: &BrowserUser, session: &Session) -> Result
     }
     if before.session.user_id == session.user_id {
         let (from, to) = (before.session.id, session.id);
-        sessions::adopt_children(tx, from, to).await?;
-        authorization_codes::adopt(tx, from, to).await?;
-        device_codes::adopt(tx, from, to).await?;
+        sessions::transfer_children(tx, from, to).await?;
+        authorization_codes::transfer_children(tx, from, to).await?;
+        device_codes::transfer_children(tx, from, to).await?;
     } else {
         sessions::revoke_children(tx, before.session.id, session.created_at).await?;
     }
@@ -111,7 +111,7 @@ pub async fn show_sign_in(
     visitor: &BrowserContext,
     anew: bool,
 ) -> Result<NextStep, AuthorizeError> {
-    let fresh = page.0.anew(app.clock.now());
+    let fresh = page.0.restarted(app.clock.now());
     let flow = if anew { &fresh } else { &page.0 };
     if page.is_of_device() {
         return show_link_sign_in(app, flow, visitor).await;

@@ -83,7 +83,7 @@ pub async fn confirm_sign_out(
 async fn end(app: &App, present: &BrowserUser, context: &AuditContext) -> Result<(), StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    users::hold(&mut tx, present.user.id).await?;
+    users::lock_for_update(&mut tx, present.user.id).await?;
     if sessions::revoke(&mut tx, present.session.id, now).await? {
         sessions::revoke_children(&mut tx, present.session.id, now).await?;
         let context = AuditContext { actor: Actor::User(present.user.id), ..context.clone() };

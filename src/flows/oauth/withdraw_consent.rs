@@ -16,7 +16,7 @@ pub async fn withdraw_consent(
 ) -> Result<bool, StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    users::hold(&mut tx, caller.user.id).await?;
+    users::lock_for_update(&mut tx, caller.user.id).await?;
     let codes = authorization_codes::delete_of(&mut tx, caller.user.id, client).await?;
     let devices = device_codes::delete_of(&mut tx, caller.user.id, client).await?;
     let had = consents::withdraw(&mut tx, caller.user.id, client).await?;

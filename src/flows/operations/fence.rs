@@ -5,7 +5,7 @@ use crate::domain::keys::{IssuedTokens, KeySet, KeyStatus, Kid};
 use crate::domain::operations::{AuditContext, AuditEvent, Reason};
 use crate::flows::keys::flush_usage;
 use crate::flows::keys::{NewKeyError, generate_two, insert_key};
-use crate::flows::keys::{ReadKeysError, read_set, settle};
+use crate::flows::keys::{ReadKeysError, finish_key_change, read_set};
 use crate::store;
 use crate::store::keys::{idempotency_keys, issued_tokens, signing_keys};
 use crate::store::operations::audit;
@@ -73,7 +73,7 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
     tx.commit().await?;
     // What a client was given meanwhile, by a browser whose turn had not come.
     end_sessions(app, begun).await?;
-    let set = settle(app, now).await.unwrap_or(set);
+    let set = finish_key_change(app, now).await.unwrap_or(set);
     let (policy, now) = (&app.settings.key_policy, app.clock.now());
     Ok(FenceView {
         dry_run: false,

@@ -5,10 +5,10 @@
 
 mod clean_up;
 mod fence;
-mod note_refusal;
 mod read_audit;
+mod record_refusal;
 
 pub use clean_up::clean_up;
 pub use fence::{Fence, FenceError, fence};
-pub use note_refusal::note_refusal;
 pub use read_audit::{AuditPage, read_audit};
+pub use record_refusal::record_refusal;

@@ -21,7 +21,7 @@ pub(in crate::flows) async fn charge_source(
 ) -> Result<Result<(), TooManyAttempts>, StoreError> {
     match source_attempts::charge(tx, source.as_bytes(), policy, now, now).await? {
         SourceCharge::Charged => {
-            source_attempts::settle(tx, source.as_bytes(), policy, true, now).await?;
+            source_attempts::finish(tx, source.as_bytes(), policy, true, now).await?;
         }
         // Charges lapse at once here, so none is in flight.
         SourceCharge::InFlight => {}

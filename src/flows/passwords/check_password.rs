@@ -102,9 +102,9 @@ pub(in crate::flows) async fn check_password(
         Ok(_) => Ok(Checked::Wrong),
         Err(busy) => Err(busy),
     };
-    settle(app, &attempt, user, &checked).await?;
+    finish(app, &attempt, user, &checked).await?;
     if checked == Ok(Checked::Wrong) {
-        app.hasher.note_wrong(started.elapsed());
+        app.hasher.record_wrong(started.elapsed());
     }
     Ok(checked?)
 }
@@ -163,7 +163,7 @@ async fn charge_once(
     Ok(Charged::Yes)
 }
 
-async fn settle(
+async fn finish(
     app: &App,
     attempt: &Attempt<'_>,
     user: Option<&User>,
@@ -174,16 +174,16 @@ async fn settle(
     let mut tx = app.db.begin().await?;
     if let Some((source, policy)) = payers.source {
         let is_wrong = *checked == Ok(Checked::Wrong);
-        source_attempts::settle(&mut tx, source.as_bytes(), &policy, is_wrong, now).await?;
+        source_attempts::finish(&mut tx, source.as_bytes(), &policy, is_wrong, now).await?;
     }
     let mut failures = None;
     if let Some(account) = payers.account {
         let (subject, policy) = (account.as_bytes(), &app.settings.throttle);
         match checked {
             Ok(Checked::Right { .. }) => login_attempts::clear(&mut tx, subject).await?,
-            Err(Busy) => login_attempts::give_back(&mut tx, subject).await?,
+            Err(Busy) => login_attempts::refund(&mut tx, subject).await?,
             Ok(Checked::Wrong) => {
-                failures = Some(login_attempts::settle_failure(&mut tx, subject, policy, now).await?);
+                failures = Some(login_attempts::finish_failure(&mut tx, subject, policy, now).await?);
             }
         }
     }

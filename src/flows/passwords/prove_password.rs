@@ -64,7 +64,7 @@ pub(in crate::flows) struct AuthenticatedUser {
 }
 
 /// Checks credentials. Whoever begins a session with them must still see that the account has not changed meanwhile:
-/// `users::note_login`.
+/// `users::record_login`.
 pub(in crate::flows) async fn prove_password(
     app: &App,
     request: LogIn,

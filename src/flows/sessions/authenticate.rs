@@ -150,7 +150,7 @@ async fn user_of(
     let mut acting = None;
     if claims.act.is_some() {
         // Nothing of it is written down, so it is good for as long as its client may do such a thing.
-        let id = ClientId::from_row(claims.client_id.clone());
+        let id = ClientId::new_unchecked(claims.client_id.clone());
         let client = clients::by_id(&mut conn, &id).await?;
         let client = client.filter(|client| client.may(GrantType::TokenExchange));
         scopes = scopes.intersection(&client.ok_or(AuthenticateError::Ended)?.scopes);
@@ -160,7 +160,7 @@ async fn user_of(
 }
 
 async fn service_of(app: &App, claims: &AccessClaims) -> Result<TokenSubject, AuthenticateError> {
-    let id = ClientId::from_row(claims.client_id.clone());
+    let id = ClientId::new_unchecked(claims.client_id.clone());
     let client = clients::by_id(&mut app.db.read().await?, &id).await?;
     let client = client.filter(|client| client.may(GrantType::ClientCredentials));
     let client = client.ok_or(AuthenticateError::Ended)?;

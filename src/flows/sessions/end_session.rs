@@ -15,7 +15,7 @@ pub async fn end_session(
 ) -> Result<bool, StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    users::hold(&mut tx, caller.user.id).await?;
+    users::lock_for_update(&mut tx, caller.user.id).await?;
     let own = sessions::by_id(&mut tx, id).await?.is_some_and(|session| {
         session.user_id == caller.user.id && session.is_live(&app.settings.sessions, now)
     });

@@ -56,24 +56,24 @@ pub(in crate::flows) fn issue_client_tokens(
     keyring: &Keyring,
     user: &User,
     session: &Session,
-    wish: &ClientTokenOptions<'_>,
+    options: &ClientTokenOptions<'_>,
     now: DateTime<Utc>,
 ) -> Result<IssuedTokens, SignerError> {
     let settings = &app.settings;
     let mut scopes = scopes_now(app, user, session.grant.as_ref());
-    if let Some(client) = wish.client {
+    if let Some(client) = options.client {
         // What was taken from the client since is not its sessions' any more.
         scopes = scopes.intersection(&client.scopes);
     }
-    if let Some(narrowed) = wish.scopes {
+    if let Some(narrowed) = options.scopes {
         scopes = scopes.intersection(narrowed);
     }
     // An access token never outlives its session.
-    let expires_at = (now + access_life(app, wish.client)).min(session.expires_at);
+    let expires_at = (now + access_life(app, options.client)).min(session.expires_at);
     let claims = AccessClaims {
         iss: settings.server.issuer.clone(),
         sub: user.id.to_string(),
-        aud: audience(app, session.grant.as_ref(), &scopes, wish.resources, wish.client),
+        aud: audience(app, session.grant.as_ref(), &scopes, options.resources, options.client),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),
@@ -82,10 +82,10 @@ pub(in crate::flows) fn issue_client_tokens(
         scope: scopes.to_string(),
         sid: Some(session.id.0),
         auth_time: Some(session.auth_time.timestamp()),
-        roles: wish.tells_roles().then(|| user.roles.names()),
+        roles: options.tells_roles().then(|| user.roles.names()),
         amr: Some(amr(session)),
         act: None,
-        cnf: wish.key.map(Confirmation::from),
+        cnf: options.key.map(Confirmation::from),
     };
     let access_token = sign_access_token(app, keyring, &claims, expires_at)?;
     Ok(IssuedTokens {
@@ -136,12 +136,12 @@ pub(in crate::flows) fn audience(
     let own = &app.settings.tokens.audience[..];
     let may_have = client.map_or(own, |client| client.audiences_or(own));
     let granted = grant.map_or(&[][..], |grant| &grant.audience);
-    let wished = match resources {
+    let requested = match resources {
         [] => granted.to_vec(),
         named => named.iter().map(ToString::to_string).collect(),
     };
     let mut audiences: Vec<String> =
-        wished.into_iter().filter(|audience| may_have.contains(audience)).collect();
+        requested.into_iter().filter(|audience| may_have.contains(audience)).collect();
     if audiences.is_empty() {
         let registered = client.is_some_and(|client| !client.audiences.is_empty());
         audiences = may_have.iter().take(if registered { 1 } else { may_have.len() }).cloned().collect();

@@ -63,7 +63,7 @@ pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
     let tokens = issue_tokens(app, &keyring, user, &session, now)?;
 
     let mut tx = app.db.begin().await?;
-    if !users::note_login(&mut tx, user, proved.rehashed.as_ref(), now).await? {
+    if !users::record_login(&mut tx, user, proved.rehashed.as_ref(), now).await? {
         return Err(LogInError::InvalidCredentials);
     }
     sessions::insert(&mut tx, &session).await?;

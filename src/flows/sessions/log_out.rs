@@ -14,7 +14,7 @@ pub async fn log_out(
 ) -> Result<(), StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    users::hold(&mut tx, caller.user.id).await?;
+    users::lock_for_update(&mut tx, caller.user.id).await?;
     let event = if all {
         sessions::revoke_of_user(&mut tx, caller.user.id, None, now).await?;
         AuditEvent::SessionsEnded

@@ -93,7 +93,7 @@ pub(in crate::flows) async fn move_on(
         is_worth(app, &token, proof, limits).await?;
     }
     let key = proved_key_alone(app, by.proof).await?.cloned();
-    let wish = Advance {
+    let options = Advance {
         id: token.session,
         generation: token.generation,
         client: by.client,
@@ -103,7 +103,7 @@ pub(in crate::flows) async fn move_on(
         now,
         deadline,
     };
-    let session = use_up(app, &wish, limits, context).await?;
+    let session = use_up(app, &options, limits, context).await?;
     let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
     Ok(MovedOn { user, session, key, keyring, now })
@@ -130,29 +130,29 @@ async fn is_worth(
 /// Moves the session on, or finds why not.
 async fn use_up(
     app: &App,
-    wish: &Advance<'_>,
+    options: &Advance<'_>,
     limits: &SessionLimits,
     context: &AuditContext,
 ) -> Result<Session, RefreshError> {
-    let now = wish.now;
+    let now = options.now;
     // Between the attempt and the look another request may move the session; then the picture is drawn anew.
     for _ in 0..5 {
         let mut conn = app.db.write().await?;
-        let advanced = sessions::advance(&mut conn, wish, limits).await?;
+        let advanced = sessions::advance(&mut conn, options, limits).await?;
         if let Some(session) = advanced {
             return Ok(session);
         }
-        let Some(session) = sessions::by_id(&mut conn, wish.id).await? else {
+        let Some(session) = sessions::by_id(&mut conn, options.id).await? else {
             return Err(RefreshError::Invalid("unknown session"));
         };
         // Without the key the token is of no use to anybody, so whoever shows it without is no reason to end the session.
-        if !session.is_open_to(wish.key) {
-            return Err(if wish.key.is_some() { RefreshError::OtherKey } else { RefreshError::Bound });
+        if !session.is_open_to(options.key) {
+            return Err(if options.key.is_some() { RefreshError::OtherKey } else { RefreshError::Bound });
         }
-        match session.judge(wish.client, wish.generation, limits, app.database_back_at(), now) {
+        match session.judge(options.client, options.generation, limits, app.database_back_at(), now) {
             Verdict::Current => {}
             Verdict::Replay => {
-                if sessions::count_replay(&mut conn, session.generation, wish).await? {
+                if sessions::count_replay(&mut conn, session.generation, options).await? {
                     return Ok(session);
                 }
             }

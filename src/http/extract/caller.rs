@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::domain::accounts::Authority;
 use crate::domain::operations::{Actor, AuditEvent};
 use crate::domain::scope;
-use crate::flows::operations::note_refusal;
+use crate::flows::operations::record_refusal;
 use crate::flows::sessions::{AuthenticateError, CurrentUser, PresentedToken, TokenSubject, authenticate};
 use crate::http::AppData;
 use crate::http::problem::{ErrorCode, Problem};
@@ -134,7 +134,7 @@ impl<S: Needed> FromRequest for RequireScope<S> {
                 if let Some(app) = app {
                     let context =
                         source.await.unwrap_or_else(|never| match never {}).audit_context(bearer.actor());
-                    note_refusal(&app, AuditEvent::AccessDenied, &context, S::SCOPE).await;
+                    record_refusal(&app, AuditEvent::AccessDenied, &context, S::SCOPE).await;
                 }
                 let challenge =
                     scheme.challenge(&format!(r#"error="insufficient_scope", scope="{}""#, S::SCOPE));

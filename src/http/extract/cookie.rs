@@ -8,7 +8,7 @@ use actix_web::http::header;
 use super::source::Source;
 use crate::app::App;
 use crate::domain::operations::{Actor, AuditEvent};
-use crate::flows::operations::note_refusal;
+use crate::flows::operations::record_refusal;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::throttle::DeviceToken;
 use crate::tokens::{BrowserToken, RefreshTokenText};
@@ -78,7 +78,7 @@ pub async fn check_origin(app: &App, request: &HttpRequest, source: &Source) -> 
         return Ok(());
     }
     let context = source.audit_context(Actor::Anonymous);
-    note_refusal(app, AuditEvent::OriginRefused, &context, request.path()).await;
+    record_refusal(app, AuditEvent::OriginRefused, &context, request.path()).await;
     Err(Problem::new(ErrorCode::OriginNotAllowed))
 }
 

@@ -92,7 +92,7 @@ impl BrowserRequest {
     pub fn page(&self, app: &AppData, form: &Parameters) -> Result<SubmittedForm, Box<HttpResponse>> {
         let flow = form.get("flow").unwrap_or_default();
         SubmittedForm::read(app, flow, &self.visitor).map_err(|error| match error {
-            SubmittedFormError::OutOfDate(anew) => begin_anew(app, &anew).into(),
+            SubmittedFormError::OutOfDate(restart) => restart_request(app, &restart).into(),
             SubmittedFormError::Foreign => foreign(app).into(),
         })
     }
@@ -169,8 +169,8 @@ pub fn return_origin(asking: &Asking) -> String {
 }
 
 /// Sends the browser to the beginning of the same request. 303, so that no form is sent on (RFC 9700 section 4.12).
-pub fn begin_anew(app: &App, anew: &Restart) -> HttpResponse {
-    match anew {
+pub fn restart_request(app: &App, restart: &Restart) -> HttpResponse {
+    match restart {
         Restart::Request(parameters) => {
             let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
             see_other(&format!("{}/oauth2/authorize?{query}", app.settings.server.base()))

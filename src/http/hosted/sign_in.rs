@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::browser::{
-    BrowserRequest, add, begin_anew, fault, foreign, keep_signed_in, return_origin, sign_in_page,
+    BrowserRequest, add, fault, foreign, keep_signed_in, restart_request, return_origin, sign_in_page,
     unavailable, unreadable,
 };
 use crate::domain::operations::Actor;
@@ -121,8 +121,8 @@ pub async fn consent(app: AppData, http: HttpRequest, source: Source, body: Body
     let Posted { visit, page, .. } = &posted;
     match flows::oauth::decide(&app, page, &visit.visitor, agrees).await {
         // A second click: the first has the code, and its answer is lost.
-        Err(AuthorizeError::Answered) => match flows::oauth::begin_anew(&app, page) {
-            Ok(anew) => begin_anew(&app, &anew),
+        Err(AuthorizeError::Answered) => match flows::oauth::restart(&app, page) {
+            Ok(restart) => restart_request(&app, &restart),
             Err(error) => fault(&app, error),
         },
         outcome => visit.show(&app, outcome),
@@ -171,7 +171,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
             add(&mut response, cookie::set_device(&signed_in.device_token));
             return response;
         }
-        Err(SignInError::Used(anew)) => return begin_anew(app, &anew),
+        Err(SignInError::Used(restart)) => return restart_request(app, &restart),
         Err(SignInError::Authorize(error)) => return fault(app, error),
         Err(SignInError::Store(error) | SignInError::Proof(ProvePasswordError::Store(error))) => {
             return unavailable(app, &error);

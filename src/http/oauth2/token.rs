@@ -7,7 +7,7 @@ use super::client::ClientRequest;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::clients::GrantType;
 use crate::domain::operations::Actor;
-use crate::flows::oauth::{GrantError, TokenSet, grant};
+use crate::flows::oauth::{GrantError, TokenSet, redeem_grant};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::dpop::presented_proof;
@@ -99,7 +99,7 @@ pub async fn token(
 ) -> Result<HttpResponse, OAuthProblem> {
     let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
     let context = source.audit_context(Actor::Client(client.id.clone()));
-    let outcome = grant(&app, &client, &parameters, &presented_proof(&http), &context).await;
+    let outcome = redeem_grant(&app, &client, &parameters, &presented_proof(&http), &context).await;
     let named = parameters.get("grant_type").and_then(GrantType::parse).map_or("other", GrantType::as_str);
     let told = match &outcome {
         Ok(_) => "success",

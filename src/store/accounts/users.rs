@@ -39,11 +39,11 @@ impl TryFrom<UserRow> for User {
         let corrupt = |column| StoreError::Corrupt { table: "users", column, row: row.id.to_string() };
         Ok(Self {
             id: UserId(row.id),
-            roles: Roles::from_row(&row.roles).map_err(|_| corrupt("roles"))?,
+            roles: Roles::parse_stored(&row.roles).map_err(|_| corrupt("roles"))?,
             status: UserStatus::parse(&row.status).ok_or_else(|| corrupt("status"))?,
-            email: Email::from_row(row.email),
+            email: Email::new_unchecked(row.email),
             email_verified: row.email_verified,
-            name: row.name.map(DisplayName::from_row),
+            name: row.name.map(DisplayName::new_unchecked),
             password_hash: PasswordHash::from_phc(row.password_hash),
             password_changed_at: row.password_changed_at,
             created_at: row.created_at,
@@ -95,7 +95,7 @@ pub async fn by_id(conn: &mut Conn, id: UserId) -> Result<Option<User>, StoreErr
 
 /// Reads a user, and holds the row until the transaction ends: whatever ends sessions holds it, too, so of the two who come at
 /// once the second sees what the first has done.
-pub async fn hold(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
+pub async fn lock_for_update(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
     let rows: Vec<UserRow> = on!(tx, |c| {
         sqlx::query_as(concat!("UPDATE users SET id = id WHERE id = $1 RETURNING ", columns!()))
             .bind(id.0)
@@ -105,7 +105,7 @@ pub async fn hold(tx: &mut Tx, id: UserId) -> Result<Option<User>, StoreError> {
 }
 
 /// The same, for the user whose session this is.
-pub async fn hold_of_session(tx: &mut Tx, session: SessionId) -> Result<(), StoreError> {
+pub async fn lock_user_of_session(tx: &mut Tx, session: SessionId) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query("UPDATE users SET id = id WHERE id = (SELECT user_id FROM sessions WHERE id = $1)")
@@ -138,7 +138,7 @@ pub async fn page(
 
 /// Notes a login, and holds the row until the transaction ends. `false` when the account is no longer the one the
 /// password was checked against: disabled, deleted, or its password changed meanwhile.
-pub async fn note_login(
+pub async fn record_login(
     tx: &mut Tx,
     user: &User,
     rehashed: Option<&PasswordHash>,

@@ -48,7 +48,7 @@ pub async fn token_digest(conn: &mut Conn, client: &ClientId) -> Result<Option<V
 }
 
 /// Notes that a client has changed its registration.
-pub async fn touch(tx: &mut Tx, client: &ClientId, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn mark_used(tx: &mut Tx, client: &ClientId, now: DateTime<Utc>) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query("UPDATE client_registrations SET used_at = $1 WHERE client_id = $2")
@@ -84,5 +84,5 @@ pub async fn delete_unused(
         .bind(limit)
         .fetch_all(c)
     })?;
-    Ok(rows.into_iter().map(|row| ClientId::from_row(row.id)).collect())
+    Ok(rows.into_iter().map(|row| ClientId::new_unchecked(row.id)).collect())
 }

@@ -60,9 +60,10 @@ impl TryFrom<ClientRow> for Client {
         let grant_types: Option<BTreeSet<GrantType>> =
             row.grant_types.split_ascii_whitespace().map(GrantType::parse).collect();
         let uris = |list: &str| {
-            list.split_ascii_whitespace().map(|uri| RedirectUri::from_row(uri.to_owned())).collect()
+            list.split_ascii_whitespace().map(|uri| RedirectUri::new_unchecked(uri.to_owned())).collect()
         };
-        let keys = row.jwks.as_deref().map(|set| ClientKeys::from_row(set).ok_or_else(|| corrupt("jwks")));
+        let keys =
+            row.jwks.as_deref().map(|set| ClientKeys::parse_stored(set).ok_or_else(|| corrupt("jwks")));
         Ok(Self {
             keys: keys.transpose()?,
             auth_method: ClientAuthMethod::parse(&row.auth_method).ok_or_else(|| corrupt("auth_method"))?,
@@ -75,15 +76,15 @@ impl TryFrom<ClientRow> for Client {
             refresh_grace: row.refresh_grace_s.map(TimeDelta::seconds),
             require_pkce: row.require_pkce,
             require_consent: row.require_consent,
-            backchannel_logout_uri: row.backchannel_logout_uri.map(LogoutUri::from_row),
+            backchannel_logout_uri: row.backchannel_logout_uri.map(LogoutUri::new_unchecked),
             backchannel_logout_session_required: row.backchannel_logout_session_required,
             exchange_audiences: row.exchange_audiences.split_ascii_whitespace().map(str::to_owned).collect(),
             require_pushed: row.require_pushed,
             dpop_bound_access_tokens: row.dpop_bound_access_tokens,
-            initiate_login_uri: row.initiate_login_uri.map(LoginUri::from_row),
+            initiate_login_uri: row.initiate_login_uri.map(LoginUri::new_unchecked),
             created_at: row.created_at,
-            id: ClientId::from_row(row.id),
-            name: DisplayName::from_row(row.name),
+            id: ClientId::new_unchecked(row.id),
+            name: DisplayName::new_unchecked(row.name),
         })
     }
 }
@@ -159,7 +160,7 @@ pub async fn by_id(conn: &mut Conn, id: &ClientId) -> Result<Option<Client>, Sto
 }
 
 /// The same, for a change: until the transaction ends nobody else changes the client.
-pub async fn hold(tx: &mut Tx, id: &ClientId) -> Result<Option<Client>, StoreError> {
+pub async fn lock_for_update(tx: &mut Tx, id: &ClientId) -> Result<Option<Client>, StoreError> {
     // The tongue both databases share has no other lock of a row.
     let rows: Vec<ClientRow> = on!(tx, |c| {
         sqlx::query_as(concat!("UPDATE clients SET name = name WHERE id = $1 RETURNING ", columns!()))

@@ -65,7 +65,7 @@ pub async fn reach(
 }
 
 /// Adds a sighting to what is known. Never makes anything older.
-pub async fn note(conn: &mut Conn, consumer: &Consumer, fetch: JwksFetch) -> Result<(), StoreError> {
+pub async fn record(conn: &mut Conn, consumer: &Consumer, fetch: JwksFetch) -> Result<(), StoreError> {
     execute!(
         conn,
         sqlx::query(

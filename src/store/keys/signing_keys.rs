@@ -266,7 +266,7 @@ pub async fn retire(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, 
 }
 
 /// Writes a public half anew.
-pub async fn mend_public_half(
+pub async fn repair_public_key(
     tx: &mut Tx,
     kid: &Kid,
     public_jwk: &serde_json::Value,
@@ -303,7 +303,7 @@ pub async fn reseal(
 }
 
 /// The keys that have left the JWK Set by the clock since this was last asked; each is told once.
-pub async fn note_retirements(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Kid>, StoreError> {
+pub async fn record_retirements(tx: &mut Tx, now: DateTime<Utc>) -> Result<Vec<Kid>, StoreError> {
     let kids: Vec<String> = on!(tx, |c| {
         sqlx::query_scalar(
             "UPDATE signing_keys SET retirement_noted_at = $1

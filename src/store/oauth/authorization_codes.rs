@@ -9,7 +9,7 @@ use crate::domain::clients::RedirectUri;
 use crate::domain::oauth::{AuthorizationCode, CodeChallenge, UserClaim};
 use crate::domain::{ClientId, SessionId, Thumbprint, UserId};
 use crate::store::row::row;
-use crate::store::sessions::grant;
+use crate::store::sessions::granted_access;
 use crate::store::{Conn, StoreError, Tx, execute, on};
 
 row! {
@@ -49,15 +49,15 @@ impl From<CodeRow> for AuthorizationCode {
         Self {
             digest: row.digest,
             flow_id: row.flow_id,
-            client_id: ClientId::from_row(row.client_id),
+            client_id: ClientId::new_unchecked(row.client_id),
             browser: SessionId(row.browser_id),
-            grant: grant(&row.scope, &row.audience),
-            redirect_uri: RedirectUri::from_row(row.redirect_uri),
+            grant: granted_access(&row.scope, &row.audience),
+            redirect_uri: RedirectUri::new_unchecked(row.redirect_uri),
             redirect_uri_was_sent: row.redirect_uri_was_sent,
             nonce: row.nonce,
             id_claims: row.id_claims.as_deref().map(claims).unwrap_or_default(),
-            challenge: row.code_challenge.map(CodeChallenge::from_row),
-            dpop_jkt: row.dpop_jkt.map(Thumbprint::from_row),
+            challenge: row.code_challenge.map(CodeChallenge::new_unchecked),
+            dpop_jkt: row.dpop_jkt.map(Thumbprint::new_unchecked),
             session: SessionId(row.session_id),
             created_at: row.created_at,
             expires_at: row.expires_at,
@@ -144,7 +144,7 @@ pub async fn user_of(
 }
 
 /// Hands the codes of one browser session that have not been used to the one that takes its place.
-pub async fn adopt(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
+pub async fn transfer_children(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query(

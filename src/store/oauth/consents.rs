@@ -38,8 +38,8 @@ pub async fn of_user(conn: &mut Conn, user: UserId) -> Result<Vec<Consent>, Stor
         .fetch_all(c)
     })?;
     let consent = |row: GivenRow| Consent {
-        client_id: ClientId::from_row(row.client_id),
-        client_name: DisplayName::from_row(row.name),
+        client_id: ClientId::new_unchecked(row.client_id),
+        client_name: DisplayName::new_unchecked(row.name),
         scopes: Scopes::from_claim(&row.scope),
         granted_at: row.granted_at,
     };

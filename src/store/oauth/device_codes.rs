@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::domain::oauth::DeviceGrant;
 use crate::domain::{ClientId, SessionId, UserId};
 use crate::store::row::row;
-use crate::store::sessions::grant;
+use crate::store::sessions::granted_access;
 use crate::store::{Conn, StoreError, Tx, execute, on};
 
 macro_rules! columns {
@@ -37,8 +37,8 @@ impl From<DeviceRow> for DeviceGrant {
         Self {
             digest: row.digest,
             user_code: row.user_code,
-            client_id: ClientId::from_row(row.client_id),
-            grant: grant(&row.scope, &row.audience),
+            client_id: ClientId::new_unchecked(row.client_id),
+            grant: granted_access(&row.scope, &row.audience),
             session: SessionId(row.session_id),
             browser: row.browser_id.map(SessionId),
             created_at: row.created_at,
@@ -157,7 +157,7 @@ pub async fn of_client(
 }
 
 /// Notes that a device has asked. `false` when it came too soon: from then on it must wait longer each time, by `longer`.
-pub async fn note_poll(
+pub async fn record_poll(
     conn: &mut Conn,
     digest: &[u8],
     tolerance: TimeDelta,
@@ -192,7 +192,7 @@ pub async fn note_poll(
 }
 
 /// Hands what one browser session has let in, and has no tokens yet, to the one that takes its place.
-pub async fn adopt(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
+pub async fn transfer_children(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query("UPDATE device_codes SET browser_id = $1 WHERE browser_id = $2 AND consumed_at IS NULL")

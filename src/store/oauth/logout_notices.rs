@@ -23,7 +23,7 @@ impl From<NoticeRow> for LogoutNotice {
         Self {
             session: SessionId(row.session_id),
             user: UserId(row.user_id),
-            client: ClientId::from_row(row.client_id),
+            client: ClientId::new_unchecked(row.client_id),
             attempts: row.attempts,
             created_at: row.created_at,
         }
@@ -64,7 +64,7 @@ pub async fn claim(
 }
 
 /// Removes a notice that is done with. `false` when somebody else has taken it since.
-pub async fn settle(conn: &mut Conn, notice: &LogoutNotice) -> Result<bool, StoreError> {
+pub async fn finish(conn: &mut Conn, notice: &LogoutNotice) -> Result<bool, StoreError> {
     let deleted = execute!(
         conn,
         sqlx::query("DELETE FROM logout_notices WHERE session_id = $1 AND attempts = $2")

@@ -36,7 +36,7 @@ pub async fn insert(
 }
 
 /// Uses up what this client has pushed, if it is still good. The one gate: of any number of parallel callers one gets it.
-pub async fn take(
+pub async fn consume(
     conn: &mut Conn,
     digest: &[u8],
     client: &ClientId,

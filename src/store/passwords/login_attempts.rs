@@ -72,7 +72,7 @@ pub async fn charge(
 }
 
 /// Counts a failed check, and blocks the subject for as long as the policy says. Returns the failures in a row.
-pub async fn settle_failure(
+pub async fn finish_failure(
     tx: &mut Tx,
     subject: &[u8],
     policy: &ThrottlePolicy,
@@ -106,7 +106,7 @@ pub async fn settle_failure(
 }
 
 /// Gives a charge back whose check was never made, and leaves no row where there was nothing else to tell.
-pub async fn give_back(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError> {
+pub async fn refund(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError> {
     execute!(
         conn,
         sqlx::query(

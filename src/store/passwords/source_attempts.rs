@@ -71,7 +71,7 @@ pub async fn charge(
 }
 
 /// Takes a charge off; with `spend`, what it was for counts against the budget.
-pub async fn settle(
+pub async fn finish(
     conn: &mut Conn,
     subject: &[u8],
     policy: &SourcePolicy,

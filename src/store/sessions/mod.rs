@@ -3,5 +3,5 @@
 mod sessions_table;
 pub mod used_tokens;
 
-pub(in crate::store) use sessions_table::grant;
+pub(in crate::store) use sessions_table::granted_access;
 pub use sessions_table::*;

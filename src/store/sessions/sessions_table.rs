@@ -50,7 +50,7 @@ impl TryFrom<SessionRow> for Session {
         Ok(Self {
             id: SessionId(row.id),
             user_id: UserId(row.user_id),
-            client_id: ClientId::from_row(row.client_id),
+            client_id: ClientId::new_unchecked(row.client_id),
             generation: row.generation,
             replays: row.replays,
             auth_time: row.auth_time,
@@ -62,15 +62,15 @@ impl TryFrom<SessionRow> for Session {
             ip,
             user_agent: row.user_agent,
             parent: row.parent_id.map(SessionId),
-            grant: row.scope.map(|scope| grant(&scope, row.audience.as_deref().unwrap_or_default())),
+            grant: row.scope.map(|scope| granted_access(&scope, row.audience.as_deref().unwrap_or_default())),
             master_key_id: row.master_key_id,
-            dpop_jkt: row.dpop_jkt.map(Thumbprint::from_row),
+            dpop_jkt: row.dpop_jkt.map(Thumbprint::new_unchecked),
         })
     }
 }
 
 /// What was granted, as its columns carry it.
-pub(in crate::store) fn grant(scope: &str, audience: &str) -> GrantedAccess {
+pub(in crate::store) fn granted_access(scope: &str, audience: &str) -> GrantedAccess {
     GrantedAccess {
         scopes: Scopes::from_claim(scope),
         audience: audience.split_ascii_whitespace().map(str::to_owned).collect(),
@@ -247,7 +247,7 @@ pub async fn count_replay(conn: &mut Conn, generation: i64, wish: &Advance<'_>) 
 }
 
 /// Writes down, of the sessions found, those whose client wants to be told that they have ended.
-macro_rules! tell_clients {
+macro_rules! notify_clients {
     ($found:expr) => {
         concat!(
             "INSERT INTO logout_notices (session_id, user_id, client_id, attempts, created_at, due_at)
@@ -268,7 +268,7 @@ macro_rules! end {
                     "WITH ended AS (UPDATE sessions SET revoked_at = $1 WHERE ",
                     $condition,
                     " RETURNING id, user_id, client_id), told AS (",
-                    tell_clients!("ended WHERE TRUE"),
+                    notify_clients!("ended WHERE TRUE"),
                     ") SELECT count(*) FROM ended"
                 ))
                 .bind($now)
@@ -279,7 +279,7 @@ macro_rules! end {
             }
             // SQLite takes no UPDATE within a statement, and has nobody who could write between two.
             Backend::Sqlite(c) => {
-                sqlx::query(tell_clients!(concat!("sessions WHERE ", $condition)))
+                sqlx::query(notify_clients!(concat!("sessions WHERE ", $condition)))
                     .bind($now)
                     $(.bind($bound))*
                     .execute(&mut *c)
@@ -301,7 +301,7 @@ pub async fn revoke(tx: &mut Tx, id: SessionId, now: DateTime<Utc>) -> Result<bo
 }
 
 /// The same where the client itself ends it, and need not be told.
-pub async fn give_back(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn revoke_one(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let changed = execute!(
         conn,
         sqlx::query("UPDATE sessions SET revoked_at = $1 WHERE id = $2 AND revoked_at IS NULL")
@@ -312,7 +312,7 @@ pub async fn give_back(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Re
 }
 
 /// Notes that a browser session is in use. The refresh of a client's session notes its own.
-pub async fn touch(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn mark_used(conn: &mut Conn, id: SessionId, now: DateTime<Utc>) -> Result<(), StoreError> {
     execute!(
         conn,
         sqlx::query("UPDATE sessions SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1")
@@ -335,7 +335,7 @@ pub async fn revoke_children(tx: &mut Tx, parent: SessionId, now: DateTime<Utc>)
     // What goes on is access without the user, who has left all the same.
     execute!(
         tx,
-        sqlx::query(tell_clients!("sessions WHERE parent_id = $2 AND revoked_at IS NULL"))
+        sqlx::query(notify_clients!("sessions WHERE parent_id = $2 AND revoked_at IS NULL"))
             .bind(now)
             .bind(parent.0)
     )?;
@@ -364,7 +364,7 @@ pub async fn revoke_surplus(
 }
 
 /// Gives the clients' sessions of one browser session to the one that takes its place.
-pub async fn adopt_children(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
+pub async fn transfer_children(tx: &mut Tx, from: SessionId, to: SessionId) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query("UPDATE sessions SET parent_id = $1 WHERE parent_id = $2").bind(to.0).bind(from.0)

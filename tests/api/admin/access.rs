@@ -27,7 +27,10 @@ fn forgeries(app: &TestApp, good: &str) -> Vec<(String, String)> {
         GeneratedKey::from_pkcs8(SigningAlgorithm::Rs256, include_bytes!("../keys-fixtures/rsa-pkcs8.der"))
             .unwrap();
     let by = Signer::from_pkcs8(stranger.kid.clone(), stranger.alg, &stranger.pkcs8).unwrap();
-    let ours = SigningMaterial { signer: keyring.signer().unwrap(), public_jwk: &keyring.set().current().public_jwk };
+    let ours = SigningMaterial {
+        signer: keyring.signer().unwrap(),
+        public_jwk: &keyring.set().current().public_jwk,
+    };
     let theirs = SigningMaterial { signer: &by, public_jwk: &stranger.public_jwk };
     let forged = |forgery: Forgery| forge(forgery, claims.clone(), ours, theirs).unwrap().expose().to_owned();
     Forgery::ALL.into_iter().map(|forgery| (forgery.name().to_owned(), forged(forgery))).collect()

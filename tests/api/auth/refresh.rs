@@ -136,7 +136,7 @@ on_both! {
         let theirs = chancery::tokens::RefreshKeys(&app.app.master_keys).token(
             chancery::domain::SessionId(sid),
             1,
-            &chancery::domain::ClientId::from_row("other".to_owned()),
+            &chancery::domain::ClientId::new_unchecked("other".to_owned()),
             None,
         );
         app.refresh(theirs.expose()).await.expect_problem(401, "invalid_grant");

@@ -81,12 +81,12 @@ impl ClaimsRequest {
         let Written { userinfo, id_token } = serde_json::from_str(text).map_err(|_| wrong())?;
         let mut request = Self::default();
         for (members, claims) in [(userinfo, &mut request.userinfo), (id_token, &mut request.id_token)] {
-            for (name, wish) in members.unwrap_or_default() {
-                let wish: Option<ClaimOptions> = serde_json::from_value(wish).map_err(|_| wrong())?;
-                let wish = wish.unwrap_or_default();
+            for (name, options) in members.unwrap_or_default() {
+                let options: Option<ClaimOptions> = serde_json::from_value(options).map_err(|_| wrong())?;
+                let options = options.unwrap_or_default();
                 match name.as_str() {
-                    "sub" => narrow(&mut request.subjects, wish),
-                    "acr" => has_acr(wish)?,
+                    "sub" => narrow(&mut request.subjects, options),
+                    "acr" => has_acr(options)?,
                     name => claims.extend(UserClaim::parse(name)),
                 }
             }
@@ -107,8 +107,8 @@ impl ClaimsRequest {
     }
 }
 
-fn narrow(subjects: &mut Option<BTreeSet<String>>, wish: ClaimOptions) {
-    let Some(values) = wish.values() else { return };
+fn narrow(subjects: &mut Option<BTreeSet<String>>, options: ClaimOptions) {
+    let Some(values) = options.values() else { return };
     let named: BTreeSet<String> = values.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     *subjects = Some(match subjects.take() {
         None => named,
@@ -117,9 +117,9 @@ fn narrow(subjects: &mut Option<BTreeSet<String>>, wish: ClaimOptions) {
 }
 
 /// Who must have signed in in a way there is none of here, has not (section 5.5.1.1).
-fn has_acr(wish: ClaimOptions) -> Result<(), OAuthError> {
-    let is_essential = wish.essential;
-    match wish.values() {
+fn has_acr(options: ClaimOptions) -> Result<(), OAuthError> {
+    let is_essential = options.essential;
+    match options.values() {
         Some(values) if is_essential && !values.iter().any(|value| value == Session::ACR) => {
             let text = "nobody signs in here in the way that acr must name";
             Err(OAuthError::new(OAuthCode::UnmetAuthenticationRequirements, text))
@@ -195,14 +195,15 @@ mod tests {
 
     #[test]
     fn only_an_essential_acr_that_cannot_be_had_is_an_error() {
-        let of = |wish: &str| parse(&format!(r#"{{"id_token": {{"acr": {wish}}}}}"#)).err();
+        let of = |options: &str| parse(&format!(r#"{{"id_token": {{"acr": {options}}}}}"#)).err();
         for fine in
             ["null", r#"{"essential": true}"#, r#"{"values": ["9"]}"#, r#"{"essential": true, "value": "1"}"#]
         {
             assert_eq!(of(fine), None, "{fine}");
         }
-        for wish in [r#"{"essential": true, "value": "9"}"#, r#"{"essential": true, "values": ["8", 1]}"#] {
-            assert_eq!(of(wish), Some("unmet_authentication_requirements"), "{wish}");
+        for options in [r#"{"essential": true, "value": "9"}"#, r#"{"essential": true, "values": ["8", 1]}"#]
+        {
+            assert_eq!(of(options), Some("unmet_authentication_requirements"), "{options}");
         }
     }
 }

@@ -10,7 +10,7 @@ impl CodeChallenge {
         is_sha256(text).then(|| Self(text.to_owned()))
     }
 
-    pub fn from_row(stored: String) -> Self {
+    pub fn new_unchecked(stored: String) -> Self {
         Self(stored)
     }
 

@@ -14,7 +14,7 @@ use crate::tokens::{AuthorizationCodeSecret, challenge_of};
 
 /// A code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.6). The code is used up whatever becomes of it: who shows one
 /// with a wrong verifier may be a thief, and gets no second try.
-pub(super) async fn grant(
+pub(super) async fn redeem(
     app: &App,
     client: &Client,
     parameters: &Parameters,
@@ -27,7 +27,7 @@ pub(super) async fn grant(
     let mut tx = app.db.begin().await?;
     // First of all the user is held, so that whatever ends their sessions comes before this one or sees it.
     if let Some(user) = authorization_codes::user_of(&mut tx, &digest, &client.id).await? {
-        users::hold(&mut tx, user).await?;
+        users::lock_for_update(&mut tx, user).await?;
     }
     let Some(code) = authorization_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse_used(app, tx, client, &digest, context).await;

@@ -72,8 +72,8 @@ pub(super) async fn begin_session(
         dpop_jkt: key.filter(|_| client.is_public()).cloned(),
         ..browser
     };
-    let wish = ClientTokenOptions { client: Some(client), scopes: None, resources: &resources, key };
-    let tokens = issue_client_tokens(app, keyring, &user, &session, &wish, now)?;
+    let options = ClientTokenOptions { client: Some(client), scopes: None, resources: &resources, key };
+    let tokens = issue_client_tokens(app, keyring, &user, &session, &options, now)?;
     let granted = build_token_set(app, keyring, client, (&user, &session), tokens, id_token, now)?;
     sessions::insert(tx, &session).await?;
     sessions::revoke_surplus(tx, browser_id, &client.id, now).await?;

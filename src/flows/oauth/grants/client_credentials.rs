@@ -12,7 +12,7 @@ use crate::tokens::{AccessClaims, Confirmation};
 
 /// A service account for itself (RFC 6749 section 4.4): one signature, and nothing written but, where it shows a
 /// key, that its proof is used up. There is no session, so no refresh token, and no user, so no ID token.
-pub(super) async fn grant(
+pub(super) async fn redeem(
     app: &App,
     client: &Client,
     parameters: &Parameters,
@@ -29,12 +29,12 @@ pub(super) async fn grant(
             Err(_) => return Err(wrong("this is no scope").into()),
         },
     };
-    let wished = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
+    let requested = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
     let keyring = fresh_keyring(app).await?;
     let key = proved_key_alone(app, proof).await?;
     let now = app.clock.now();
     let expires_at = now + access_life(app, Some(client));
-    let grant = GrantedAccess { scopes, audience: wished };
+    let grant = GrantedAccess { scopes, audience: requested };
     let claims = AccessClaims {
         iss: app.settings.server.issuer.clone(),
         sub: client.id.to_string(),

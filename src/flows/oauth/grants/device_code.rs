@@ -16,7 +16,7 @@ use crate::store::oauth::device_codes;
 use crate::tokens::DeviceCode;
 
 /// A device asks whether somebody has let it in (RFC 8628 section 3.4).
-pub(super) async fn grant(
+pub(super) async fn redeem(
     app: &App,
     client: &Client,
     parameters: &Parameters,
@@ -33,7 +33,7 @@ pub(super) async fn grant(
     let Some(browser) = known.and_then(|device| device.browser) else {
         return refuse(app, tx, client, &digest, context).await;
     };
-    users::hold_of_session(&mut tx, browser).await?;
+    users::lock_user_of_session(&mut tx, browser).await?;
     let Some(device) = device_codes::consume(&mut tx, &digest, &client.id, now).await? else {
         return refuse(app, tx, client, &digest, context).await;
     };
@@ -81,7 +81,7 @@ async fn refuse(
         // Allowed a moment ago: the next time it asks, it gets its tokens.
         Some(DeviceStatus::Waiting | DeviceStatus::Allowed) => {
             let (tolerance, longer) = (DeviceGrant::TOLERANCE, DeviceGrant::INTERVAL);
-            match device_codes::note_poll(&mut tx, digest, tolerance, longer, now).await? {
+            match device_codes::record_poll(&mut tx, digest, tolerance, longer, now).await? {
                 true => OAuthError::new(OAuthCode::AuthorizationPending, "nobody has decided yet"),
                 false => OAuthError::new(OAuthCode::SlowDown, "wait 5 seconds longer from now on"),
             }

@@ -63,7 +63,7 @@ impl From<ProveKeyError> for GrantError {
 }
 
 /// Gives a client tokens by the grant it names, if it may use that one.
-pub async fn grant(
+pub async fn redeem_grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
@@ -82,12 +82,12 @@ pub async fn grant(
     let proof = proof.as_ref();
     match kind {
         GrantType::AuthorizationCode => {
-            authorization_code::grant(app, client, parameters, proof, context).await
+            authorization_code::redeem(app, client, parameters, proof, context).await
         }
-        GrantType::ClientCredentials => client_credentials::grant(app, client, parameters, proof).await,
-        GrantType::DeviceCode => device_code::grant(app, client, parameters, proof, context).await,
-        GrantType::RefreshToken => refresh_token::grant(app, client, parameters, proof, context).await,
-        GrantType::TokenExchange => token_exchange::grant(app, client, parameters, proof).await,
+        GrantType::ClientCredentials => client_credentials::redeem(app, client, parameters, proof).await,
+        GrantType::DeviceCode => device_code::redeem(app, client, parameters, proof, context).await,
+        GrantType::RefreshToken => refresh_token::redeem(app, client, parameters, proof, context).await,
+        GrantType::TokenExchange => token_exchange::redeem(app, client, parameters, proof).await,
     }
 }
 
@@ -132,11 +132,11 @@ fn build_token_set(
     client: &Client,
     (user, session): (&User, &Session),
     tokens: IssuedTokens,
-    wish: IdTokenOptions,
+    options: IdTokenOptions,
     now: DateTime<Utc>,
 ) -> Result<TokenSet, SignerError> {
     let scopes = session.grant.as_ref().map(|grant| scopes_now(app, user, Some(grant))).unwrap_or_default();
-    let tells = |claim: UserClaim| wish.claims.contains(&claim) && scopes.contains(claim.scope());
+    let tells = |claim: UserClaim| options.claims.contains(&claim) && scopes.contains(claim.scope());
     let is_openid = session.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OPENID));
     let id_token = match is_openid {
         true => {
@@ -148,7 +148,7 @@ fn build_token_set(
                 exp: now.timestamp() + tokens.expires_in,
                 iat: now.timestamp(),
                 auth_time: session.auth_time.timestamp(),
-                nonce: wish.nonce,
+                nonce: options.nonce,
                 at_hash: Some(at_hash(signer.alg(), tokens.access_token.expose())),
                 acr: Session::ACR.to_owned(),
                 amr: amr(session),

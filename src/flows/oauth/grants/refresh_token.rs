@@ -30,7 +30,7 @@ impl From<RefreshError> for GrantError {
 }
 
 /// A refresh token for its successor (RFC 6749 section 6), by the same engine as `/auth/refresh`.
-pub(super) async fn grant(
+pub(super) async fn redeem(
     app: &App,
     client: &Client,
     parameters: &Parameters,
@@ -44,13 +44,13 @@ pub(super) async fn grant(
     let limits = SessionLimits { grace: client.refresh_grace.unwrap_or(usual.grace), ..usual };
     let by = Refresher { client: &client.id, is_public: client.is_public(), proof };
     let MovedOn { user, session, key, keyring, now } = move_on(app, presented, &by, &limits, context).await?;
-    let wish = ClientTokenOptions {
+    let options = ClientTokenOptions {
         client: Some(client),
         scopes: scopes.as_ref(),
         resources: &resources,
         key: key.as_ref(),
     };
-    let tokens = issue_client_tokens(app, &keyring, &user, &session, &wish, now)?;
+    let tokens = issue_client_tokens(app, &keyring, &user, &session, &options, now)?;
     Ok(build_token_set(app, &keyring, client, (&user, &session), tokens, IdTokenOptions::default(), now)?)
 }
 

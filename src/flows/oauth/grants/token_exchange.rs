@@ -15,7 +15,7 @@ use crate::tokens::{AccessClaims, Act, Audience, Confirmation};
 /// A user's access token for one by which the client acts for that user towards another service (RFC 8693): narrower, no longer good
 /// than the one that was shown, and dead with the user's session. It is bound to the key the client proves. One signature, and
 /// nothing written but the proof's use.
-pub(super) async fn grant(
+pub(super) async fn redeem(
     app: &App,
     client: &Client,
     parameters: &Parameters,

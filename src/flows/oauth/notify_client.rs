@@ -42,7 +42,7 @@ impl DeliveryOutcome {
 
 /// Why nobody was told. The notice comes back by itself.
 #[derive(Debug, thiserror::Error)]
-pub enum TellClientError {
+pub enum NotifyClientError {
     #[error(transparent)]
     Keys(#[from] LoadKeyringError),
     #[error(transparent)]
@@ -64,15 +64,15 @@ pub async fn claim_notices(app: &App, most: usize) -> Result<Vec<LogoutNotice>, 
 
 /// Tells a client that a session of its has ended (OpenID Connect Back-Channel Logout section 2.5), and writes down what came of
 /// it.
-pub async fn tell_client(
+pub async fn notify_client(
     app: &App,
     outbound: &Outbound,
     notice: &LogoutNotice,
-) -> Result<DeliveryOutcome, TellClientError> {
+) -> Result<DeliveryOutcome, NotifyClientError> {
     let client = clients::by_id(&mut app.db.read().await?, &notice.client).await?;
     let uri = client.as_ref().and_then(|client| client.backchannel_logout_uri.clone());
     let (Some(client), Some(uri)) = (client, uri) else {
-        logout_notices::settle(&mut app.db.write().await?, notice).await?;
+        logout_notices::finish(&mut app.db.write().await?, notice).await?;
         return Ok(DeliveryOutcome::Nobody);
     };
     let token = logout_token(app, &client, notice).await?;
@@ -89,7 +89,7 @@ pub async fn tell_client(
     let mut conn = app.db.write().await?;
     match (told, next) {
         (DeliveryOutcome::Failed, Some(next)) => logout_notices::put_off(&mut conn, notice, next).await?,
-        _ => logout_notices::settle(&mut conn, notice).await?,
+        _ => logout_notices::finish(&mut conn, notice).await?,
     };
     if matches!(told, DeliveryOutcome::Refused | DeliveryOutcome::GivenUp) {
         let why = answer.map_or_else(|error| error.to_string(), |status| format!("status {status}"));
@@ -103,7 +103,7 @@ async fn logout_token(
     app: &App,
     client: &Client,
     notice: &LogoutNotice,
-) -> Result<LogoutToken, TellClientError> {
+) -> Result<LogoutToken, NotifyClientError> {
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
     // Keys stay published for as long as an access token lives.
