@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AppData;
-use super::extract::source::Source;
+use super::extract::network::ClientNetwork;
 use super::problem::{ErrorCode, Problem, ProblemView};
 use crate::domain::clients::{ClientAuthMethod, GrantType};
 use crate::domain::keys::{JwksFetch, SigningAlgorithm};
@@ -52,12 +52,16 @@ pub struct Jwk {
     (status = 304, description = "unchanged since If-None-Match"),
     (status = 503, description = "`keys_unavailable`", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub async fn jwks(app: AppData, source: Source, request: HttpRequest) -> Result<HttpResponse, Problem> {
+pub async fn jwks(
+    app: AppData,
+    network: ClientNetwork,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let document = app.jwks().ok_or_else(|| Problem::new(ErrorCode::KeysUnavailable))?;
     let now = app.clock.now();
     if *request.method() == Method::GET {
         app.usage_recorder
-            .fetched(source.consumer(), JwksFetch { at: now, published_until: document.published_until });
+            .fetched(network.consumer(), JwksFetch { at: now, published_until: document.published_until });
     }
     let unchanged = matches_etag(&request, &document.etag);
     let status = if unchanged { "304" } else { "200" };

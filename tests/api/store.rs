@@ -66,7 +66,7 @@ fn session(user: UserId, now: DateTime<Utc>) -> Session {
         revoked_at: None,
         ip: Some("2001:db8::1".parse().unwrap()),
         parent: None,
-        grant: None,
+        granted: None,
         user_agent: Some("agent".to_owned()),
         master_key_id: Some("m".to_owned()),
         dpop_jkt: None,
@@ -111,7 +111,7 @@ fn told(client: &Client) -> String {
 fn granted(user: UserId, client: &ClientId, scope: &str, now: DateTime<Utc>) -> Session {
     let grant =
         GrantedAccess { scopes: Scopes::from_claim(scope), audience: vec!["a".to_owned(), "b".to_owned()] };
-    Session { client_id: client.clone(), grant: Some(grant), ..session(user, now) }
+    Session { client_id: client.clone(), granted: Some(grant), ..session(user, now) }
 }
 
 fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) -> AuthorizationCode {
@@ -120,7 +120,7 @@ fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) ->
         flow_id: flow,
         client_id: client.clone(),
         browser: browser.id,
-        grant: GrantedAccess { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
+        granted: GrantedAccess { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
         redirect_uri: uri("https://g.test/cb"),
         redirect_uri_was_sent: true,
         nonce: Some("n \u{e4}".to_owned()),
@@ -749,7 +749,7 @@ on_both! {
             digest: vec![number; 32],
             user_code: vec![number + 100; 32],
             client_id: grafana.id.clone(),
-            grant: GrantedAccess { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
+            granted: GrantedAccess { scopes: Scopes::from_claim("openid email"), audience: vec!["a".to_owned()] },
             session: SessionId::new(at(i64::from(number))),
             browser: None,
             created_at: at(0),
@@ -816,7 +816,7 @@ on_both! {
         let (ada, grafana) = (user("ada@x.test", at(0)), client("grafana"));
         let browser = session(ada.id, at(0));
         let device = DeviceGrant {
-            digest: vec![1; 32], user_code: vec![2; 32], client_id: grafana.id.clone(), grant: GrantedAccess::default(), session: SessionId::new(at(0)),
+            digest: vec![1; 32], user_code: vec![2; 32], client_id: grafana.id.clone(), granted: GrantedAccess::default(), session: SessionId::new(at(0)),
             browser: None, created_at: at(0), expires_at: at(60), denied_at: None, consumed_at: None,
         };
         let mut tx = db.begin().await.unwrap();
@@ -982,9 +982,9 @@ on_both! {
             assert!(sessions::insert_of_flow(&mut tx, &session(ada.id, at(number)), None).await.unwrap());
         }
         let read = sessions::by_id(&mut tx, first.id).await.unwrap().unwrap();
-        assert_eq!((&read.parent, &read.grant, &read.client_id), (&first.parent, &first.grant, &grafana));
+        assert_eq!((&read.parent, &read.granted, &read.client_id), (&first.parent, &first.granted, &grafana));
         let read = sessions::by_id(&mut tx, second.id).await.unwrap().unwrap();
-        assert_eq!((read.parent, read.grant), (None, None));
+        assert_eq!((read.parent, read.granted), (None, None));
         tx.commit().await.unwrap();
     }
 
@@ -1024,7 +1024,7 @@ on_both! {
         assert_eq!(sessions::revoke_children(&mut tx, browser, at(3)).await.unwrap(), 5);
         assert_eq!(sessions::revoke_children(&mut tx, browser, at(4)).await.unwrap(), 0);
         for (session, revoked_at) in ended.iter().map(|one| (one, Some(at(3)))).chain(spared.iter().map(|one| (one, None))) {
-            assert_eq!(sessions::by_id(&mut tx, session.id).await.unwrap().unwrap().revoked_at, revoked_at, "{:?}", session.grant);
+            assert_eq!(sessions::by_id(&mut tx, session.id).await.unwrap().unwrap().revoked_at, revoked_at, "{:?}", session.granted);
         }
 
         sessions::transfer_children(&mut tx, browser, next).await.unwrap();

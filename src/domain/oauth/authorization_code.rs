@@ -18,7 +18,7 @@ pub struct AuthorizationCode {
     pub client_id: ClientId,
     /// Who was signed in in the browser.
     pub browser: SessionId,
-    pub grant: GrantedAccess,
+    pub granted: GrantedAccess,
     pub redirect_uri: RedirectUri,
     /// Whether the token request must name it again (RFC 6749 section 4.1.3).
     pub redirect_uri_was_sent: bool,

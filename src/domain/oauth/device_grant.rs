@@ -13,7 +13,7 @@ pub struct DeviceGrant {
     pub user_code: Vec<u8>,
     pub client_id: ClientId,
     /// What it asks for.
-    pub grant: GrantedAccess,
+    pub granted: GrantedAccess,
     /// The session it will become.
     pub session: SessionId,
     /// The browser session of who has let it in.
@@ -68,7 +68,7 @@ mod tests {
             digest: vec![],
             user_code: vec![],
             client_id: ClientId::new_unchecked("tv".to_owned()),
-            grant: GrantedAccess::default(),
+            granted: GrantedAccess::default(),
             session: SessionId::new(at(0)),
             browser: None,
             created_at: at(0),

@@ -29,7 +29,7 @@ pub struct Session {
     /// The browser session it came from, of a client's session.
     pub parent: Option<SessionId>,
     /// What was granted to the client. `None` in sessions of `/auth`, whose tokens are for whatever the user's roles give.
-    pub grant: Option<GrantedAccess>,
+    pub granted: Option<GrantedAccess>,
     /// The master key its present refresh token was made under, where that is recorded.
     pub master_key_id: Option<String>,
     /// The key its refresh tokens are bound to, of a public client that has shown one (RFC 9449 section 5).
@@ -84,7 +84,7 @@ impl Session {
 
     /// Whether it goes on when the user signs out of the browser (OpenID Connect Core section 11).
     pub fn is_offline(&self) -> bool {
-        self.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OFFLINE_ACCESS))
+        self.granted.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OFFLINE_ACCESS))
     }
 
     /// Whether its refresh token is of use to somebody who has shown this key, or none.
@@ -153,7 +153,7 @@ mod tests {
             ip: None,
             user_agent: None,
             parent: None,
-            grant: None,
+            granted: None,
             master_key_id: None,
             dpop_jkt: None,
         }

@@ -44,11 +44,11 @@ impl From<CheckPasswordError> for ChangePasswordError {
 /// Sets the caller's password, proved by the current one. Their other sessions end.
 pub async fn change_password(
     app: &App,
-    caller: &CurrentUser,
+    current: &CurrentUser,
     request: ChangePassword<'_>,
     context: &AuditContext,
 ) -> Result<(), ChangePasswordError> {
-    let user = &caller.user;
+    let user = &current.user;
     let subject = Subject::account(&app.master_keys, &Account::new(&user.email, Some(user)));
     let payers = Payers::new(app, Some(subject), context.ip);
     let attempt = Attempt { payers, context, failure: AuditEvent::PasswordProofFailed };
@@ -62,7 +62,7 @@ pub async fn change_password(
     if !users::set_password(&mut tx, user.id, &hash, Some(user.password_changed_at), now).await? {
         return Err(ChangePasswordError::WrongPassword);
     }
-    sessions::revoke_of_user(&mut tx, user.id, Some(caller.session.id), now).await?;
+    sessions::revoke_of_user(&mut tx, user.id, Some(current.session.id), now).await?;
     audit::append(&mut tx, AuditEvent::PasswordChanged, context, &user.id.to_string(), None, now).await?;
     tx.commit().await?;
     Ok(())

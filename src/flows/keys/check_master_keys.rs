@@ -29,7 +29,7 @@ pub async fn check_master_keys(
         return Ok(0);
     }
     let sealed_keys = signing_keys::sealed(&mut conn).await?;
-    let (mut proved, mut failed) = (Vec::new(), Vec::new());
+    let (mut authenticated, mut failed) = (Vec::new(), Vec::new());
     for (kid, alg, sealed) in &sealed_keys {
         let id = &sealed.master_key_id;
         let missing = || SealError::MasterKeyMissing { kid: kid.clone(), master_key_id: id.clone() };
@@ -39,11 +39,12 @@ pub async fn check_master_keys(
             open_private_key(master_keys, kid, alg, id, &sealed.ciphertext)
         });
         match opened {
-            Ok(_) => proved.push(id),
+            Ok(_) => authenticated.push(id),
             Err(error) => failed.push((kid, id, error)),
         }
     }
-    let (damaged, refused): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, id, _)| proved.contains(id));
+    let (damaged, refused): (Vec<_>, Vec<_>) =
+        failed.into_iter().partition(|(_, id, _)| authenticated.contains(id));
     for (kid, _, error) in damaged {
         log_damage(kid, &error);
     }

@@ -13,7 +13,7 @@ use crate::domain::sessions::GrantedAccess;
 use crate::domain::{ClientId, OAuthCode, OAuthError, Parameters, SessionId};
 use crate::flows::keys::LoadKeyringError;
 use crate::flows::sessions::scopes_now;
-use crate::flows::sessions::{BrowserUser, present_of};
+use crate::flows::sessions::{BrowserUser, browser_user_of};
 use crate::store::oauth::{authorization_codes, consents, pushed_requests};
 use crate::store::operations::audit;
 use crate::store::{clients, sessions};
@@ -28,7 +28,7 @@ const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
 pub async fn begin_authorization(
     app: &App,
     parameters: &Parameters,
-    visitor: &BrowserContext,
+    browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
     let pushed = match pushed_name(parameters) {
         Some(name) => Some(consume_pushed(app, parameters, name).await?),
@@ -36,12 +36,12 @@ pub async fn begin_authorization(
     };
     let kind = pushed.as_ref().map_or(PendingRequestKind::Asked, |_| PendingRequestKind::Pushed);
     let parameters = pushed.as_ref().unwrap_or(parameters);
-    let flow = PendingRequest::begin(kind, parameters, &visitor.device, app.clock.now());
-    let present = present_of(app, visitor.session.as_deref()).await?;
-    let progress = Progress { flow: &flow, parameters, present, agreed: false, asked: false };
-    Ok(match proceed(app, progress, visitor).await? {
+    let pending = PendingRequest::begin(kind, parameters, &browser.device, app.clock.now());
+    let browser_user = browser_user_of(app, browser.session.as_deref()).await?;
+    let progress = Progress { pending: &pending, parameters, browser_user, agreed: false, asked: false };
+    Ok(match proceed(app, progress, browser).await? {
         NextStep::SignIn(asking) | NextStep::Consent(asking, _) if kind == PendingRequestKind::Pushed => {
-            NextStep::Continue(asking.flow)
+            NextStep::Continue(asking.pending)
         }
         step => step,
     })
@@ -69,10 +69,10 @@ async fn consume_pushed(
 
 /// How far a request has come.
 pub(super) struct Progress<'a> {
-    pub flow: &'a PendingRequest,
+    pub pending: &'a PendingRequest,
     pub parameters: &'a Parameters,
     /// Who is signed in in this browser.
-    pub present: Option<BrowserUser>,
+    pub browser_user: Option<BrowserUser>,
     /// The user has just agreed.
     pub agreed: bool,
     /// A page was shown, and gives one code and no more.
@@ -83,9 +83,9 @@ pub(super) struct Progress<'a> {
 pub(super) async fn proceed(
     app: &App,
     progress: Progress<'_>,
-    visitor: &BrowserContext,
+    browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
-    let (flow, now) = (progress.flow, app.clock.now());
+    let (pending, now) = (progress.pending, app.clock.now());
     let (client, back) = return_address(app, progress.parameters).await?;
     let refuse = |error: OAuthError| Ok(NextStep::Return(refusal(app, &back, &error)));
     let request = match AuthorizationRequest::read(
@@ -97,24 +97,29 @@ pub(super) async fn proceed(
         Ok(request) => request,
         Err(error) => return refuse(error),
     };
-    if client.require_pushed && flow.kind != PendingRequestKind::Pushed {
+    if client.require_pushed && pending.kind != PendingRequestKind::Pushed {
         return refuse(OAuthError::invalid_request("the client must push its requests (RFC 9126)"));
     }
     let hinted = match hinted_user(app, &client, &request).await? {
         Ok(hinted) => hinted,
         Err(error) => return refuse(error),
     };
-    let is_hinted = |present: &BrowserUser| {
-        let user = present.user.id;
+    let is_hinted = |browser_user: &BrowserUser| {
+        let user = browser_user.user.id;
         request.claims.admits(user) && hinted.as_ref().is_none_or(|hint| hint.sub == user.to_string())
     };
-    let has_just_signed_in = |present: &BrowserUser| present.session.auth_time >= flow.begun();
-    if progress.present.as_ref().is_some_and(|present| has_just_signed_in(present) && !is_hinted(present)) {
+    let has_just_signed_in = |browser_user: &BrowserUser| browser_user.session.auth_time >= pending.begun();
+    if progress
+        .browser_user
+        .as_ref()
+        .is_some_and(|browser_user| has_just_signed_in(browser_user) && !is_hinted(browser_user))
+    {
         return refuse(OAuthError::new(OAuthCode::LoginRequired, "somebody else has signed in"));
     }
-    let fitting = progress.present.filter(is_hinted);
-    let session = fitting.as_ref().map(|present| &present.session);
-    let Some(present) = fitting.as_ref().filter(|_| !request.needs_sign_in(session, flow.begun(), now))
+    let fitting = progress.browser_user.filter(is_hinted);
+    let session = fitting.as_ref().map(|browser_user| &browser_user.session);
+    let Some(browser_user) =
+        fitting.as_ref().filter(|_| !request.needs_sign_in(session, pending.begun(), now))
     else {
         if request.prompt.none {
             return refuse(OAuthError::new(
@@ -122,44 +127,45 @@ pub(super) async fn proceed(
                 "nobody is signed in, or not recently enough",
             ));
         }
-        return Ok(NextStep::SignIn(Box::new(asking(app, flow, client, request)?)));
+        return Ok(NextStep::SignIn(Box::new(asking(app, pending, client, request)?)));
     };
 
     let mut conn = app.db.read().await?;
-    let known = consents::of(&mut conn, present.user.id, &client.id).await?;
+    let known = consents::of(&mut conn, browser_user.user.id, &client.id).await?;
     drop(conn);
-    let shown = PresentedConsent { user: present.user.id.0, scope: request.scopes.to_string() };
+    let shown = PresentedConsent { user: browser_user.user.id.0, scope: request.scopes.to_string() };
     // Somebody else may have signed in meanwhile in another tab, or the client have changed: what was not shown is not agreed to.
-    let agreed = progress.agreed && flow.has_presented(&shown);
+    let agreed = progress.agreed && pending.has_presented(&shown);
     if request.needs_consent(&client, known.as_ref()) && !agreed {
         if request.prompt.none {
             return refuse(OAuthError::new(OAuthCode::ConsentRequired, "the user has not agreed to this"));
         }
-        let user = present.user.clone();
-        let asking = asking(app, &flow.presenting(shown), client, request)?;
+        let user = browser_user.user.clone();
+        let asking = asking(app, &pending.presenting(shown), client, request)?;
         return Ok(NextStep::Consent(Box::new(asking), Box::new(user)));
     }
     let code = AuthorizationCodeSecret::random().ok_or(AuthorizeError::NoRandomness)?;
-    let remembered = new_code(app, &request, &client, present, &code, progress.asked.then_some(flow.id), now);
+    let remembered =
+        new_code(app, &request, &client, browser_user, &code, progress.asked.then_some(pending.id), now);
     let mut tx = app.db.begin().await?;
     if agreed {
         consents::remember(
             &mut tx,
-            present.user.id,
+            browser_user.user.id,
             &client.id,
             &known.unwrap_or_default().union(&request.scopes),
             now,
         )
         .await?;
         let detail = serde_json::json!({ "client": client.id.as_str(), "scope": request.scopes.to_string() });
-        let (event, subject) = (AuditEvent::ConsentGiven, present.user.id.to_string());
-        audit::append(&mut tx, event, &visitor.context, &subject, Some(&detail.to_string()), now).await?;
+        let (event, subject) = (AuditEvent::ConsentGiven, browser_user.user.id.to_string());
+        audit::append(&mut tx, event, &browser.audit, &subject, Some(&detail.to_string()), now).await?;
     }
     if !authorization_codes::insert(&mut tx, &remembered).await? {
         return Err(AuthorizeError::Answered);
     }
-    if now - present.session.last_used_at > TOUCH_EVERY {
-        sessions::mark_used(&mut tx, present.session.id, now).await?;
+    if now - browser_user.session.last_used_at > TOUCH_EVERY {
+        sessions::mark_used(&mut tx, browser_user.session.id, now).await?;
     }
     tx.commit().await?;
     let told = vec![("code", code.expose().to_owned())];
@@ -194,13 +200,13 @@ pub(super) async fn hinted_user(
 
 pub(super) fn asking(
     app: &App,
-    flow: &PendingRequest,
+    pending: &PendingRequest,
     client: Client,
     request: AuthorizationRequest,
 ) -> Result<Asking, AuthorizeError> {
-    let flow = flow.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
+    let pending = pending.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
     Ok(Asking {
-        flow,
+        pending,
         client,
         scopes: request.scopes,
         login_hint: request.login_hint,
@@ -212,20 +218,21 @@ fn new_code(
     app: &App,
     request: &AuthorizationRequest,
     client: &Client,
-    present: &BrowserUser,
+    browser_user: &BrowserUser,
     code: &AuthorizationCodeSecret,
     flow_id: Option<Uuid>,
     now: DateTime<Utc>,
 ) -> AuthorizationCode {
     let audience = client.audience_for(&request.resources);
     let requested = GrantedAccess { scopes: request.scopes.clone(), audience };
-    let grant = GrantedAccess { scopes: scopes_now(app, &present.user, Some(&requested)), ..requested };
+    let granted =
+        GrantedAccess { scopes: scopes_now(app, &browser_user.user, Some(&requested)), ..requested };
     AuthorizationCode {
         digest: code.digest(),
         flow_id,
         client_id: client.id.clone(),
-        browser: present.session.id,
-        grant,
+        browser: browser_user.session.id,
+        granted,
         redirect_uri: request.redirect_uri.clone(),
         redirect_uri_was_sent: request.redirect_uri_was_sent,
         nonce: request.nonce.clone(),

@@ -58,7 +58,7 @@ pub async fn begin_device(
         digest: device_code.digest(),
         user_code: Vec::new(),
         client_id: client.id.clone(),
-        grant: GrantedAccess { scopes, audience },
+        granted: GrantedAccess { scopes, audience },
         session: SessionId::new(now),
         browser: None,
         created_at: now,

@@ -17,7 +17,7 @@ pub struct BrowserContext {
     pub session: Option<String>,
     /// A random value that is in this browser and nowhere else.
     pub device: String,
-    pub context: AuditContext,
+    pub audit: AuditContext,
 }
 
 /// What happens next to somebody who was sent here by a client.
@@ -37,7 +37,7 @@ pub enum NextStep {
 /// A request that waits for its user.
 pub struct Asking {
     /// The request, for the page's form.
-    pub flow: String,
+    pub pending: String,
     pub client: Client,
     pub scopes: Scopes,
     pub login_hint: Option<String>,
@@ -72,7 +72,7 @@ pub enum AuthorizeError {
 /// What happens next to somebody who has a device that shows a code (RFC 8628 section 3.3).
 pub enum DeviceStep {
     /// They type the code.
-    Enter { flow: String, refusal: Option<CodeRefusal> },
+    Enter { pending: String, refusal: Option<CodeRefusal> },
     /// They are asked whether the device may be let in. Always: whoever sent them the code may have begun this elsewhere (RFC 8628
     /// section 5.4).
     Confirm(Box<Confirming>),
@@ -82,7 +82,7 @@ pub enum DeviceStep {
 
 /// A device that somebody is asked about.
 pub struct Confirming {
-    pub flow: String,
+    pub pending: String,
     pub client: Client,
     pub user: User,
     /// To be compared with what the device shows.
@@ -124,15 +124,15 @@ pub enum Restart {
 }
 
 impl SubmittedForm {
-    /// Reads the form's `flow`. It belongs to one browser, and for some time.
-    pub fn read(app: &App, text: &str, visitor: &BrowserContext) -> Result<Self, SubmittedFormError> {
-        let flow = PendingRequest::open(&app.master_keys, text).ok_or(SubmittedFormError::Foreign)?;
-        match (flow.kind, is_good(app, &flow, visitor)) {
+    /// Reads the form's `pending`. It belongs to one browser, and for some time.
+    pub fn read(app: &App, text: &str, browser: &BrowserContext) -> Result<Self, SubmittedFormError> {
+        let pending = PendingRequest::open(&app.master_keys, text).ok_or(SubmittedFormError::Foreign)?;
+        match (pending.kind, is_good(app, &pending, browser)) {
             (PendingRequestKind::Asked | PendingRequestKind::Pushed | PendingRequestKind::Device, true) => {
-                Ok(Self(flow))
+                Ok(Self(pending))
             }
             (PendingRequestKind::Asked, false) => {
-                Err(SubmittedFormError::OutOfDate(Restart::Request(flow.parameters())))
+                Err(SubmittedFormError::OutOfDate(Restart::Request(pending.parameters())))
             }
             (PendingRequestKind::Device, false) => Err(SubmittedFormError::OutOfDate(Restart::Device)),
             // What was pushed was good once, in the browser that used it.
@@ -144,11 +144,11 @@ impl SubmittedForm {
     pub fn read_sign_out(
         app: &App,
         text: &str,
-        visitor: &BrowserContext,
+        browser: &BrowserContext,
     ) -> Result<Self, SubmittedFormError> {
-        let flow = PendingRequest::open(&app.master_keys, text)
-            .filter(|flow| flow.kind == PendingRequestKind::SignOut);
-        flow.filter(|flow| is_good(app, flow, visitor)).map(Self).ok_or(SubmittedFormError::Foreign)
+        let pending = PendingRequest::open(&app.master_keys, text)
+            .filter(|pending| pending.kind == PendingRequestKind::SignOut);
+        pending.filter(|pending| is_good(app, pending, browser)).map(Self).ok_or(SubmittedFormError::Foreign)
     }
 
     /// Whether it is about a device, and no request of a client's.
@@ -162,7 +162,7 @@ impl SubmittedForm {
     }
 }
 
-fn is_good(app: &App, flow: &PendingRequest, visitor: &BrowserContext) -> bool {
-    let age = app.clock.now() - flow.begun();
-    age <= app.settings.oauth.page_life && flow.is_of(&visitor.device)
+fn is_good(app: &App, pending: &PendingRequest, browser: &BrowserContext) -> bool {
+    let age = app.clock.now() - pending.begun();
+    age <= app.settings.oauth.page_life && pending.is_of(&browser.device)
 }

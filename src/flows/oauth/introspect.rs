@@ -34,12 +34,12 @@ pub async fn introspect(app: &App, asker: &Client, token: &str) -> Result<Intros
 }
 
 async fn introspect_access(app: &App, asker: &Client, token: &str) -> Result<Introspection, IntrospectError> {
-    let Some((claims, bearer)) = active(app, token).await? else { return Ok(Introspection::Inactive) };
+    let Some((claims, subject)) = active(app, token).await? else { return Ok(Introspection::Inactive) };
     let is_own = claims.client_id == asker.id.as_str();
     let is_for = asker.audiences.iter().any(|audience| claims.aud.contains(audience));
     match is_own || is_for {
         // What a role that was taken away gave is gone from here, though the token still says it.
-        true => Ok(Introspection::Access { scope: bearer.scopes().to_string(), claims: Box::new(claims) }),
+        true => Ok(Introspection::Access { scope: subject.scopes().to_string(), claims: Box::new(claims) }),
         false => Ok(Introspection::Inactive),
     }
 }
@@ -52,8 +52,8 @@ pub(super) async fn active(
 ) -> Result<Option<(AccessClaims, TokenSubject)>, IntrospectError> {
     let looked_at = async {
         let claims = verified_claims(app, token, None).await?;
-        let bearer = look_up(app, &claims).await?;
-        Ok((claims, bearer))
+        let subject = look_up(app, &claims).await?;
+        Ok((claims, subject))
     };
     match looked_at.await {
         Ok(found) => Ok(Some(found)),

@@ -8,7 +8,7 @@ use crate::domain::oauth::{DeviceGrant, DeviceStatus};
 use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::domain::{Parameters, SessionId};
 use crate::flows::passwords::TooManyAttempts;
-use crate::flows::sessions::{BrowserUser, present_of};
+use crate::flows::sessions::{BrowserUser, browser_user_of};
 use crate::store::oauth::device_codes;
 use crate::store::operations::audit;
 use crate::store::passwords::source_attempts;
@@ -21,45 +21,46 @@ use crate::tokens::{PendingRequest, PendingRequestKind, PresentedConsent, UserCo
 const USER_CODE: &str = "user_code";
 
 /// Asks for the code. One that came with the address is for the person to confirm, so it is not looked at.
-pub fn begin_link(app: &App, visitor: &BrowserContext) -> Result<DeviceStep, AuthorizeError> {
-    ask_for_code(app, visitor, None)
+pub fn begin_link(app: &App, browser: &BrowserContext) -> Result<DeviceStep, AuthorizeError> {
+    ask_for_code(app, browser, None)
 }
 
 fn ask_for_code(
     app: &App,
-    visitor: &BrowserContext,
+    browser: &BrowserContext,
     refusal: Option<CodeRefusal>,
 ) -> Result<DeviceStep, AuthorizeError> {
     let nothing = Parameters::default();
-    let flow = PendingRequest::begin(PendingRequestKind::Device, &nothing, &visitor.device, app.clock.now());
-    let flow = flow.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
-    Ok(DeviceStep::Enter { flow, refusal })
+    let pending =
+        PendingRequest::begin(PendingRequestKind::Device, &nothing, &browser.device, app.clock.now());
+    let pending = pending.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
+    Ok(DeviceStep::Enter { pending, refusal })
 }
 
 /// Looks for the device whose code somebody has typed. There are few codes, so every guess that is wrong counts against the network
 /// it comes from, and none is looked at when there were too many.
 pub async fn enter_code(
     app: &App,
-    visitor: &BrowserContext,
+    browser: &BrowserContext,
     typed: &str,
 ) -> Result<NextStep, AuthorizeError> {
-    let code = match look_up(app, visitor, typed).await? {
+    let code = match look_up(app, browser, typed).await? {
         Ok(code) => code,
-        Err(refusal) => return Ok(NextStep::Device(ask_for_code(app, visitor, Some(refusal))?)),
+        Err(refusal) => return Ok(NextStep::Device(ask_for_code(app, browser, Some(refusal))?)),
     };
     let parameters = Parameters::from_iter([(USER_CODE.to_owned(), code.expose().to_owned())]);
-    let flow =
-        PendingRequest::begin(PendingRequestKind::Device, &parameters, &visitor.device, app.clock.now());
-    let present = present_of(app, visitor.session.as_deref()).await?;
-    proceed_link(app, &flow, present, visitor).await
+    let pending =
+        PendingRequest::begin(PendingRequestKind::Device, &parameters, &browser.device, app.clock.now());
+    let browser_user = browser_user_of(app, browser.session.as_deref()).await?;
+    proceed_link(app, &pending, browser_user, browser).await
 }
 
 async fn look_up(
     app: &App,
-    visitor: &BrowserContext,
+    browser: &BrowserContext,
     typed: &str,
 ) -> Result<Result<UserCode, CodeRefusal>, StoreError> {
-    let (now, context) = (app.clock.now(), &visitor.context);
+    let (now, context) = (app.clock.now(), &browser.audit);
     let policy = app.settings.source_failures.unwrap_or(DeviceGrant::GUESSES);
     let source = context.ip.map(|ip| Subject::user_code_source(&app.master_keys, ip));
     let mut tx = app.db.begin().await?;
@@ -111,8 +112,8 @@ struct Linking {
 }
 
 /// The device a flow is about, however far it has come.
-async fn device_of(app: &App, flow: &PendingRequest) -> Result<Option<Linking>, StoreError> {
-    let Some(code) = flow.parameters().get(USER_CODE).and_then(UserCode::parse) else { return Ok(None) };
+async fn device_of(app: &App, pending: &PendingRequest) -> Result<Option<Linking>, StoreError> {
+    let Some(code) = pending.parameters().get(USER_CODE).and_then(UserCode::parse) else { return Ok(None) };
     let mut conn = app.db.read().await?;
     let Some(device) = by_user_code(app, &mut conn, &code).await? else { return Ok(None) };
     let client = clients::by_id(&mut conn, &device.client_id).await?;
@@ -120,87 +121,89 @@ async fn device_of(app: &App, flow: &PendingRequest) -> Result<Option<Linking>, 
 }
 
 /// The same, if it still waits for somebody.
-async fn waiting(app: &App, flow: &PendingRequest) -> Result<Option<Linking>, StoreError> {
+async fn waiting(app: &App, pending: &PendingRequest) -> Result<Option<Linking>, StoreError> {
     let now = app.clock.now();
-    Ok(device_of(app, flow).await?.filter(|linking| linking.device.status(now) == DeviceStatus::Waiting))
+    Ok(device_of(app, pending).await?.filter(|linking| linking.device.status(now) == DeviceStatus::Waiting))
 }
 
 /// What the page shows that asks about a device.
 fn shown(user: &User, device: &DeviceGrant) -> PresentedConsent {
-    PresentedConsent { user: user.id.0, scope: device.grant.scopes.to_string() }
+    PresentedConsent { user: user.id.0, scope: device.granted.scopes.to_string() }
 }
 
 /// Signs in, or asks.
 pub(super) async fn proceed_link(
     app: &App,
-    flow: &PendingRequest,
-    present: Option<BrowserUser>,
-    visitor: &BrowserContext,
+    pending: &PendingRequest,
+    browser_user: Option<BrowserUser>,
+    browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
-    let Some(linking) = waiting(app, flow).await? else {
-        return Ok(NextStep::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
+    let Some(linking) = waiting(app, pending).await? else {
+        return Ok(NextStep::Device(ask_for_code(app, browser, Some(CodeRefusal::Wrong))?));
     };
-    let Some(BrowserUser { user, .. }) = present else {
-        return Ok(NextStep::SignIn(Box::new(asking(app, flow, linking)?)));
+    let Some(BrowserUser { user, .. }) = browser_user else {
+        return Ok(NextStep::SignIn(Box::new(asking(app, pending, linking)?)));
     };
     let Linking { code, device, client } = linking;
-    let flow =
-        flow.presenting(shown(&user, &device)).seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
-    let confirming = Confirming { flow, client, user, user_code: code, scopes: device.grant.scopes };
+    let pending = pending
+        .presenting(shown(&user, &device))
+        .seal(&app.master_keys)
+        .ok_or(AuthorizeError::NoRandomness)?;
+    let confirming = Confirming { pending, client, user, user_code: code, scopes: device.granted.scopes };
     Ok(NextStep::Device(DeviceStep::Confirm(Box::new(confirming))))
 }
 
 /// The page to sign in, for the sake of a device.
 pub(super) async fn show_link_sign_in(
     app: &App,
-    flow: &PendingRequest,
-    visitor: &BrowserContext,
+    pending: &PendingRequest,
+    browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
-    match waiting(app, flow).await? {
-        Some(linking) => Ok(NextStep::SignIn(Box::new(asking(app, flow, linking)?))),
-        None => Ok(NextStep::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?)),
+    match waiting(app, pending).await? {
+        Some(linking) => Ok(NextStep::SignIn(Box::new(asking(app, pending, linking)?))),
+        None => Ok(NextStep::Device(ask_for_code(app, browser, Some(CodeRefusal::Wrong))?)),
     }
 }
 
-fn asking(app: &App, flow: &PendingRequest, linking: Linking) -> Result<Asking, AuthorizeError> {
-    let flow = flow.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
-    let (client, scopes) = (linking.client, linking.device.grant.scopes);
-    Ok(Asking { flow, client, scopes, login_hint: None, return_to: None })
+fn asking(app: &App, pending: &PendingRequest, linking: Linking) -> Result<Asking, AuthorizeError> {
+    let pending = pending.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
+    let (client, scopes) = (linking.client, linking.device.granted.scopes);
+    Ok(Asking { pending, client, scopes, login_hint: None, return_to: None })
 }
 
 /// The user lets the device in, or does not. Only who was shown the page decides: if somebody else has signed in meanwhile, they are
 /// asked themselves.
 pub async fn decide_link(
     app: &App,
-    page: &SubmittedForm,
-    visitor: &BrowserContext,
+    submitted: &SubmittedForm,
+    browser: &BrowserContext,
     allows: bool,
 ) -> Result<NextStep, AuthorizeError> {
-    let SubmittedForm(flow) = page;
-    let present = present_of(app, visitor.session.as_deref()).await?;
-    let Some(Linking { device, client, .. }) = device_of(app, flow).await? else {
-        return Ok(NextStep::Device(ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?));
+    let SubmittedForm(pending) = submitted;
+    let browser_user = browser_user_of(app, browser.session.as_deref()).await?;
+    let Some(Linking { device, client, .. }) = device_of(app, pending).await? else {
+        return Ok(NextStep::Device(ask_for_code(app, browser, Some(CodeRefusal::Wrong))?));
     };
-    let present = match present {
-        Some(present) if flow.has_presented(&shown(&present.user, &device)) => present,
-        other => return proceed_link(app, flow, other, visitor).await,
+    let browser_user = match browser_user {
+        Some(browser_user) if pending.has_presented(&shown(&browser_user.user, &device)) => browser_user,
+        other => return proceed_link(app, pending, other, browser).await,
     };
-    let (now, user) = (app.clock.now(), present.user);
+    let (now, user) = (app.clock.now(), browser_user.user);
     let mut tx = app.db.begin().await?;
     let (is_decided, event) = match allows {
         true => {
-            let is_first = device_codes::allow(&mut tx, &device.digest, present.session.id, now).await?;
+            let is_first = device_codes::allow(&mut tx, &device.digest, browser_user.session.id, now).await?;
             (is_first, AuditEvent::DeviceAllowed)
         }
         false => (device_codes::deny(&mut tx, &device.digest, now).await?, AuditEvent::DeviceDenied),
     };
     if !is_decided {
         drop(tx);
-        return after_decision(app, flow, visitor, present.session.id, allows).await;
+        return after_decision(app, pending, browser, browser_user.session.id, allows).await;
     }
-    let scope = device.grant.scopes.to_string();
+    let scope = device.granted.scopes.to_string();
     let detail = serde_json::json!({ "client": client.id.as_str(), "scope": scope }).to_string();
-    let context = AuditContext { actor: Actor::User(user.id), ..visitor.context.clone() };
+    let context = AuditContext { actor: Actor::User(user.id), ..browser.audit.clone() };
     audit::append(&mut tx, event, &context, &user.id.to_string(), Some(&detail), now).await?;
     tx.commit().await?;
     Ok(NextStep::Device(DeviceStep::Done { allowed: allows }))
@@ -209,19 +212,20 @@ pub async fn decide_link(
 /// Somebody has decided before. Who has pressed a button twice is told what they decided.
 async fn after_decision(
     app: &App,
-    flow: &PendingRequest,
-    visitor: &BrowserContext,
+    pending: &PendingRequest,
+    browser: &BrowserContext,
     session: SessionId,
     allows: bool,
 ) -> Result<NextStep, AuthorizeError> {
     let now = app.clock.now();
-    let is_so = device_of(app, flow).await?.is_some_and(|Linking { device, .. }| match device.status(now) {
-        DeviceStatus::Allowed | DeviceStatus::Used => allows && device.browser == Some(session),
-        DeviceStatus::Denied => !allows,
-        DeviceStatus::Waiting | DeviceStatus::Expired => false,
-    });
+    let is_so =
+        device_of(app, pending).await?.is_some_and(|Linking { device, .. }| match device.status(now) {
+            DeviceStatus::Allowed | DeviceStatus::Used => allows && device.browser == Some(session),
+            DeviceStatus::Denied => !allows,
+            DeviceStatus::Waiting | DeviceStatus::Expired => false,
+        });
     Ok(NextStep::Device(match is_so {
         true => DeviceStep::Done { allowed: allows },
-        false => ask_for_code(app, visitor, Some(CodeRefusal::Wrong))?,
+        false => ask_for_code(app, browser, Some(CodeRefusal::Wrong))?,
     }))
 }

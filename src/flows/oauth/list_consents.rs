@@ -5,6 +5,6 @@ use crate::store::StoreError;
 use crate::store::oauth::consents;
 
 /// What the caller has let clients have, the newest first.
-pub async fn list_consents(app: &App, caller: &CurrentUser) -> Result<Vec<Consent>, StoreError> {
-    consents::of_user(&mut app.db.read().await?, caller.user.id).await
+pub async fn list_consents(app: &App, current: &CurrentUser) -> Result<Vec<Consent>, StoreError> {
+    consents::of_user(&mut app.db.read().await?, current.user.id).await
 }

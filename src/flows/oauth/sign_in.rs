@@ -6,7 +6,7 @@ use crate::domain::oauth::AuthorizationRequest;
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, OAuthCode, OAuthError};
 use crate::flows::passwords::{AuthenticatedUser, LogIn, ProvePasswordError, prove_password};
-use crate::flows::sessions::{BrowserUser, present_of};
+use crate::flows::sessions::{BrowserUser, browser_user_of};
 use crate::flows::sessions::{audit_login, new_session};
 use crate::store::accounts::users;
 use crate::store::oauth::{authorization_codes, device_codes};
@@ -39,49 +39,49 @@ pub enum SignInError {
 /// knew the old one knows nothing (session fixation).
 pub async fn sign_in(
     app: &App,
-    page: &SubmittedForm,
-    visitor: &BrowserContext,
+    submitted: &SubmittedForm,
+    browser: &BrowserContext,
     credentials: LogIn,
 ) -> Result<SignedIn, SignInError> {
-    let SubmittedForm(flow) = page;
-    let proved = prove_password(app, credentials).await?;
-    let before = present_of(app, visitor.session.as_deref()).await?;
+    let SubmittedForm(pending) = submitted;
+    let authenticated = prove_password(app, credentials).await?;
+    let before = browser_user_of(app, browser.session.as_deref()).await?;
     let now = app.clock.now();
     let ends_at = now + app.settings.oauth.browser_session_life;
-    let session = new_session(app, &proved, ClientId::browser(), now);
+    let session = new_session(app, &authenticated, ClientId::browser(), now);
     let session = Session { expires_at: ends_at.min(session.expires_at), ..session };
 
     let mut tx = app.db.begin().await?;
-    if !users::record_login(&mut tx, &proved.user, proved.rehashed.as_ref(), now).await? {
+    if !users::record_login(&mut tx, &authenticated.user, authenticated.rehashed.as_ref(), now).await? {
         return Err(ProvePasswordError::InvalidCredentials.into());
     }
-    if !sessions::insert_of_flow(&mut tx, &session, Some(flow.id)).await? {
-        return Err(SignInError::Used(restart_pending(app, flow)?));
+    if !sessions::insert_of_flow(&mut tx, &session, Some(pending.id)).await? {
+        return Err(SignInError::Used(restart_pending(app, pending)?));
     }
     if let Some(before) = &before {
         replace(&mut tx, before, &session).await?;
     }
-    audit_login(&mut tx, &proved, &session, visitor.context.clone()).await?;
+    audit_login(&mut tx, &authenticated, &session, browser.audit.clone()).await?;
     tx.commit().await?;
 
-    let AuthenticatedUser { user, device_token, .. } = proved;
+    let AuthenticatedUser { user, device_token, .. } = authenticated;
     let cookie = BrowserToken::of(&app.master_keys, session.id);
-    let present = Some(BrowserUser { session, user });
-    let step = go_on(app, flow, present, visitor).await;
+    let browser_user = Some(BrowserUser { session, user });
+    let step = go_on(app, pending, browser_user, browser).await;
     Ok(SignedIn { cookie, device_token, step })
 }
 
 /// How a page that has done its work begins anew.
-pub fn restart(app: &App, page: &SubmittedForm) -> Result<Restart, AuthorizeError> {
-    restart_pending(app, &page.0)
+pub fn restart(app: &App, submitted: &SubmittedForm) -> Result<Restart, AuthorizeError> {
+    restart_pending(app, &submitted.0)
 }
 
-fn restart_pending(app: &App, flow: &PendingRequest) -> Result<Restart, AuthorizeError> {
-    Ok(match flow.kind {
-        PendingRequestKind::Asked | PendingRequestKind::SignOut => Restart::Request(flow.parameters()),
+fn restart_pending(app: &App, pending: &PendingRequest) -> Result<Restart, AuthorizeError> {
+    Ok(match pending.kind {
+        PendingRequestKind::Asked | PendingRequestKind::SignOut => Restart::Request(pending.parameters()),
         PendingRequestKind::Pushed | PendingRequestKind::Device => {
-            let flow = flow.restarted(app.clock.now()).seal(&app.master_keys);
-            Restart::PendingRequest(flow.ok_or(AuthorizeError::NoRandomness)?)
+            let pending = pending.restarted(app.clock.now()).seal(&app.master_keys);
+            Restart::PendingRequest(pending.ok_or(AuthorizeError::NoRandomness)?)
         }
     })
 }
@@ -107,75 +107,76 @@ async fn replace(tx: &mut Tx, before: &BrowserUser, session: &Session) -> Result
 /// has done so before.
 pub async fn show_sign_in(
     app: &App,
-    page: &SubmittedForm,
-    visitor: &BrowserContext,
+    submitted: &SubmittedForm,
+    browser: &BrowserContext,
     anew: bool,
 ) -> Result<NextStep, AuthorizeError> {
-    let fresh = page.0.restarted(app.clock.now());
-    let flow = if anew { &fresh } else { &page.0 };
-    if page.is_of_device() {
-        return show_link_sign_in(app, flow, visitor).await;
+    let fresh = submitted.0.restarted(app.clock.now());
+    let pending = if anew { &fresh } else { &submitted.0 };
+    if submitted.is_of_device() {
+        return show_link_sign_in(app, pending, browser).await;
     }
-    let parameters = page.parameters();
+    let parameters = submitted.parameters();
     let (client, back) = return_address(app, &parameters).await?;
     // It was good when the page was made; where it is not any more, the next step says so.
     let request = AuthorizationRequest::read(&client, &parameters, back, app.settings.request_rules())
         .map_err(|_| AuthorizeError::Answered)?;
-    Ok(NextStep::SignIn(Box::new(asking(app, flow, client, request)?)))
+    Ok(NextStep::SignIn(Box::new(asking(app, pending, client, request)?)))
 }
 
 /// Shows a page that has an address of its own, as often as it is loaded.
 pub async fn resume(
     app: &App,
-    page: &SubmittedForm,
-    visitor: &BrowserContext,
+    submitted: &SubmittedForm,
+    browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
-    let present = present_of(app, visitor.session.as_deref()).await?;
-    go_on(app, &page.0, present, visitor).await
+    let browser_user = browser_user_of(app, browser.session.as_deref()).await?;
+    go_on(app, &submitted.0, browser_user, browser).await
 }
 
 /// Where a page leads that has been shown.
 async fn go_on(
     app: &App,
-    flow: &PendingRequest,
-    present: Option<BrowserUser>,
-    visitor: &BrowserContext,
+    pending: &PendingRequest,
+    browser_user: Option<BrowserUser>,
+    browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
-    if flow.kind == PendingRequestKind::Device {
-        return proceed_link(app, flow, present, visitor).await;
+    if pending.kind == PendingRequestKind::Device {
+        return proceed_link(app, pending, browser_user, browser).await;
     }
-    let parameters = flow.parameters();
-    let progress = Progress { flow, parameters: &parameters, present, agreed: false, asked: true };
-    proceed(app, progress, visitor).await
+    let parameters = pending.parameters();
+    let progress = Progress { pending, parameters: &parameters, browser_user, agreed: false, asked: true };
+    proceed(app, progress, browser).await
 }
 
 /// The user agrees, or does not.
 pub async fn decide(
     app: &App,
-    page: &SubmittedForm,
-    visitor: &BrowserContext,
+    submitted: &SubmittedForm,
+    browser: &BrowserContext,
     agrees: bool,
 ) -> Result<NextStep, AuthorizeError> {
-    let parameters = page.parameters();
+    let parameters = submitted.parameters();
     if !agrees {
-        return turn_back(app, page, visitor).await;
+        return turn_back(app, submitted, browser).await;
     }
-    let present = present_of(app, visitor.session.as_deref()).await?;
-    let progress = Progress { flow: &page.0, parameters: &parameters, present, agreed: true, asked: true };
-    proceed(app, progress, visitor).await
+    let browser_user = browser_user_of(app, browser.session.as_deref()).await?;
+    let progress =
+        Progress { pending: &submitted.0, parameters: &parameters, browser_user, agreed: true, asked: true };
+    proceed(app, progress, browser).await
 }
 
 /// Back to the client with nothing.
 pub async fn turn_back(
     app: &App,
-    page: &SubmittedForm,
-    visitor: &BrowserContext,
+    submitted: &SubmittedForm,
+    browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
     // Nobody has decided anything about the device.
-    if page.is_of_device() {
-        return Ok(NextStep::Device(begin_link(app, visitor)?));
+    if submitted.is_of_device() {
+        return Ok(NextStep::Device(begin_link(app, browser)?));
     }
-    let (_, back) = return_address(app, &page.parameters()).await?;
+    let (_, back) = return_address(app, &submitted.parameters()).await?;
     let error = OAuthError::new(OAuthCode::AccessDenied, "the user does not agree");
     Ok(NextStep::Return(refusal(app, &back, &error)))
 }

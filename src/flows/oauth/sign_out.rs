@@ -7,7 +7,7 @@ use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::domain::sessions::Session;
 use crate::domain::{ClientId, Parameters, SessionId};
 use crate::flows::keys::LoadKeyringError;
-use crate::flows::sessions::{BrowserUser, present_of};
+use crate::flows::sessions::{BrowserUser, browser_user_of};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients, sessions};
@@ -16,7 +16,7 @@ use crate::tokens::{IdClaims, PendingRequest, PendingRequestKind};
 /// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).
 pub enum SignOutStep {
     /// They are asked: anybody could have sent them.
-    Confirm { flow: String, user: String, client: Option<Box<Client>>, return_to: Option<RedirectUri> },
+    Confirm { pending: String, user: String, client: Option<Box<Client>>, return_to: Option<RedirectUri> },
     /// They are signed out, and go back if that is where they came from.
     Done { return_to: Option<(RedirectUri, Option<String>)> },
 }
@@ -43,24 +43,24 @@ pub enum SignOutError {
 pub async fn begin_sign_out(
     app: &App,
     parameters: &Parameters,
-    visitor: &BrowserContext,
+    browser: &BrowserContext,
 ) -> Result<SignOutStep, SignOutError> {
     let asked = read(app, parameters).await?;
-    let Some(present) = present_of(app, visitor.session.as_deref()).await? else {
+    let Some(browser_user) = browser_user_of(app, browser.session.as_deref()).await? else {
         if let Some(hint) = &asked.hint {
-            end_hinted(app, hint, &visitor.context).await?;
+            end_hinted(app, hint, &browser.audit).await?;
         }
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     };
-    if asked.hint.as_ref().is_some_and(|hint| hint.sub == present.user.id.to_string()) {
-        end(app, &present, &visitor.context).await?;
+    if asked.hint.as_ref().is_some_and(|hint| hint.sub == browser_user.user.id.to_string()) {
+        end(app, &browser_user, &browser.audit).await?;
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     }
-    let flow =
-        PendingRequest::begin(PendingRequestKind::SignOut, parameters, &visitor.device, app.clock.now());
+    let pending =
+        PendingRequest::begin(PendingRequestKind::SignOut, parameters, &browser.device, app.clock.now());
     Ok(SignOutStep::Confirm {
-        flow: flow.seal(&app.master_keys).ok_or(SignOutError::NoRandomness)?,
-        user: present.user.email.to_string(),
+        pending: pending.seal(&app.master_keys).ok_or(SignOutError::NoRandomness)?,
+        user: browser_user.user.email.to_string(),
         client: asked.client.map(Box::new),
         return_to: asked.redirect_uri,
     })
@@ -70,25 +70,25 @@ pub async fn begin_sign_out(
 pub async fn confirm_sign_out(
     app: &App,
     parameters: &Parameters,
-    visitor: &BrowserContext,
+    browser: &BrowserContext,
 ) -> Result<SignOutStep, SignOutError> {
     let asked = read(app, parameters).await?;
-    if let Some(present) = present_of(app, visitor.session.as_deref()).await? {
-        end(app, &present, &visitor.context).await?;
+    if let Some(browser_user) = browser_user_of(app, browser.session.as_deref()).await? {
+        end(app, &browser_user, &browser.audit).await?;
     }
     Ok(SignOutStep::Done { return_to: asked.return_to(parameters) })
 }
 
 /// The browser's session, and what applications got from it, but for what was promised to go on.
-async fn end(app: &App, present: &BrowserUser, context: &AuditContext) -> Result<(), StoreError> {
+async fn end(app: &App, browser_user: &BrowserUser, context: &AuditContext) -> Result<(), StoreError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    users::lock_for_update(&mut tx, present.user.id).await?;
-    if sessions::revoke(&mut tx, present.session.id, now).await? {
-        sessions::revoke_children(&mut tx, present.session.id, now).await?;
-        let context = AuditContext { actor: Actor::User(present.user.id), ..context.clone() };
-        let detail = serde_json::json!({ "sid": present.session.id.0 }).to_string();
-        let subject = present.user.id.to_string();
+    users::lock_for_update(&mut tx, browser_user.user.id).await?;
+    if sessions::revoke(&mut tx, browser_user.session.id, now).await? {
+        sessions::revoke_children(&mut tx, browser_user.session.id, now).await?;
+        let context = AuditContext { actor: Actor::User(browser_user.user.id), ..context.clone() };
+        let detail = serde_json::json!({ "sid": browser_user.session.id.0 }).to_string();
+        let subject = browser_user.user.id.to_string();
         audit::append(&mut tx, AuditEvent::LoggedOut, &context, &subject, Some(&detail), now).await?;
     }
     tx.commit().await

@@ -38,14 +38,14 @@ pub enum TokenSubject {
 impl TokenSubject {
     pub fn scopes(&self) -> &Scopes {
         match self {
-            Self::User(caller) => &caller.scopes,
+            Self::User(current) => &current.scopes,
             Self::Service { scopes, .. } => scopes,
         }
     }
 
     pub fn actor(&self) -> Actor {
         match self {
-            Self::User(caller) => Actor::User(caller.user.id),
+            Self::User(current) => Actor::User(current.user.id),
             Self::Service { client, .. } => Actor::Client(client.id.clone()),
         }
     }
@@ -145,7 +145,7 @@ async fn user_of(
     let session = session.filter(is_theirs).ok_or(AuthenticateError::Ended)?;
     let user = users::by_id(&mut conn, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(AuthenticateError::Ended)?;
-    let given = scopes_now(app, &user, session.grant.as_ref());
+    let given = scopes_now(app, &user, session.granted.as_ref());
     let mut scopes = Scopes::from_claim(&claims.scope).intersection(&given);
     let mut acting = None;
     if claims.act.is_some() {

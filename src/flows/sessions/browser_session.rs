@@ -13,7 +13,7 @@ pub struct BrowserUser {
 }
 
 /// Who is signed in, by what the browser's cookie holds. Whatever is not genuine, or over, is nobody.
-pub(in crate::flows) async fn present_of(
+pub(in crate::flows) async fn browser_user_of(
     app: &App,
     cookie: Option<&str>,
 ) -> Result<Option<BrowserUser>, StoreError> {

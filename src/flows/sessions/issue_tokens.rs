@@ -60,7 +60,7 @@ pub(in crate::flows) fn issue_client_tokens(
     now: DateTime<Utc>,
 ) -> Result<IssuedTokens, SignerError> {
     let settings = &app.settings;
-    let mut scopes = scopes_now(app, user, session.grant.as_ref());
+    let mut scopes = scopes_now(app, user, session.granted.as_ref());
     if let Some(client) = options.client {
         // What was taken from the client since is not its sessions' any more.
         scopes = scopes.intersection(&client.scopes);
@@ -73,7 +73,7 @@ pub(in crate::flows) fn issue_client_tokens(
     let claims = AccessClaims {
         iss: settings.server.issuer.clone(),
         sub: user.id.to_string(),
-        aud: audience(app, session.grant.as_ref(), &scopes, options.resources, options.client),
+        aud: audience(app, session.granted.as_ref(), &scopes, options.resources, options.client),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
         nbf: now.timestamp(),

@@ -4,7 +4,7 @@ use crate::domain::sessions::Session;
 use crate::store::{StoreError, sessions};
 
 /// The caller's live sessions, the last used first.
-pub async fn list_sessions(app: &App, caller: &CurrentUser) -> Result<Vec<Session>, StoreError> {
+pub async fn list_sessions(app: &App, current: &CurrentUser) -> Result<Vec<Session>, StoreError> {
     let (limits, now) = (&app.settings.sessions, app.clock.now());
-    sessions::live_of_user(&mut app.db.read().await?, caller.user.id, limits, now).await
+    sessions::live_of_user(&mut app.db.read().await?, current.user.id, limits, now).await
 }

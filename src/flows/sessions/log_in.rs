@@ -55,33 +55,33 @@ impl From<ProvePasswordError> for LogInError {
 /// Checks the credentials and begins a session.
 pub async fn log_in(app: &App, request: LogIn) -> Result<LoggedIn, LogInError> {
     let context = request.context.clone();
-    let proved = prove_password(app, request).await?;
-    let user = &proved.user;
+    let authenticated = prove_password(app, request).await?;
+    let user = &authenticated.user;
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let session = new_session(app, &proved, ClientId::first_party(), now);
+    let session = new_session(app, &authenticated, ClientId::first_party(), now);
     let tokens = issue_tokens(app, &keyring, user, &session, now)?;
 
     let mut tx = app.db.begin().await?;
-    if !users::record_login(&mut tx, user, proved.rehashed.as_ref(), now).await? {
+    if !users::record_login(&mut tx, user, authenticated.rehashed.as_ref(), now).await? {
         return Err(LogInError::InvalidCredentials);
     }
     sessions::insert(&mut tx, &session).await?;
-    audit_login(&mut tx, &proved, &session, context).await?;
+    audit_login(&mut tx, &authenticated, &session, context).await?;
     tx.commit().await?;
-    Ok(LoggedIn { user: proved.user, tokens, device_token: proved.device_token })
+    Ok(LoggedIn { user: authenticated.user, tokens, device_token: authenticated.device_token })
 }
 
 /// The session of somebody who has just proved who they are.
 pub(in crate::flows) fn new_session(
     app: &App,
-    proved: &AuthenticatedUser,
+    authenticated: &AuthenticatedUser,
     client_id: ClientId,
     now: DateTime<Utc>,
 ) -> Session {
     Session {
         id: SessionId::new(now),
-        user_id: proved.user.id,
+        user_id: authenticated.user.id,
         client_id,
         generation: 1,
         replays: 0,
@@ -91,10 +91,10 @@ pub(in crate::flows) fn new_session(
         last_used_at: now,
         expires_at: now + app.settings.sessions.absolute_life,
         revoked_at: None,
-        ip: proved.device.ip,
-        user_agent: proved.device.user_agent.clone(),
+        ip: authenticated.device.ip,
+        user_agent: authenticated.device.user_agent.clone(),
         parent: None,
-        grant: None,
+        granted: None,
         master_key_id: Some(app.master_keys.first().id().to_owned()),
         dpop_jkt: None,
     }
@@ -102,14 +102,14 @@ pub(in crate::flows) fn new_session(
 
 pub(in crate::flows) async fn audit_login(
     tx: &mut Tx,
-    proved: &AuthenticatedUser,
+    authenticated: &AuthenticatedUser,
     session: &Session,
     context: AuditContext,
 ) -> Result<(), StoreError> {
-    let context = AuditContext { actor: Actor::User(proved.user.id), ..context };
+    let context = AuditContext { actor: Actor::User(authenticated.user.id), ..context };
     let detail = serde_json::json!({
-        "sid": session.id.0, "known_device": proved.known_device, "client": session.client_id.as_str(),
+        "sid": session.id.0, "known_device": authenticated.known_device, "client": session.client_id.as_str(),
     });
-    let (event, subject) = (AuditEvent::LoginSucceeded, proved.user.id.to_string());
+    let (event, subject) = (AuditEvent::LoginSucceeded, authenticated.user.id.to_string());
     audit::append(tx, event, &context, &subject, Some(&detail.to_string()), session.created_at).await
 }

@@ -16,7 +16,7 @@ mod refresh;
 
 pub use authenticate::{AuthenticateError, CurrentUser, PresentedToken, TokenSubject, authenticate};
 pub(in crate::flows) use authenticate::{look_up, verified_claims};
-pub(in crate::flows) use browser_session::{BrowserUser, present_of};
+pub(in crate::flows) use browser_session::{BrowserUser, browser_user_of};
 pub use end_session::end_session;
 pub use issue_tokens::IssuedTokens;
 pub(in crate::flows) use issue_tokens::{

@@ -13,10 +13,10 @@ use crate::flows::clients::{CreateClient, RotatedSecret};
 use crate::http::AppData;
 use crate::http::extract::body::{Body, given};
 use crate::http::extract::caller::{ClientsRead, ClientsWrite, RequireScope};
+use crate::http::extract::network::ClientNetwork;
 use crate::http::extract::parameters::{
     PageQuery, page_limit, parse_query, read_client_cursor, write_client_cursor,
 };
-use crate::http::extract::source::Source;
 use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
 
@@ -104,7 +104,7 @@ pub struct NewClient {
 pub async fn create(
     app: AppData,
     permit: RequireScope<ClientsWrite>,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: NewClient = body.json().await?;
@@ -120,7 +120,7 @@ pub async fn create(
         auth_method,
         change: request.rest().parse()?,
         authority: permit.authority(),
-        context: source.audit_context(permit.actor()),
+        context: network.audit_context(permit.actor()),
     };
     let (client, secret) = flows::clients::create_client(&app, wanted).await?;
     Ok(HttpResponse::Created().json(RegisteredClientView {
@@ -188,7 +188,7 @@ pub struct ClientPatch {
 pub async fn update(
     app: AppData,
     permit: RequireScope<ClientsWrite>,
-    source: Source,
+    network: ClientNetwork,
     id: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -199,7 +199,7 @@ pub async fn update(
         &id,
         change,
         &permit.authority(),
-        &source.audit_context(permit.actor()),
+        &network.audit_context(permit.actor()),
     )
     .await?;
     Ok(HttpResponse::Ok().json(ClientView::from(&client)))
@@ -211,7 +211,7 @@ pub async fn update(
 pub async fn delete(
     app: AppData,
     permit: RequireScope<ClientsWrite>,
-    source: Source,
+    network: ClientNetwork,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_client_id(&id)?;
@@ -219,7 +219,7 @@ pub async fn delete(
         &app,
         &id,
         &permit.authority(),
-        &source.audit_context(permit.actor()),
+        &network.audit_context(permit.actor()),
         false,
     )
     .await?;
@@ -246,14 +246,14 @@ pub struct NewSecretRequest {
 pub async fn rotate_secret(
     app: AppData,
     permit: RequireScope<ClientsWrite>,
-    source: Source,
+    network: ClientNetwork,
     id: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let id = parse_client_id(&id)?;
     let request: NewSecretRequest = body.json_or_default().await?;
     let overlap = request.overlap.as_deref().map_or(Ok(RotatedSecret::DEFAULT_OVERLAP), parse_overlap)?;
-    let (authority, context) = (permit.authority(), source.audit_context(permit.actor()));
+    let (authority, context) = (permit.authority(), network.audit_context(permit.actor()));
     let rotated = flows::clients::rotate_client_secret(&app, &id, overlap, &authority, &context).await?;
     Ok(HttpResponse::Ok().json(ClientSecretView {
         client_id: id.to_string(),

@@ -8,7 +8,7 @@ use crate::flows::keys::{RevokeKey, RotateKeys, list_keys, propagation_of, revok
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::caller::{KeysRead, KeysRotate, RequireScope};
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::{KeyListView, PropagationView, RevocationView, RotationView};
 
@@ -62,7 +62,7 @@ pub async fn rotate(
     app: AppData,
     permit: RequireScope<KeysRotate>,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: RotateRequest = body.json_or_default().await?;
@@ -72,7 +72,7 @@ pub async fn rotate(
         reason: reason(request.reason.as_deref())?,
         dry_run: request.dry_run,
         idempotency_key,
-        context: source.audit_context(permit.actor()),
+        context: network.audit_context(permit.actor()),
     };
     Ok(HttpResponse::Ok().json(rotate_keys(&app, rotation).await?))
 }
@@ -106,7 +106,7 @@ pub async fn revoke(
     permit: RequireScope<KeysRotate>,
     kid: web::Path<String>,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: RevokeRequest = body.json_or_default().await?;
@@ -115,7 +115,7 @@ pub async fn revoke(
         reason: reason(request.reason.as_deref())?.ok_or_else(|| Problem::new(ErrorCode::ReasonRequired))?,
         dry_run: request.dry_run,
         idempotency_key: idempotency_key(&http)?,
-        context: source.audit_context(permit.actor()),
+        context: network.audit_context(permit.actor()),
     };
     Ok(HttpResponse::Ok().json(revoke_key(&app, revocation).await?))
 }

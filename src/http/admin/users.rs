@@ -9,10 +9,10 @@ use crate::flows::accounts::{CreateUser, UserChange};
 use crate::http::AppData;
 use crate::http::extract::body::{Body, given};
 use crate::http::extract::caller::{RequireScope, UsersRead, UsersWrite};
+use crate::http::extract::network::ClientNetwork;
 use crate::http::extract::parameters::{
     PageQuery, page_limit, parse_id, parse_query, read_cursor, write_cursor,
 };
-use crate::http::extract::source::Source;
 use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::UserView;
 
@@ -61,7 +61,7 @@ pub struct NewUser {
 pub async fn create(
     app: AppData,
     permit: RequireScope<UsersWrite>,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: NewUser = body.json().await?;
@@ -73,7 +73,7 @@ pub async fn create(
         name: request.name.as_deref().map(parse_name).transpose()?,
         roles: parse_roles(&app, &request.roles)?,
         authority: permit.authority(),
-        context: source.audit_context(permit.actor()),
+        context: network.audit_context(permit.actor()),
     };
     let user = flows::accounts::create_user(&app, wanted).await?;
     Ok(HttpResponse::Created().json(UserView::from(&user)))
@@ -111,7 +111,7 @@ pub struct UserPatch {
 pub async fn update(
     app: AppData,
     permit: RequireScope<UsersWrite>,
-    source: Source,
+    network: ClientNetwork,
     id: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -132,7 +132,7 @@ pub async fn update(
         id,
         change,
         &permit.authority(),
-        &source.audit_context(permit.actor()),
+        &network.audit_context(permit.actor()),
     )
     .await?;
     Ok(HttpResponse::Ok().json(UserView::from(&user)))
@@ -144,11 +144,11 @@ pub async fn update(
 pub async fn delete(
     app: AppData,
     permit: RequireScope<UsersWrite>,
-    source: Source,
+    network: ClientNetwork,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = UserId(parse_id(&id)?);
-    flows::accounts::delete_user(&app, id, &permit.authority(), &source.audit_context(permit.actor()))
+    flows::accounts::delete_user(&app, id, &permit.authority(), &network.audit_context(permit.actor()))
         .await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -167,7 +167,7 @@ pub struct NewPasswordRequest {
 pub async fn set_password(
     app: AppData,
     permit: RequireScope<UsersWrite>,
-    source: Source,
+    network: ClientNetwork,
     id: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
@@ -179,7 +179,7 @@ pub async fn set_password(
         &user,
         &request.password,
         &permit.authority(),
-        &source.audit_context(permit.actor()),
+        &network.audit_context(permit.actor()),
     )
     .await?;
     Ok(HttpResponse::NoContent().finish())

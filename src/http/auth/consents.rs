@@ -8,7 +8,7 @@ use crate::domain::operations::Actor;
 use crate::flows::oauth::{list_consents, withdraw_consent};
 use crate::http::AppData;
 use crate::http::extract::caller::RequireUser;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::ConsentView;
 
@@ -20,8 +20,8 @@ pub struct ConsentList {
 /// What the user has let applications have, the newest first.
 #[utoipa::path(get, path = "/auth/consents", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = ConsentList)))]
-pub async fn list(app: AppData, RequireUser(caller): RequireUser) -> Result<HttpResponse, Problem> {
-    let consents = list_consents(&app, &caller).await?;
+pub async fn list(app: AppData, RequireUser(current): RequireUser) -> Result<HttpResponse, Problem> {
+    let consents = list_consents(&app, &current).await?;
     Ok(HttpResponse::Ok().json(ConsentList { consents: consents.into_iter().map(view).collect() }))
 }
 
@@ -44,12 +44,13 @@ fn view(consent: Consent) -> ConsentView {
     ))]
 pub async fn withdraw(
     app: AppData,
-    RequireUser(caller): RequireUser,
-    source: Source,
+    RequireUser(current): RequireUser,
+    network: ClientNetwork,
     client_id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let client = ClientId::parse(&client_id).map_err(|_| Problem::new(ErrorCode::NotFound))?;
-    match withdraw_consent(&app, &caller, &client, &source.audit_context(Actor::User(caller.user.id))).await?
+    match withdraw_consent(&app, &current, &client, &network.audit_context(Actor::User(current.user.id)))
+        .await?
     {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::new(ErrorCode::NotFound)),

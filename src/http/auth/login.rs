@@ -11,7 +11,7 @@ use crate::flows::sessions::{LogInError, LoggedIn, log_in};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::cookie;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::{Problem, ProblemView};
 use crate::views::UserView;
 
@@ -37,18 +37,18 @@ pub struct LoginRequest {
 pub async fn login(
     app: AppData,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: LoginRequest = body.json().await?;
     if request.cookie {
-        cookie::check_origin(&app, &http, &source).await?;
+        cookie::check_origin(&app, &http, &network).await?;
     }
     let credentials = LogIn {
         email: Email::parse(&request.email).ok(),
         password: CandidatePassword::parse(&request.password),
-        context: source.audit_context(Actor::Anonymous),
-        device: source.device(),
+        context: network.audit_context(Actor::Anonymous),
+        device: network.device(),
         device_token: cookie::read_device(&http),
     };
     let outcome = log_in(&app, credentials).await;

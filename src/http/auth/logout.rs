@@ -8,7 +8,7 @@ use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::caller::RequireUser;
 use crate::http::extract::cookie;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::Problem;
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -25,11 +25,11 @@ pub struct LogoutRequest {
     request_body(content = Option<LogoutRequest>), responses((status = 204)))]
 pub async fn logout(
     app: AppData,
-    RequireUser(caller): RequireUser,
-    source: Source,
+    RequireUser(current): RequireUser,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: LogoutRequest = body.json_or_default().await?;
-    log_out(&app, &caller, request.all, &source.audit_context(Actor::User(caller.user.id))).await?;
+    log_out(&app, &current, request.all, &network.audit_context(Actor::User(current.user.id))).await?;
     Ok(HttpResponse::NoContent().cookie(cookie::clear()).finish())
 }

@@ -6,6 +6,6 @@ use crate::views::UserView;
 /// Who the access token's user is.
 #[utoipa::path(get, path = "/auth/me", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = UserView)))]
-pub async fn me(RequireUser(caller): RequireUser) -> HttpResponse {
-    HttpResponse::Ok().json(UserView::from(&caller.user))
+pub async fn me(RequireUser(current): RequireUser) -> HttpResponse {
+    HttpResponse::Ok().json(UserView::from(&current.user))
 }

@@ -8,7 +8,7 @@ use crate::flows::accounts::{ChangePassword, change_password};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::caller::RequireUser;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::{Problem, ProblemView};
 
 #[derive(Deserialize, ToSchema)]
@@ -28,8 +28,8 @@ pub struct PasswordRequest {
     ))]
 pub async fn change(
     app: AppData,
-    RequireUser(caller): RequireUser,
-    source: Source,
+    RequireUser(current): RequireUser,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: PasswordRequest = body.json().await?;
@@ -37,6 +37,6 @@ pub async fn change(
         current: CandidatePassword::parse(&request.current_password),
         new: &request.new_password,
     };
-    change_password(&app, &caller, change, &source.audit_context(Actor::User(caller.user.id))).await?;
+    change_password(&app, &current, change, &network.audit_context(Actor::User(current.user.id))).await?;
     Ok(HttpResponse::NoContent().finish())
 }

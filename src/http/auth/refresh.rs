@@ -9,7 +9,7 @@ use crate::flows::sessions::{RefreshError, refresh as flow};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::cookie;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::{ErrorCode, Problem, ProblemView};
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -29,13 +29,13 @@ pub struct RefreshRequest {
 pub async fn refresh(
     app: AppData,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let request: RefreshRequest = body.json_or_default().await?;
     let in_cookie = request.refresh_token.is_none();
     if in_cookie {
-        cookie::check_origin(&app, &http, &source).await?;
+        cookie::check_origin(&app, &http, &network).await?;
     }
     let presented = request.refresh_token.or_else(|| cookie::read(&http));
     let presented = presented.ok_or_else(|| {
@@ -43,7 +43,7 @@ pub async fn refresh(
             .detail("missing field `refresh_token`, and no cookie in its place")
     })?;
     let outcome =
-        flow(&app, &presented, &ClientId::first_party(), &source.audit_context(Actor::Anonymous)).await;
+        flow(&app, &presented, &ClientId::first_party(), &network.audit_context(Actor::Anonymous)).await;
     let name = match &outcome {
         Ok(_) => "success",
         Err(RefreshError::Invalid(_)) => "invalid_grant",

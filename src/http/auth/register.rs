@@ -7,7 +7,7 @@ use crate::domain::{DisplayName, Email};
 use crate::flows::accounts::{SignUp, sign_up};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::ProblemView;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::views::UserView;
@@ -27,13 +27,13 @@ pub struct RegisterRequest {
     (status = 201, body = UserView),
     (status = 403, description = "`registration_closed`", body = ProblemView, content_type = "application/problem+json"),
 ))]
-pub async fn register(app: AppData, source: Source, body: Body) -> Result<HttpResponse, Problem> {
+pub async fn register(app: AppData, network: ClientNetwork, body: Body) -> Result<HttpResponse, Problem> {
     let request: RegisterRequest = body.json().await?;
     let email =
         Email::parse(&request.email).map_err(|error| Problem::new(ErrorCode::InvalidEmail).detail(error))?;
     let name = request.name.as_deref().map(DisplayName::parse).transpose();
     let name = name.map_err(|error| Problem::new(ErrorCode::InvalidName).detail(error))?;
-    let context = source.audit_context(Actor::Anonymous);
+    let context = network.audit_context(Actor::Anonymous);
     let user = sign_up(&app, SignUp { email, password: &request.password, name, context }).await?;
     Ok(HttpResponse::Created().json(UserView::from(&user)))
 }

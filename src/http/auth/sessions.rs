@@ -7,8 +7,8 @@ use crate::domain::operations::Actor;
 use crate::flows::sessions::{end_session, list_sessions};
 use crate::http::AppData;
 use crate::http::extract::caller::RequireUser;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::extract::parameters::parse_id;
-use crate::http::extract::source::Source;
 use crate::http::problem::{ErrorCode, Problem, ProblemView};
 use crate::views::SessionView;
 
@@ -20,9 +20,9 @@ pub struct SessionList {
 /// The user's live sessions, the last used first.
 #[utoipa::path(get, path = "/auth/sessions", tag = "auth", security(("bearer" = [])),
     responses((status = 200, body = SessionList)))]
-pub async fn list(app: AppData, RequireUser(caller): RequireUser) -> Result<HttpResponse, Problem> {
-    let sessions = list_sessions(&app, &caller).await?;
-    let sessions = sessions.iter().map(|session| SessionView::of(session, caller.session.id)).collect();
+pub async fn list(app: AppData, RequireUser(current): RequireUser) -> Result<HttpResponse, Problem> {
+    let sessions = list_sessions(&app, &current).await?;
+    let sessions = sessions.iter().map(|session| SessionView::of(session, current.session.id)).collect();
     Ok(HttpResponse::Ok().json(SessionList { sessions }))
 }
 
@@ -34,12 +34,12 @@ pub async fn list(app: AppData, RequireUser(caller): RequireUser) -> Result<Http
     ))]
 pub async fn end(
     app: AppData,
-    RequireUser(caller): RequireUser,
-    source: Source,
+    RequireUser(current): RequireUser,
+    network: ClientNetwork,
     id: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
-    let context = source.audit_context(Actor::User(caller.user.id));
-    match end_session(&app, &caller, SessionId(parse_id(&id)?), &context).await? {
+    let context = network.audit_context(Actor::User(current.user.id));
+    match end_session(&app, &current, SessionId(parse_id(&id)?), &context).await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(Problem::new(ErrorCode::NotFound)),
     }

@@ -5,7 +5,7 @@ use actix_web::{FromRequest, HttpRequest};
 use futures_util::future::LocalBoxFuture;
 
 use super::dpop::presented_token;
-use super::source::Source;
+use super::network::ClientNetwork;
 use crate::app::App;
 use crate::domain::accounts::Authority;
 use crate::domain::operations::{Actor, AuditEvent};
@@ -22,7 +22,7 @@ pub struct RequireUser(pub CurrentUser);
 
 /// A handler that takes this is for whoever has a good access token, whatever it is for.
 pub struct AnyToken {
-    pub bearer: TokenSubject,
+    pub subject: TokenSubject,
     /// How the token was shown.
     pub scheme: Scheme,
 }
@@ -30,7 +30,7 @@ pub struct AnyToken {
 impl AnyToken {
     async fn of(app: &App, (scheme, token): (Scheme, PresentedToken)) -> Result<Self, Problem> {
         match authenticate(app, &token).await {
-            Ok(bearer) => Ok(Self { bearer, scheme }),
+            Ok(subject) => Ok(Self { subject, scheme }),
             Err(error) => {
                 // Who shows a token that is bound to a key as a bearer's hears how it is shown.
                 let is_bound = matches!(error, AuthenticateError::Bound);
@@ -44,17 +44,17 @@ impl AnyToken {
 /// A handler that takes this is for whoever has a good access token with scope `S`: in their own name, so that the audit table
 /// names who it was.
 pub struct RequireScope<S> {
-    bearer: TokenSubject,
+    subject: TokenSubject,
     scope: PhantomData<S>,
 }
 
 impl<S> RequireScope<S> {
     pub fn actor(&self) -> Actor {
-        self.bearer.actor()
+        self.subject.actor()
     }
 
     pub fn authority(&self) -> Authority {
-        Authority::Scopes(self.bearer.scopes().clone())
+        Authority::Scopes(self.subject.scopes().clone())
     }
 }
 
@@ -105,11 +105,11 @@ impl FromRequest for RequireUser {
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
-            match AnyToken::of(&app, shown?).await?.bearer {
-                TokenSubject::User(caller)
-                    if caller.session.client_id.is_first_party() && caller.acting.is_none() =>
+            match AnyToken::of(&app, shown?).await?.subject {
+                TokenSubject::User(current)
+                    if current.session.client_id.is_first_party() && current.acting.is_none() =>
                 {
-                    Ok(Self(*caller))
+                    Ok(Self(*current))
                 }
                 _ => Err(Problem::new(ErrorCode::InsufficientScope)
                     .detail("this is for tokens from /auth/login")
@@ -124,16 +124,16 @@ impl<S: Needed> FromRequest for RequireScope<S> {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let holder = AnyToken::from_request(request, payload);
+        let token = AnyToken::from_request(request, payload);
         let app = request.app_data::<AppData>().cloned();
-        let source = Source::from_request(request, payload);
+        let network = ClientNetwork::from_request(request, payload);
         Box::pin(async move {
-            let AnyToken { bearer, scheme } = holder.await?;
-            let is_exchanged = matches!(&bearer, TokenSubject::User(caller) if caller.acting.is_some());
-            if is_exchanged || !bearer.scopes().contains(S::SCOPE) {
+            let AnyToken { subject, scheme } = token.await?;
+            let is_exchanged = matches!(&subject, TokenSubject::User(current) if current.acting.is_some());
+            if is_exchanged || !subject.scopes().contains(S::SCOPE) {
                 if let Some(app) = app {
                     let context =
-                        source.await.unwrap_or_else(|never| match never {}).audit_context(bearer.actor());
+                        network.await.unwrap_or_else(|never| match never {}).audit_context(subject.actor());
                     record_refusal(&app, AuditEvent::AccessDenied, &context, S::SCOPE).await;
                 }
                 let challenge =
@@ -146,7 +146,7 @@ impl<S: Needed> FromRequest for RequireScope<S> {
                     .detail(detail)
                     .header("WWW-Authenticate", challenge));
             }
-            Ok(Self { bearer, scope: PhantomData })
+            Ok(Self { subject, scope: PhantomData })
         })
     }
 }

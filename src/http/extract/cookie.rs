@@ -5,7 +5,7 @@ use actix_web::HttpRequest;
 use actix_web::cookie::{Cookie, CookieBuilder, SameSite, time::Duration};
 use actix_web::http::header;
 
-use super::source::Source;
+use super::network::ClientNetwork;
 use crate::app::App;
 use crate::domain::operations::{Actor, AuditEvent};
 use crate::flows::operations::record_refusal;
@@ -73,11 +73,11 @@ pub fn read(request: &HttpRequest) -> Option<String> {
 
 /// Whoever uses or gets the cookie must come from one of our own origins. A browser says where a request comes from:
 /// `AuditContext` on every POST, and `Sec-Fetch-Site`. What says neither is no browser and has no cookie to be abused.
-pub async fn check_origin(app: &App, request: &HttpRequest, source: &Source) -> Result<(), Problem> {
+pub async fn check_origin(app: &App, request: &HttpRequest, network: &ClientNetwork) -> Result<(), Problem> {
     if is_from_us(request, &app.settings.server.origins) {
         return Ok(());
     }
-    let context = source.audit_context(Actor::Anonymous);
+    let context = network.audit_context(Actor::Anonymous);
     record_refusal(app, AuditEvent::OriginRefused, &context, request.path()).await;
     Err(Problem::new(ErrorCode::OriginNotAllowed))
 }

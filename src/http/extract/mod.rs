@@ -4,5 +4,5 @@ pub mod body;
 pub mod caller;
 pub mod cookie;
 pub mod dpop;
+pub mod network;
 pub mod parameters;
-pub mod source;

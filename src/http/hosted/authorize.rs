@@ -6,18 +6,18 @@ use crate::domain::Parameters;
 use crate::flows::oauth::begin_authorization;
 use crate::http::AppData;
 use crate::http::extract::body::{Body, parse_form};
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 
 /// A client sends a user here (RFC 6749 section 4.1.1).
-pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {
+pub async fn begin(app: AppData, http: HttpRequest, network: ClientNetwork) -> HttpResponse {
     let pairs = match parse_form(http.query_string().as_bytes()) {
         Ok(pairs) => pairs,
         Err(problem) => return unreadable(&app, &problem),
     };
     let parameters: Parameters = pairs.into_iter().collect();
-    let visit = BrowserRequest::of(&http, &source);
-    let outcome = begin_authorization(&app, &parameters, &visit.visitor).await;
-    visit.show(&app, outcome)
+    let browser = BrowserRequest::of(&http, &network);
+    let outcome = begin_authorization(&app, &parameters, &browser.context).await;
+    browser.show(&app, outcome)
 }
 
 /// The same by a form (OpenID Connect Core section 3.1.2.1). A browser that comes from another site by POST leaves its cookies at

@@ -15,30 +15,30 @@ use crate::flows::oauth::{
 };
 use crate::http::context::request_id;
 use crate::http::extract::cookie;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::Problem;
 use crate::http::{AppData, pages};
 use crate::tokens::BrowserToken;
 
 /// Somebody's browser, and what becomes of its cookies.
 pub struct BrowserRequest {
-    pub visitor: BrowserContext,
+    pub context: BrowserContext,
     /// The browser has no random value of its own yet.
     is_new: bool,
 }
 
 impl BrowserRequest {
-    pub fn of(http: &HttpRequest, source: &Source) -> Self {
+    pub fn of(http: &HttpRequest, network: &ClientNetwork) -> Self {
         let known = cookie::read_flow(http);
         let is_new = known.is_none();
         // Two of them have 244 random bits.
         let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-        let visitor = BrowserContext {
+        let context = BrowserContext {
             session: cookie::read_browser(http),
             device: known.unwrap_or_else(random),
-            context: source.audit_context(Actor::Anonymous),
+            audit: network.audit_context(Actor::Anonymous),
         };
-        Self { visitor, is_new }
+        Self { context, is_new }
     }
 
     /// What happens next, as this browser sees it.
@@ -56,14 +56,14 @@ impl BrowserRequest {
         let mut response = match outcome {
             Ok(NextStep::SignIn(asking)) => sign_in_page(app, &asking, None, StatusCode::OK),
             Ok(NextStep::Consent(asking, user)) => pages::Consent {
-                flow: &asking.flow,
+                pending: &asking.pending,
                 client: asking.client.name.as_str(),
                 user: user.email.as_str(),
                 scopes: &as_people_read_them(&asking.scopes),
                 return_origin: &return_origin(&asking),
             }
             .render(app),
-            Ok(NextStep::Continue(flow)) => return self.go_on(app, &flow),
+            Ok(NextStep::Continue(pending)) => return self.go_on(app, &pending),
             Ok(NextStep::Device(step)) => device_page(app, &step, typed),
             Ok(NextStep::Return(answer)) => go_back(app, &answer),
             Err(error) => fault(app, error),
@@ -73,10 +73,10 @@ impl BrowserRequest {
     }
 
     /// To where the page can be loaded again.
-    fn go_on(&self, app: &App, flow: &str) -> HttpResponse {
-        let mut response = continue_at(app, flow);
+    fn go_on(&self, app: &App, pending: &str) -> HttpResponse {
+        let mut response = continue_at(app, pending);
         if self.is_new {
-            add(&mut response, cookie::set_flow(&self.visitor.device));
+            add(&mut response, cookie::set_flow(&self.context.device));
         }
         response
     }
@@ -84,14 +84,14 @@ impl BrowserRequest {
     /// A browser that was shown a page has a value of its own from then on, to which the page's form is bound.
     pub fn introduce(&self, response: &mut HttpResponse) {
         if self.is_new && response.status().is_success() {
-            add(response, cookie::set_flow(&self.visitor.device));
+            add(response, cookie::set_flow(&self.context.device));
         }
     }
 
     /// Reads the form of a page that was shown. A page that is out of date begins its request anew.
     pub fn page(&self, app: &AppData, form: &Parameters) -> Result<SubmittedForm, Box<HttpResponse>> {
-        let flow = form.get("flow").unwrap_or_default();
-        SubmittedForm::read(app, flow, &self.visitor).map_err(|error| match error {
+        let pending = form.get("flow").unwrap_or_default();
+        SubmittedForm::read(app, pending, &self.context).map_err(|error| match error {
             SubmittedFormError::OutOfDate(restart) => restart_request(app, &restart).into(),
             SubmittedFormError::Foreign => foreign(app).into(),
         })
@@ -129,7 +129,7 @@ pub fn sign_in_page(
     let (typed, message) = again.map_or((None, None), |(typed, message)| (Some(typed), Some(message)));
     let hint = asking.login_hint.as_deref().unwrap_or_default();
     pages::SignIn {
-        flow: &asking.flow,
+        pending: &asking.pending,
         client: asking.client.name.as_str(),
         email: typed.unwrap_or(hint),
         message,
@@ -141,7 +141,7 @@ pub fn sign_in_page(
 
 fn device_page(app: &App, step: &DeviceStep, typed: &str) -> HttpResponse {
     match step {
-        DeviceStep::Enter { flow, refusal } => {
+        DeviceStep::Enter { pending, refusal } => {
             let message = refusal.map(|refusal| match refusal {
                 CodeRefusal::Wrong => pages::DeviceMessage::WrongCode,
                 CodeRefusal::TooManyAttempts(error) => {
@@ -149,10 +149,10 @@ fn device_page(app: &App, step: &DeviceStep, typed: &str) -> HttpResponse {
                     pages::DeviceMessage::TooManyAttempts { seconds }
                 }
             });
-            pages::Device { flow, code: typed, message }.render(app)
+            pages::Device { pending, code: typed, message }.render(app)
         }
         DeviceStep::Confirm(asked) => pages::DeviceConfirm {
-            flow: &asked.flow,
+            pending: &asked.pending,
             client: asked.client.name.as_str(),
             user: asked.user.email.as_str(),
             code: &asked.user_code.shown(),
@@ -175,14 +175,14 @@ pub fn restart_request(app: &App, restart: &Restart) -> HttpResponse {
             let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
             see_other(&format!("{}/oauth2/authorize?{query}", app.settings.server.base()))
         }
-        Restart::PendingRequest(flow) => continue_at(app, flow),
+        Restart::PendingRequest(pending) => continue_at(app, pending),
         Restart::Device => see_other(&format!("{}/device", app.settings.server.base())),
     }
 }
 
 /// A sealed flow is base64url.
-fn continue_at(app: &App, flow: &str) -> HttpResponse {
-    see_other(&format!("{}/sign-in?flow={flow}", app.settings.server.base()))
+fn continue_at(app: &App, pending: &str) -> HttpResponse {
+    see_other(&format!("{}/sign-in?flow={pending}", app.settings.server.base()))
 }
 
 pub fn see_other(address: &str) -> HttpResponse {

@@ -10,20 +10,20 @@ use crate::flows::oauth::{SignOutError, SignOutStep, SubmittedForm, begin_sign_o
 use crate::http::context::request_id;
 use crate::http::extract::body::{Body, parse_form};
 use crate::http::extract::cookie;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::{AppData, pages};
 
 /// A client sends a user here to sign out (OpenID Connect RP-Initiated Logout section 2).
-pub async fn begin(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {
+pub async fn begin(app: AppData, http: HttpRequest, network: ClientNetwork) -> HttpResponse {
     match parse_form(http.query_string().as_bytes()) {
-        Ok(pairs) => ask(&app, &http, &source, &pairs.into_iter().collect()).await,
+        Ok(pairs) => ask(&app, &http, &network, &pairs.into_iter().collect()).await,
         Err(problem) => unreadable(&app, &problem),
     }
 }
 
 /// The same by a form; or the answer of the page that asks. A browser that comes from another site by POST leaves its cookies at
 /// home, so it is sent on to ask by GET.
-pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
+pub async fn by_post(app: AppData, http: HttpRequest, network: ClientNetwork, body: Body) -> HttpResponse {
     let pairs = match body.form().await {
         Ok(pairs) => pairs,
         Err(problem) => return unreadable(&app, &problem),
@@ -33,13 +33,15 @@ pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body
         return see_other(&format!("{}/oauth2/logout?{query}", app.settings.server.base()));
     }
     let form: Parameters = pairs.into_iter().collect();
-    let visit = BrowserRequest::of(&http, &source);
-    let flow = form.get("flow").unwrap_or_default();
-    let Ok(page) = SubmittedForm::read_sign_out(&app, flow, &visit.visitor) else { return foreign(&app) };
+    let browser = BrowserRequest::of(&http, &network);
+    let pending = form.get("flow").unwrap_or_default();
+    let Ok(submitted) = SubmittedForm::read_sign_out(&app, pending, &browser.context) else {
+        return foreign(&app);
+    };
     match form.get("decision").unwrap_or_default() {
         "sign_out" => {
-            let outcome = confirm_sign_out(&app, &page.parameters(), &visit.visitor).await;
-            show(&app, &visit, outcome)
+            let outcome = confirm_sign_out(&app, &submitted.parameters(), &browser.context).await;
+            show(&app, &browser, outcome)
         }
         _ => pages::Fault {
             status: StatusCode::OK,
@@ -51,23 +53,28 @@ pub async fn by_post(app: AppData, http: HttpRequest, source: Source, body: Body
     }
 }
 
-async fn ask(app: &AppData, http: &HttpRequest, source: &Source, parameters: &Parameters) -> HttpResponse {
-    let visit = BrowserRequest::of(http, source);
-    let outcome = begin_sign_out(app, parameters, &visit.visitor).await;
-    show(app, &visit, outcome)
+async fn ask(
+    app: &AppData,
+    http: &HttpRequest,
+    network: &ClientNetwork,
+    parameters: &Parameters,
+) -> HttpResponse {
+    let browser = BrowserRequest::of(http, network);
+    let outcome = begin_sign_out(app, parameters, &browser.context).await;
+    show(app, &browser, outcome)
 }
 
-fn show(app: &App, visit: &BrowserRequest, outcome: Result<SignOutStep, SignOutError>) -> HttpResponse {
+fn show(app: &App, browser: &BrowserRequest, outcome: Result<SignOutStep, SignOutError>) -> HttpResponse {
     match outcome {
-        Ok(SignOutStep::Confirm { flow, user, client, return_to }) => {
+        Ok(SignOutStep::Confirm { pending, user, client, return_to }) => {
             let mut response = pages::SignOut {
-                flow: &flow,
+                pending: &pending,
                 user: &user,
                 client: client.as_ref().map(|client| client.name.as_str()),
                 return_origin: &return_to.as_ref().map(RedirectUri::origin).unwrap_or_default(),
             }
             .render(app);
-            visit.introduce(&mut response);
+            browser.introduce(&mut response);
             response
         }
         Ok(SignOutStep::Done { return_to }) => {
@@ -79,7 +86,7 @@ fn show(app: &App, visit: &BrowserRequest, outcome: Result<SignOutStep, SignOutE
                 }
                 None => pages::SignedOut {}.render(app),
             };
-            if visit.visitor.session.is_some() {
+            if browser.context.session.is_some() {
                 add(&mut response, cookie::clear_browser());
             }
             response

@@ -17,29 +17,29 @@ use crate::flows::oauth::{AuthorizeError, NextStep, SignInError, SubmittedForm, 
 use crate::flows::passwords::{LogIn, NewPasswordError, ProvePasswordError};
 use crate::http::extract::body::{Body, parse_form};
 use crate::http::extract::cookie;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::{AppData, pages};
 use crate::passwords::Busy;
 
 /// What a form says, and who sends it.
 struct Posted {
     form: Parameters,
-    visit: BrowserRequest,
-    page: SubmittedForm,
+    browser: BrowserRequest,
+    submitted: SubmittedForm,
 }
 
 impl Posted {
     async fn read(
         app: &AppData,
         http: &HttpRequest,
-        source: &Source,
+        network: &ClientNetwork,
         body: Body,
     ) -> Result<Self, Box<HttpResponse>> {
         let form = body.form().await.map_err(|problem| Box::new(unreadable(app, &problem)))?;
         let form: Parameters = form.into_iter().collect();
-        let visit = BrowserRequest::of(http, source);
-        let page = visit.page(app, &form)?;
-        Ok(Self { form, visit, page })
+        let browser = BrowserRequest::of(http, network);
+        let submitted = browser.page(app, &form)?;
+        Ok(Self { form, browser, submitted })
     }
 
     fn says(&self, name: &str) -> &str {
@@ -48,25 +48,25 @@ impl Posted {
 }
 
 /// Signs in; or shows the page, once more or for another account; or goes back.
-pub async fn sign_in(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
-    let posted = match Posted::read(&app, &http, &source, body).await {
+pub async fn sign_in(app: AppData, http: HttpRequest, network: ClientNetwork, body: Body) -> HttpResponse {
+    let posted = match Posted::read(&app, &http, &network, body).await {
         Ok(posted) => posted,
         Err(response) => return *response,
     };
-    let Posted { visit, page, .. } = &posted;
+    let Posted { browser, submitted, .. } = &posted;
     if posted.form.get("cancel").is_some() {
-        return visit.show(&app, flows::oauth::turn_back(&app, page, &visit.visitor).await);
+        return browser.show(&app, flows::oauth::turn_back(&app, submitted, &browser.context).await);
     }
     let is_another = posted.form.get("switch").is_some();
     if is_another || posted.form.get("show").is_some() {
-        return visit.show(&app, show_sign_in(&app, page, &visit.visitor, is_another).await);
+        return browser.show(&app, show_sign_in(&app, submitted, &browser.context, is_another).await);
     }
-    enter(&app, &http, source, &posted).await
+    enter(&app, &http, network, &posted).await
 }
 
 /// Makes an account and signs in with it. Who had one already, and another password, is asked for that.
-pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
-    let posted = match Posted::read(&app, &http, &source, body).await {
+pub async fn sign_up(app: AppData, http: HttpRequest, network: ClientNetwork, body: Body) -> HttpResponse {
+    let posted = match Posted::read(&app, &http, &network, body).await {
         Ok(posted) => posted,
         Err(response) => return *response,
     };
@@ -86,10 +86,10 @@ pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body
         email,
         password: posted.says("password"),
         name,
-        context: source.audit_context(Actor::Anonymous),
+        context: network.audit_context(Actor::Anonymous),
     };
     let refusal = match flows::accounts::sign_up(&app, wish).await {
-        Ok(_) => return enter(&app, &http, source, &posted).await,
+        Ok(_) => return enter(&app, &http, network, &posted).await,
         Err(SignUpError::Closed) => return foreign(&app),
         Err(SignUpError::Store(error)) => return unavailable(&app, &error),
         Err(SignUpError::Password(NewPasswordError::Rejected(error))) => unprocessable(&error),
@@ -107,8 +107,8 @@ pub async fn sign_up(app: AppData, http: HttpRequest, source: Source, body: Body
 }
 
 /// The user agrees, or does not.
-pub async fn consent(app: AppData, http: HttpRequest, source: Source, body: Body) -> HttpResponse {
-    let posted = match Posted::read(&app, &http, &source, body).await {
+pub async fn consent(app: AppData, http: HttpRequest, network: ClientNetwork, body: Body) -> HttpResponse {
+    let posted = match Posted::read(&app, &http, &network, body).await {
         Ok(posted) => posted,
         Err(response) => return *response,
     };
@@ -118,26 +118,26 @@ pub async fn consent(app: AppData, http: HttpRequest, source: Source, body: Body
         // Nothing is decided by a form that says nothing.
         _ => return foreign(&app),
     };
-    let Posted { visit, page, .. } = &posted;
-    match flows::oauth::decide(&app, page, &visit.visitor, agrees).await {
+    let Posted { browser, submitted, .. } = &posted;
+    match flows::oauth::decide(&app, submitted, &browser.context, agrees).await {
         // A second click: the first has the code, and its answer is lost.
-        Err(AuthorizeError::Answered) => match flows::oauth::restart(&app, page) {
+        Err(AuthorizeError::Answered) => match flows::oauth::restart(&app, submitted) {
             Ok(restart) => restart_request(&app, &restart),
             Err(error) => fault(&app, error),
         },
-        outcome => visit.show(&app, outcome),
+        outcome => browser.show(&app, outcome),
     }
 }
 
 /// A request goes on at an address of its own, or is loaded again there.
-pub async fn resume(app: AppData, http: HttpRequest, source: Source) -> HttpResponse {
+pub async fn resume(app: AppData, http: HttpRequest, network: ClientNetwork) -> HttpResponse {
     let form: Parameters = match parse_form(http.query_string().as_bytes()) {
         Ok(pairs) => pairs.into_iter().collect(),
         Err(problem) => return unreadable(&app, &problem),
     };
-    let visit = BrowserRequest::of(&http, &source);
-    match visit.page(&app, &form) {
-        Ok(page) => visit.show(&app, flows::oauth::resume(&app, &page, &visit.visitor).await),
+    let browser = BrowserRequest::of(&http, &network);
+    match browser.page(&app, &form) {
+        Ok(submitted) => browser.show(&app, flows::oauth::resume(&app, &submitted, &browser.context).await),
         Err(response) => *response,
     }
 }
@@ -147,16 +147,16 @@ pub async fn lost(app: AppData) -> HttpResponse {
     foreign(&app)
 }
 
-async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Posted) -> HttpResponse {
-    let Posted { visit, page, .. } = posted;
+async fn enter(app: &AppData, http: &HttpRequest, network: ClientNetwork, posted: &Posted) -> HttpResponse {
+    let Posted { browser, submitted, .. } = posted;
     let credentials = LogIn {
         email: Email::parse(posted.says("email")).ok(),
         password: CandidatePassword::parse(posted.says("password")),
-        context: source.audit_context(Actor::Anonymous),
-        device: source.device(),
+        context: network.audit_context(Actor::Anonymous),
+        device: network.device(),
         device_token: cookie::read_device(http),
     };
-    let outcome = flows::oauth::sign_in(app, page, &visit.visitor, credentials).await;
+    let outcome = flows::oauth::sign_in(app, submitted, &browser.context, credentials).await;
     let name = match &outcome {
         Ok(_) | Err(SignInError::Used(_)) => "success",
         Err(SignInError::Proof(ProvePasswordError::InvalidCredentials)) => "invalid_credentials",
@@ -166,7 +166,7 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
     metrics::counter!("chancery_logins_total", "outcome" => name).increment(1);
     let (status, message) = match outcome {
         Ok(signed_in) => {
-            let mut response = visit.show(app, signed_in.step);
+            let mut response = browser.show(app, signed_in.step);
             keep_signed_in(app, &mut response, &signed_in.cookie);
             add(&mut response, cookie::set_device(&signed_in.device_token));
             return response;
@@ -187,11 +187,11 @@ async fn enter(app: &AppData, http: &HttpRequest, source: Source, posted: &Poste
             (StatusCode::SERVICE_UNAVAILABLE, pages::Message::Busy)
         }
     };
-    match show_sign_in(app, page, &visit.visitor, false).await {
+    match show_sign_in(app, submitted, &browser.context, false).await {
         Ok(NextStep::SignIn(asking)) => {
             sign_in_page(app, &asking, Some((posted.says("email"), message)), status)
         }
-        outcome => visit.show(app, outcome),
+        outcome => browser.show(app, outcome),
     }
 }
 
@@ -217,15 +217,15 @@ async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<Refusal>) 
     if !app.settings.registration {
         return foreign(app);
     }
-    let Posted { visit, page, .. } = posted;
+    let Posted { browser, submitted, .. } = posted;
     let (status, retry_after) = match &refusal {
         None => (StatusCode::OK, None),
         Some(refusal) => (refusal.status, refusal.retry_after),
     };
     let message = refusal.map(|refusal| refusal.text);
-    match show_sign_in(app, page, &visit.visitor, false).await {
+    match show_sign_in(app, submitted, &browser.context, false).await {
         Ok(NextStep::SignIn(asking)) => pages::SignUp {
-            flow: &asking.flow,
+            pending: &asking.pending,
             client: asking.client.name.as_str(),
             email: posted.says("email"),
             name: posted.says("name"),
@@ -235,6 +235,6 @@ async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<Refusal>) 
             return_origin: &return_origin(&asking),
         }
         .render(app, status),
-        outcome => visit.show(app, outcome),
+        outcome => browser.show(app, outcome),
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::{OAuthError, Parameters};
 use crate::flows::clients::{ClientCredentials, Proof, authenticate_client};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 
 /// A client's own request: who it is, and what it says.
 pub struct ClientRequest {
@@ -23,13 +23,13 @@ impl ClientRequest {
     pub async fn read(
         app: &AppData,
         http: &HttpRequest,
-        source: &Source,
+        network: &ClientNetwork,
         body: Body,
     ) -> Result<Self, OAuthProblem> {
         let parameters: Parameters = body.form().await?.into_iter().collect();
         parameters.each_once()?;
         let (shown, by_header) = credentials(http, &parameters)?;
-        let context = source.audit_context(Actor::Anonymous);
+        let context = network.audit_context(Actor::Anonymous);
         let client = authenticate_client(app, &shown, &context)
             .await
             .map_err(|error| OAuthProblem::of_client(error, by_header))?;

@@ -9,7 +9,7 @@ use crate::domain::operations::Actor;
 use crate::flows::oauth::begin_device;
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]
@@ -53,11 +53,11 @@ pub struct DeviceAuthorizationAnswer {
 pub async fn begin(
     app: AppData,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
-    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
-    let context = source.audit_context(Actor::Client(client.id.clone()));
+    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &network, body).await?;
+    let context = network.audit_context(Actor::Client(client.id.clone()));
     let waiting = begin_device(&app, &client, &parameters, &context).await?;
     let (address, user_code) = (format!("{}/device", app.settings.server.issuer), waiting.user_code.shown());
     Ok(HttpResponse::Ok().json(DeviceAuthorizationAnswer {

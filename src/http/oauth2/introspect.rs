@@ -8,7 +8,7 @@ use crate::domain::sessions::Session;
 use crate::flows::oauth::{Introspection, introspect as flow};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::tokens::{AccessClaims, Act};
 
 /// The key a token is bound to (RFC 9449 section 6.2).
@@ -117,7 +117,7 @@ impl IntrospectionAnswer {
     fn refresh(session: &Session, exp: i64, issuer: &str) -> Self {
         Self {
             active: true,
-            scope: session.grant.as_ref().map(|grant| grant.scopes.to_string()),
+            scope: session.granted.as_ref().map(|grant| grant.scopes.to_string()),
             client_id: Some(session.client_id.to_string()),
             token_type: Some("refresh_token"),
             exp: Some(exp),
@@ -143,10 +143,10 @@ impl IntrospectionAnswer {
 pub async fn introspect(
     app: AppData,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
-    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
+    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &network, body).await?;
     if client.is_public() {
         return Err(OAuthProblem::invalid_client(false));
     }

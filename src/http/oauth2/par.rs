@@ -8,7 +8,7 @@ use crate::flows::oauth::push_request;
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::dpop::presented_proof;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 
 /// What the authorization endpoint takes, and what shows who asks.
 #[derive(Deserialize, ToSchema)]
@@ -60,10 +60,10 @@ pub struct PushedAnswer {
 pub async fn push(
     app: AppData,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
-    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
+    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &network, body).await?;
     let pushed = push_request(&app, &client, &parameters, &presented_proof(&http)).await?;
     Ok(HttpResponse::Created().json(PushedAnswer {
         request_uri: pushed.request_uri.expose().to_owned(),

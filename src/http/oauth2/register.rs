@@ -15,7 +15,7 @@ use crate::flows::clients::{
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::dpop::presented_token;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scheme::Scheme;
 use crate::views::{AuthMethodView, ClientView, GrantTypeView};
@@ -187,11 +187,11 @@ impl ClientInformation {
 pub async fn register(
     app: AppData,
     _: Registrant,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let request: ClientRegistration = body.json().await.map_err(OAuthProblem::of_metadata)?;
-    let context = source.audit_context(Actor::Anonymous);
+    let context = network.audit_context(Actor::Anonymous);
     let registered = register_client(&app, request.parse().metadata, &context)
         .await
         .map_err(|error| OAuthProblem::of_registration(error, true))?;
@@ -227,11 +227,11 @@ pub async fn show(app: AppData, own: OwnRegistration) -> Result<HttpResponse, OA
 pub async fn change(
     app: AppData,
     own: OwnRegistration,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let request: ClientRegistration = body.json().await.map_err(OAuthProblem::of_metadata)?;
-    let context = source.audit_context(Actor::Client(own.client.id.clone()));
+    let context = network.audit_context(Actor::Client(own.client.id.clone()));
     let changed = change_registration(&app, &own.client.id, request.parse(), &context)
         .await
         .map_err(|error| OAuthProblem::of_registration(error, true))?;
@@ -250,9 +250,9 @@ pub async fn change(
 pub async fn withdraw(
     app: AppData,
     own: OwnRegistration,
-    source: Source,
+    network: ClientNetwork,
 ) -> Result<HttpResponse, OAuthProblem> {
-    let context = source.audit_context(Actor::Client(own.client.id.clone()));
+    let context = network.audit_context(Actor::Client(own.client.id.clone()));
     match withdraw_registration(&app, &own.client.id, &context).await? {
         true => Ok(HttpResponse::NoContent().finish()),
         false => Err(OAuthProblem::invalid_registration_token(true)),

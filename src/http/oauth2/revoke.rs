@@ -8,7 +8,7 @@ use crate::domain::operations::Actor;
 use crate::flows::oauth::revoke_token;
 use crate::http::AppData;
 use crate::http::extract::body::Body;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 
 #[derive(Deserialize, ToSchema)]
 #[expect(dead_code, reason = "describes the form; it is read name by name")]
@@ -33,11 +33,11 @@ pub struct RevocationRequest {
 pub async fn revoke(
     app: AppData,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
-    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
+    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &network, body).await?;
     let token = parameters.require("token")?;
-    revoke_token(&app, &client, token, &source.audit_context(Actor::Client(client.id.clone()))).await?;
+    revoke_token(&app, &client, token, &network.audit_context(Actor::Client(client.id.clone()))).await?;
     Ok(HttpResponse::Ok().finish())
 }

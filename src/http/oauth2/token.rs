@@ -11,7 +11,7 @@ use crate::flows::oauth::{GrantError, TokenSet, redeem_grant};
 use crate::http::AppData;
 use crate::http::extract::body::Body;
 use crate::http::extract::dpop::presented_proof;
-use crate::http::extract::source::Source;
+use crate::http::extract::network::ClientNetwork;
 
 /// What a token request may hold. It is a form; who asks is in the `Authorization` header, in `client_id` and
 /// `client_secret`, or in `client_assertion`.
@@ -69,16 +69,16 @@ pub struct TokenAnswer {
 }
 
 impl From<TokenSet> for TokenAnswer {
-    fn from(granted: TokenSet) -> Self {
+    fn from(token_set: TokenSet) -> Self {
         Self {
-            token_type: granted.access_token.kind(),
-            access_token: granted.access_token.expose().to_owned(),
-            expires_in: granted.expires_in,
-            scope: granted.scope,
-            refresh_token: granted.refresh_token.map(|token| token.expose().to_owned()),
-            refresh_expires_in: granted.refresh_expires_in,
-            id_token: granted.id_token.map(|token| token.expose().to_owned()),
-            issued_token_type: granted.issued_token_type,
+            token_type: token_set.access_token.kind(),
+            access_token: token_set.access_token.expose().to_owned(),
+            expires_in: token_set.expires_in,
+            scope: token_set.scope,
+            refresh_token: token_set.refresh_token.map(|token| token.expose().to_owned()),
+            refresh_expires_in: token_set.refresh_expires_in,
+            id_token: token_set.id_token.map(|token| token.expose().to_owned()),
+            issued_token_type: token_set.issued_token_type,
         }
     }
 }
@@ -94,11 +94,11 @@ impl From<TokenSet> for TokenAnswer {
 pub async fn token(
     app: AppData,
     http: HttpRequest,
-    source: Source,
+    network: ClientNetwork,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
-    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &source, body).await?;
-    let context = source.audit_context(Actor::Client(client.id.clone()));
+    let ClientRequest { client, parameters } = ClientRequest::read(&app, &http, &network, body).await?;
+    let context = network.audit_context(Actor::Client(client.id.clone()));
     let outcome = redeem_grant(&app, &client, &parameters, &presented_proof(&http), &context).await;
     let named = parameters.get("grant_type").and_then(GrantType::parse).map_or("other", GrantType::as_str);
     let told = match &outcome {
@@ -107,6 +107,6 @@ pub async fn token(
         Err(_) => "unavailable",
     };
     metrics::counter!("chancery_grants_total", "grant_type" => named, "outcome" => told).increment(1);
-    let granted = outcome?;
-    Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(TokenAnswer::from(granted)))
+    let token_set = outcome?;
+    Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(TokenAnswer::from(token_set)))
 }

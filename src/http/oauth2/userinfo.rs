@@ -29,8 +29,8 @@ pub struct UserInfo {
 }
 
 impl UserInfo {
-    fn of(caller: &CurrentUser) -> Self {
-        let (user, scopes) = (&caller.user, &caller.scopes);
+    fn of(current: &CurrentUser) -> Self {
+        let (user, scopes) = (&current.user, &current.scopes);
         let tells = |scope| scopes.contains(scope);
         Self {
             sub: user.id.to_string(),
@@ -52,13 +52,13 @@ impl UserInfo {
     (status = 401, body = OAuthErrorView),
     (status = 403, description = "`insufficient_scope`", body = OAuthErrorView),
 ))]
-pub async fn userinfo(holder: Result<AnyToken, Problem>) -> Result<HttpResponse, OAuthProblem> {
-    let AnyToken { bearer, scheme } = holder?;
-    match bearer {
-        TokenSubject::User(caller) if caller.scopes.contains(scope::OPENID) => {
-            Ok(HttpResponse::Ok().json(UserInfo::of(&caller)))
+pub async fn userinfo(token: Result<AnyToken, Problem>) -> Result<HttpResponse, OAuthProblem> {
+    let AnyToken { subject, scheme } = token?;
+    match subject {
+        TokenSubject::User(current) if current.scopes.contains(scope::OPENID) => {
+            Ok(HttpResponse::Ok().json(UserInfo::of(&current)))
         }
-        _ => Err(OAuthProblem::bearer(
+        _ => Err(OAuthProblem::subject(
             StatusCode::FORBIDDEN,
             "insufficient_scope",
             &scheme.challenge(r#"error="insufficient_scope", scope="openid""#),
@@ -74,13 +74,13 @@ pub async fn userinfo(holder: Result<AnyToken, Problem>) -> Result<HttpResponse,
     (status = 403, description = "`insufficient_scope`", body = OAuthErrorView),
 ))]
 pub async fn userinfo_by_post(
-    holder: Result<AnyToken, Problem>,
+    token: Result<AnyToken, Problem>,
     body: Body,
 ) -> Result<HttpResponse, OAuthProblem> {
     let form = body.form().await.unwrap_or_default();
     if form.iter().any(|(name, _)| name == "access_token") {
         let challenge = Scheme::Bearer.challenge(r#"error="invalid_request""#);
-        return Err(OAuthProblem::bearer(StatusCode::BAD_REQUEST, "invalid_request", &challenge));
+        return Err(OAuthProblem::subject(StatusCode::BAD_REQUEST, "invalid_request", &challenge));
     }
-    userinfo(holder).await
+    userinfo(token).await
 }

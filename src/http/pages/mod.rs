@@ -24,7 +24,7 @@ const SUBMIT: &str = "document.forms[0].submit()";
 
 /// The form that asks for e-mail and password.
 pub(in crate::http) struct SignIn<'a> {
-    pub flow: &'a str,
+    pub pending: &'a str,
     /// The name of the application behind it.
     pub client: &'a str,
     pub email: &'a str,
@@ -36,7 +36,7 @@ pub(in crate::http) struct SignIn<'a> {
 
 /// The form for a new account.
 pub(in crate::http) struct SignUp<'a> {
-    pub flow: &'a str,
+    pub pending: &'a str,
     pub client: &'a str,
     pub email: &'a str,
     pub name: &'a str,
@@ -49,7 +49,7 @@ pub(in crate::http) struct SignUp<'a> {
 
 /// Asks whether a client may have what it asks for.
 pub(in crate::http) struct Consent<'a> {
-    pub flow: &'a str,
+    pub pending: &'a str,
     pub client: &'a str,
     /// The e-mail address of who is signed in.
     pub user: &'a str,
@@ -59,14 +59,14 @@ pub(in crate::http) struct Consent<'a> {
 
 /// The form that asks for the code a device shows.
 pub(in crate::http) struct Device<'a> {
-    pub flow: &'a str,
+    pub pending: &'a str,
     pub code: &'a str,
     pub message: Option<DeviceMessage>,
 }
 
 /// Asks whether a device may be let in.
 pub(in crate::http) struct DeviceConfirm<'a> {
-    pub flow: &'a str,
+    pub pending: &'a str,
     pub client: &'a str,
     /// The e-mail address of who is signed in.
     pub user: &'a str,
@@ -81,7 +81,7 @@ pub(in crate::http) struct DeviceDone {
 
 /// Asks before signing out: a link from elsewhere must not do it.
 pub(in crate::http) struct SignOut<'a> {
-    pub flow: &'a str,
+    pub pending: &'a str,
     pub user: &'a str,
     pub client: Option<&'a str>,
     pub return_origin: &'a str,
@@ -126,14 +126,14 @@ impl SignIn<'_> {
     }
 
     fn page(&self, status: StatusCode) -> HtmlPage {
-        let Self { flow, client, email, may_sign_up, return_origin, message } = *self;
+        let Self { pending, client, email, may_sign_up, return_origin, message } = *self;
         let is_wrong = message == Some(Message::WrongCredentials);
         let wait = match message {
             Some(Message::TooManyAttempts { seconds }) => Some(seconds),
             _ => None,
         };
         let message = message.map(Message::text);
-        let shown = context! { flow, client, email, may_sign_up, is_wrong, message };
+        let shown = context! { pending, client, email, may_sign_up, is_wrong, message };
         HtmlPage::new("sign_in.html", shown).status(status).retry_after(wait).form_to(return_origin)
     }
 }
@@ -144,8 +144,9 @@ impl SignUp<'_> {
     }
 
     fn page(&self, status: StatusCode) -> HtmlPage {
-        let Self { flow, client, email, name, ref message, retry_after, min_length, return_origin } = *self;
-        let shown = context! { flow, client, email, name, message, min_length };
+        let Self { pending, client, email, name, ref message, retry_after, min_length, return_origin } =
+            *self;
+        let shown = context! { pending, client, email, name, message, min_length };
         HtmlPage::new("sign_up.html", shown).status(status).retry_after(retry_after).form_to(return_origin)
     }
 }
@@ -156,10 +157,10 @@ impl Consent<'_> {
     }
 
     fn page(&self) -> HtmlPage {
-        let Self { flow, client, user, scopes, return_origin } = *self;
+        let Self { pending, client, user, scopes, return_origin } = *self;
         let scopes: Value = scopes.iter().collect();
         let destination = web_host(return_origin);
-        let shown = context! { flow, client, user, scopes, destination };
+        let shown = context! { pending, client, user, scopes, destination };
         HtmlPage::new("consent.html", shown).form_to(return_origin)
     }
 }
@@ -170,7 +171,7 @@ impl Device<'_> {
     }
 
     fn page(&self) -> HtmlPage {
-        let Self { flow, code, message } = *self;
+        let Self { pending, code, message } = *self;
         let (status, wait) = match message {
             None => (StatusCode::OK, None),
             Some(DeviceMessage::WrongCode) => (StatusCode::UNPROCESSABLE_ENTITY, None),
@@ -180,7 +181,7 @@ impl Device<'_> {
         };
         let is_wrong = message == Some(DeviceMessage::WrongCode);
         let message = message.map(DeviceMessage::text);
-        HtmlPage::new("device.html", context! { flow, code, is_wrong, message })
+        HtmlPage::new("device.html", context! { pending, code, is_wrong, message })
             .status(status)
             .retry_after(wait)
     }
@@ -192,9 +193,9 @@ impl DeviceConfirm<'_> {
     }
 
     fn page(&self) -> HtmlPage {
-        let Self { flow, client, user, code, scopes } = *self;
+        let Self { pending, client, user, code, scopes } = *self;
         let scopes: Value = scopes.iter().collect();
-        HtmlPage::new("device_confirm.html", context! { flow, client, user, code, scopes })
+        HtmlPage::new("device_confirm.html", context! { pending, client, user, code, scopes })
     }
 }
 
@@ -215,8 +216,8 @@ impl SignOut<'_> {
     }
 
     fn page(&self) -> HtmlPage {
-        let Self { flow, user, client, return_origin } = *self;
-        HtmlPage::new("sign_out.html", context! { flow, user, client }).form_to(return_origin)
+        let Self { pending, user, client, return_origin } = *self;
+        HtmlPage::new("sign_out.html", context! { pending, user, client }).form_to(return_origin)
     }
 }
 

@@ -18,12 +18,12 @@ fn settings(environment: &[(&str, &str)]) -> Settings {
 /// Every page, with `text` wherever somebody else's words go, and its name.
 fn pages(text: &str) -> Vec<(&'static str, HtmlPage)> {
     let scopes = ["openid", "profile", "email", "offline_access", text].map(str::to_owned);
-    let (flow, client, email, user, name, return_origin) = (text, text, text, text, text, ORIGIN);
+    let (pending, client, email, user, name, return_origin) = (text, text, text, text, text, ORIGIN);
     let sign_in = |message, email| {
-        SignIn { flow, client, email, message, may_sign_up: true, return_origin }.page(StatusCode::OK)
+        SignIn { pending, client, email, message, may_sign_up: true, return_origin }.page(StatusCode::OK)
     };
     let sign_up = |message| {
-        SignUp { flow, client, email, name, message, retry_after: None, min_length: 8, return_origin }
+        SignUp { pending, client, email, name, message, retry_after: None, min_length: 8, return_origin }
             .page(StatusCode::OK)
     };
     let fields = [("code", text), (text, text)];
@@ -34,14 +34,14 @@ fn pages(text: &str) -> Vec<(&'static str, HtmlPage)> {
         ("sign_in_busy", sign_in(Some(Message::Busy), email)),
         ("sign_up", sign_up(None)),
         ("sign_up_refused", sign_up(Some(text.to_owned()))),
-        ("consent", Consent { flow, client, user, scopes: &scopes, return_origin }.page()),
-        ("consent_bare", Consent { flow, client, user, scopes: &[], return_origin: "" }.page()),
-        ("device", Device { flow, code: text, message: None }.page()),
-        ("device_confirm", DeviceConfirm { flow, client, user, code: text, scopes: &scopes }.page()),
+        ("consent", Consent { pending, client, user, scopes: &scopes, return_origin }.page()),
+        ("consent_bare", Consent { pending, client, user, scopes: &[], return_origin: "" }.page()),
+        ("device", Device { pending, code: text, message: None }.page()),
+        ("device_confirm", DeviceConfirm { pending, client, user, code: text, scopes: &scopes }.page()),
         ("device_allowed", DeviceDone { allowed: true }.page()),
         ("device_denied", DeviceDone { allowed: false }.page()),
-        ("sign_out", SignOut { flow, user, client: Some(client), return_origin }.page()),
-        ("sign_out_here", SignOut { flow, user, client: None, return_origin: "" }.page()),
+        ("sign_out", SignOut { pending, user, client: Some(client), return_origin }.page()),
+        ("sign_out_here", SignOut { pending, user, client: None, return_origin: "" }.page()),
         ("signed_out", SignedOut {}.page()),
         ("fault", fault(text).page()),
         ("form_post", FormPost { action: "https://app.example.com/cb", fields: &fields }.page()),
@@ -165,8 +165,8 @@ async fn every_form_belongs_to_its_flow_and_goes_to_where_it_should() {
         let html = html_of(page.respond(&settings)).await;
         let forms = between(&html, "<form", "</form>");
         for form in &forms {
-            let flow = format!("<input type=\"hidden\" name=\"flow\" value=\"{FLOW}\">");
-            assert!(name == "form_post" || form.contains(&flow), "{name}: {form}");
+            let pending = format!("<input type=\"hidden\" name=\"flow\" value=\"{FLOW}\">");
+            assert!(name == "form_post" || form.contains(&pending), "{name}: {form}");
             assert!(form.contains("method=\"post\"") && form.contains("<button"), "{name}: {form}");
         }
         let mut said: Vec<String> = Vec::new();
@@ -252,7 +252,7 @@ async fn every_page_can_be_heard_as_well_as_seen() {
 async fn what_is_wrong_is_said_where_it_is_wrong() {
     let page = |message, email| {
         let sign_in =
-            SignIn { flow: FLOW, client: "Orders", email, message, may_sign_up: false, return_origin: "" };
+            SignIn { pending: FLOW, client: "Orders", email, message, may_sign_up: false, return_origin: "" };
         html(sign_in.page(StatusCode::UNAUTHORIZED))
     };
     let wrong = page(Some(Message::WrongCredentials), "ada@example.com").await;
@@ -261,7 +261,7 @@ async fn what_is_wrong_is_said_where_it_is_wrong() {
     assert!(wrong.contains("value=\"ada@example.com\"") && !wrong.contains("Create an account"));
     let many = page(Some(Message::TooManyAttempts { seconds: 61 }), "").await;
     assert!(many.contains("Try again in 61 seconds.") && !many.contains("aria-invalid"));
-    let device = |message| html(Device { flow: FLOW, code: "X", message }.page());
+    let device = |message| html(Device { pending: FLOW, code: "X", message }.page());
     let wrong = device(Some(DeviceMessage::WrongCode)).await;
     assert!(wrong.contains("role=\"alert\">No device waits") && wrong.contains("aria-invalid=\"true\""));
     let many = device(Some(DeviceMessage::TooManyAttempts { seconds: 61 })).await;

@@ -51,7 +51,7 @@ impl From<CodeRow> for AuthorizationCode {
             flow_id: row.flow_id,
             client_id: ClientId::new_unchecked(row.client_id),
             browser: SessionId(row.browser_id),
-            grant: granted_access(&row.scope, &row.audience),
+            granted: granted_access(&row.scope, &row.audience),
             redirect_uri: RedirectUri::new_unchecked(row.redirect_uri),
             redirect_uri_was_sent: row.redirect_uri_was_sent,
             nonce: row.nonce,
@@ -88,8 +88,8 @@ pub async fn insert(tx: &mut Tx, code: &AuthorizationCode) -> Result<bool, Store
         .bind(code.flow_id)
         .bind(code.client_id.as_str())
         .bind(code.browser.0)
-        .bind(code.grant.scopes.to_string())
-        .bind(code.grant.audience.join(" "))
+        .bind(code.granted.scopes.to_string())
+        .bind(code.granted.audience.join(" "))
         .bind(code.redirect_uri.as_str())
         .bind(code.redirect_uri_was_sent)
         .bind(code.nonce.as_deref())

@@ -38,7 +38,7 @@ impl From<DeviceRow> for DeviceGrant {
             digest: row.digest,
             user_code: row.user_code,
             client_id: ClientId::new_unchecked(row.client_id),
-            grant: granted_access(&row.scope, &row.audience),
+            granted: granted_access(&row.scope, &row.audience),
             session: SessionId(row.session_id),
             browser: row.browser_id.map(SessionId),
             created_at: row.created_at,
@@ -61,8 +61,8 @@ pub async fn insert(conn: &mut Conn, device: &DeviceGrant, interval: TimeDelta) 
         .bind(&device.digest)
         .bind(&device.user_code)
         .bind(device.client_id.as_str())
-        .bind(device.grant.scopes.to_string())
-        .bind(device.grant.audience.join(" "))
+        .bind(device.granted.scopes.to_string())
+        .bind(device.granted.audience.join(" "))
         .bind(device.session.0)
         .bind(device.created_at)
         .bind(device.expires_at)

@@ -62,7 +62,9 @@ impl TryFrom<SessionRow> for Session {
             ip,
             user_agent: row.user_agent,
             parent: row.parent_id.map(SessionId),
-            grant: row.scope.map(|scope| granted_access(&scope, row.audience.as_deref().unwrap_or_default())),
+            granted: row
+                .scope
+                .map(|scope| granted_access(&scope, row.audience.as_deref().unwrap_or_default())),
             master_key_id: row.master_key_id,
             dpop_jkt: row.dpop_jkt.map(Thumbprint::new_unchecked),
         })
@@ -86,7 +88,7 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<(), StoreError> {
 
 /// Adds the session that a sign-in makes. `false`, and nothing done, when that sign-in has made one before.
 pub async fn insert_of_flow(tx: &mut Tx, session: &Session, flow: Option<Uuid>) -> Result<bool, StoreError> {
-    let grant = session.grant.as_ref();
+    let grant = session.granted.as_ref();
     let inserted = execute!(
         tx,
         sqlx::query(

@@ -51,7 +51,7 @@ fn session_of(app: &TestApp, user: UserId, client: &ClientId, grant: Option<&str
         ip: None,
         user_agent: None,
         parent: None,
-        grant: grant.map(|scope| GrantedAccess { scopes: Scopes::from_claim(scope), audience: Vec::new() }),
+        granted: grant.map(|scope| GrantedAccess { scopes: Scopes::from_claim(scope), audience: Vec::new() }),
         master_key_id: None,
         dpop_jkt: None,
     }
@@ -64,7 +64,7 @@ fn code_of(app: &TestApp, client: &ClientId, browser: &Session) -> Authorization
         flow_id: Some(Uuid::new_v4()),
         client_id: client.clone(),
         browser: browser.id,
-        grant: GrantedAccess::default(),
+        granted: GrantedAccess::default(),
         redirect_uri: RedirectUri::parse("https://g.test/cb").unwrap(),
         redirect_uri_was_sent: true,
         nonce: None,

@@ -1,4 +1,4 @@
-use super::begin_session::{NewSession, begin_session, end_reused, present};
+use super::begin_session::{NewSession, begin_session, browser_user, end_reused};
 use super::{GrantError, IdTokenOptions, TokenSet, granted_resources};
 use crate::app::App;
 use crate::domain::clients::Client;
@@ -34,10 +34,12 @@ pub(super) async fn redeem(
     };
     let key = proved_key(&mut tx, proof).await?;
     let checked = match check(app, client, &code, parameters, key) {
-        Ok(resources) => present(app, &mut tx, code.browser).await?.map(|present| (present, resources)),
+        Ok(resources) => {
+            browser_user(app, &mut tx, code.browser).await?.map(|browser_user| (browser_user, resources))
+        }
         Err(error) => Err(error),
     };
-    let (present, resources) = match checked {
+    let (browser_user, resources) = match checked {
         Ok(checked) => checked,
         // Without the key nobody gains anything by trying, so the code stays for who has it and forgot to show it.
         Err(error) if error.code == OAuthCode::InvalidDpopProof => return Err(error.into()),
@@ -47,10 +49,11 @@ pub(super) async fn redeem(
         }
     };
     let id_token = IdTokenOptions { nonce: code.nonce, claims: code.id_claims };
-    let new_session = NewSession { session: code.session, grant: code.grant, resources, id_token, key, now };
-    let granted = begin_session(app, &mut tx, &keyring, client, present, new_session, context).await?;
+    let new_session =
+        NewSession { session: code.session, granted: code.granted, resources, id_token, key, now };
+    let token_set = begin_session(app, &mut tx, &keyring, client, browser_user, new_session, context).await?;
     tx.commit().await?;
-    Ok(granted)
+    Ok(token_set)
 }
 
 /// What the token request must bring. Returns the resources it names.
@@ -90,7 +93,7 @@ fn check<'p>(
         (Some(bound), Some(key)) if bound != key => return wrong("the code is bound to another key"),
         _ => {}
     }
-    granted_resources(app, client, parameters, &code.grant)
+    granted_resources(app, client, parameters, &code.granted)
 }
 
 /// A code that was used before ends what came of it: one of the two who had it is a thief (RFC 6749 section 4.1.2).

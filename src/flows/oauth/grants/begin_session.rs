@@ -17,7 +17,7 @@ use crate::store::operations::audit;
 use crate::store::{StoreError, Tx, sessions};
 
 /// Whoever agreed must still be signed in in their browser, and still be somebody.
-pub(super) async fn present(
+pub(super) async fn browser_user(
     app: &App,
     tx: &mut Tx,
     browser: SessionId,
@@ -35,7 +35,7 @@ pub(super) async fn present(
 /// A session of a client's that is about to begin.
 pub(super) struct NewSession<'a> {
     pub session: SessionId,
-    pub grant: GrantedAccess,
+    pub granted: GrantedAccess,
     /// Those of it that the first access token shall be for; all where it is empty.
     pub resources: Vec<&'a str>,
     pub id_token: IdTokenOptions,
@@ -50,12 +50,12 @@ pub(super) async fn begin_session(
     tx: &mut Tx,
     keyring: &Keyring,
     client: &Client,
-    present: BrowserUser,
+    browser_user: BrowserUser,
     new_session: NewSession<'_>,
     context: &AuditContext,
 ) -> Result<TokenSet, GrantError> {
-    let BrowserUser { session: browser, user } = present;
-    let NewSession { session: id, grant, resources, id_token, key, now } = new_session;
+    let BrowserUser { session: browser, user } = browser_user;
+    let NewSession { session: id, granted, resources, id_token, key, now } = new_session;
     let browser_id = browser.id;
     let session = Session {
         id,
@@ -64,9 +64,9 @@ pub(super) async fn begin_session(
         replays: 0,
         created_at: now,
         last_used_at: now,
-        expires_at: session_end(app, &browser, &grant, now),
+        expires_at: session_end(app, &browser, &granted, now),
         parent: Some(browser_id),
-        grant: Some(grant),
+        granted: Some(granted),
         master_key_id: Some(app.master_keys.first().id().to_owned()),
         // A client that proves otherwise who it is may take another key next time (RFC 9449 section 5).
         dpop_jkt: key.filter(|_| client.is_public()).cloned(),
@@ -74,22 +74,22 @@ pub(super) async fn begin_session(
     };
     let options = ClientTokenOptions { client: Some(client), scopes: None, resources: &resources, key };
     let tokens = issue_client_tokens(app, keyring, &user, &session, &options, now)?;
-    let granted = build_token_set(app, keyring, client, (&user, &session), tokens, id_token, now)?;
+    let token_set = build_token_set(app, keyring, client, (&user, &session), tokens, id_token, now)?;
     sessions::insert(tx, &session).await?;
     sessions::revoke_surplus(tx, browser_id, &client.id, now).await?;
     let detail = serde_json::json!({
-        "sid": session.id.0, "client": client.id.as_str(), "scope": granted.scope,
+        "sid": session.id.0, "client": client.id.as_str(), "scope": token_set.scope,
     });
     let context = AuditContext { actor: Actor::Client(client.id.clone()), ..context.clone() };
     let (event, subject) = (AuditEvent::ClientSessionBegun, user.id.to_string());
     audit::append(tx, event, &context, &subject, Some(&detail.to_string()), now).await?;
-    Ok(granted)
+    Ok(token_set)
 }
 
 /// A client that was promised to go on without the user goes on for as long as any session; others as long as the browser's.
-fn session_end(app: &App, browser: &Session, grant: &GrantedAccess, now: DateTime<Utc>) -> DateTime<Utc> {
+fn session_end(app: &App, browser: &Session, granted: &GrantedAccess, now: DateTime<Utc>) -> DateTime<Utc> {
     let longest = now + app.settings.sessions.absolute_life;
-    match grant.scopes.contains(scope::OFFLINE_ACCESS) {
+    match granted.scopes.contains(scope::OFFLINE_ACCESS) {
         true => longest,
         false => longest.min(browser.expires_at),
     }

@@ -1,4 +1,4 @@
-use super::begin_session::{NewSession, begin_session, end_reused, present};
+use super::begin_session::{NewSession, begin_session, browser_user, end_reused};
 use super::{GrantError, IdTokenOptions, TokenSet, granted_resources};
 use crate::app::App;
 use crate::domain::clients::Client;
@@ -38,22 +38,22 @@ pub(super) async fn redeem(
         return refuse(app, tx, client, &digest, context).await;
     };
     let key = proved_key(&mut tx, proof).await?;
-    let resources = granted_resources(app, client, parameters, &device.grant)?;
+    let resources = granted_resources(app, client, parameters, &device.granted)?;
     // Whoever signed in again meanwhile has another session by now.
-    let present = match present(app, &mut tx, device.browser.unwrap_or(browser)).await? {
-        Ok(present) => present,
+    let browser_user = match browser_user(app, &mut tx, device.browser.unwrap_or(browser)).await? {
+        Ok(browser_user) => browser_user,
         Err(error) => {
             tx.commit().await?;
             return Err(error.into());
         }
     };
-    let BrowserUser { user, .. } = &present;
-    let grant = GrantedAccess { scopes: scopes_now(app, user, Some(&device.grant)), ..device.grant };
+    let BrowserUser { user, .. } = &browser_user;
+    let granted = GrantedAccess { scopes: scopes_now(app, user, Some(&device.granted)), ..device.granted };
     let id_token = IdTokenOptions::default();
-    let new_session = NewSession { session: device.session, grant, resources, id_token, key, now };
-    let granted = begin_session(app, &mut tx, &keyring, client, present, new_session, context).await?;
+    let new_session = NewSession { session: device.session, granted, resources, id_token, key, now };
+    let token_set = begin_session(app, &mut tx, &keyring, client, browser_user, new_session, context).await?;
     tx.commit().await?;
-    Ok(granted)
+    Ok(token_set)
 }
 
 /// Not yet, or never (RFC 8628 section 3.5).

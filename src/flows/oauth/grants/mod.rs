@@ -135,9 +135,9 @@ fn build_token_set(
     options: IdTokenOptions,
     now: DateTime<Utc>,
 ) -> Result<TokenSet, SignerError> {
-    let scopes = session.grant.as_ref().map(|grant| scopes_now(app, user, Some(grant))).unwrap_or_default();
+    let scopes = session.granted.as_ref().map(|grant| scopes_now(app, user, Some(grant))).unwrap_or_default();
     let tells = |claim: UserClaim| options.claims.contains(&claim) && scopes.contains(claim.scope());
-    let is_openid = session.grant.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OPENID));
+    let is_openid = session.granted.as_ref().is_some_and(|grant| grant.scopes.contains(scope::OPENID));
     let id_token = match is_openid {
         true => {
             let signer = keyring.signer()?;

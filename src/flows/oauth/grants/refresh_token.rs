@@ -78,7 +78,7 @@ async fn narrowed<'p>(
     // What is no token of this client's is refused by the next step.
     let Some(token) = token else { return Ok(narrowed) };
     let session = sessions::by_id(&mut app.db.read().await?, token.session).await?;
-    let granted = session.and_then(|session| session.grant).unwrap_or_default();
+    let granted = session.and_then(|session| session.granted).unwrap_or_default();
     if narrowed.scopes.as_ref().is_some_and(|asked| !granted.scopes.includes(asked)) {
         let text = "this is more than was granted";
         return Err(OAuthError::new(OAuthCode::InvalidScope, text).into());

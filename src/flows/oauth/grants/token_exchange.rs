@@ -25,14 +25,14 @@ pub(super) async fn redeem(
     if let Some(token) = request.actor_token {
         is_their_own(app, client, token, proof).await?;
     }
-    let (shown, bearer) = good(app, request.subject_token, "subject_token is not valid").await?;
+    let (shown, subject) = good(app, request.subject_token, "subject_token is not valid").await?;
     may_be_shown(&shown, proof, "subject_token")?;
     let is_for = client.audiences.iter().any(|audience| shown.aud.contains(audience));
     if !is_for && shown.client_id != client.id.as_str() {
         return refused("subject_token is neither for this client nor its own");
     }
-    let TokenSubject::User(caller) = bearer else { return refused("subject_token is no user's") };
-    let scopes = request.narrowed(&caller.scopes, client)?;
+    let TokenSubject::User(current) = subject else { return refused("subject_token is no user's") };
+    let scopes = request.narrowed(&current.scopes, client)?;
     let Some(act) = Act::by(client.id.as_str(), shown.act) else {
         return refused("subject_token has passed through too many hands");
     };
@@ -44,7 +44,7 @@ pub(super) async fn redeem(
     }
     let key = proved_key_alone(app, proof).await?;
     // What a role that was taken away gave is not said again.
-    let mut roles = caller.user.roles.names();
+    let mut roles = current.user.roles.names();
     roles.retain(|role| shown.roles.as_ref().is_some_and(|shown| shown.contains(role)));
     let claims = AccessClaims {
         aud: Audience::of(&request.targets),

@@ -14,12 +14,12 @@ use crate::http::context::{ClientIp, request_id};
 const USER_AGENT: usize = 256;
 
 /// Where a request comes from.
-pub struct Source {
+pub struct ClientNetwork {
     ip: Option<IpAddr>,
     user_agent: Option<String>,
 }
 
-impl Source {
+impl ClientNetwork {
     pub fn audit_context(&self, actor: Actor) -> AuditContext {
         AuditContext { actor, ip: self.ip, request_id: Some(request_id()) }
     }
@@ -34,7 +34,7 @@ impl Source {
     }
 }
 
-impl FromRequest for Source {
+impl FromRequest for ClientNetwork {
     type Error = std::convert::Infallible;
     type Future = Ready<Result<Self, Self::Error>>;
 
