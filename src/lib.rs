@@ -1,7 +1,7 @@
 //! Chancery: a standalone auth server. It checks passwords, issues signed access tokens that any service verifies offline,
 //! and rotates its signing keys without breaking anyone.
 //!
-//! # The rooms, lowest first; `docs/ARCHITECTURE.md` says who may import whom, `tests/api/house.rs` holds them to it
+//! # The rooms, lowest first; `docs/ARCHITECTURE.md` says who may import whom, `tests/api/architecture.rs` holds them to it
 //!
 //! - [`clock`], [`domain`]: time, words and rules. No I/O.
 //! - [`store`]: the only room that knows sqlx. One text for Postgres and SQLite.

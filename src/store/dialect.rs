@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgListener;
 
-use super::keys::signing_keys;
 use super::{Backend, Conn, Db, StoreError, Tx};
 
 /// Any 64-bit numbers that nothing else in the database takes advisory locks on.
@@ -48,10 +47,8 @@ async fn lock(tx: &mut Tx, number: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Counts a change of the signing keys, and tells the other nodes of it when this transaction commits. The telling is only
-/// a hint.
-pub async fn announce_keys(tx: &mut Tx) -> Result<(), StoreError> {
-    signing_keys::count_change(tx).await?;
+/// Notifies the other nodes of changed signing keys when this transaction commits. The notification is only a hint.
+pub(super) async fn notify_keys(tx: &mut Tx) -> Result<(), StoreError> {
     match tx.backend() {
         Backend::Postgres(conn) => {
             sqlx::query("SELECT pg_notify($1, '')").bind(KEYS_CHANNEL).execute(conn).await?;

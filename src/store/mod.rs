@@ -20,7 +20,7 @@ pub mod passwords;
 pub mod sessions;
 
 use dialect::POSTGRES_BEGIN;
-pub use dialect::{KeysListener, announce_keys, database_clock, lock_signing_keys};
+pub use dialect::{KeysListener, database_clock, lock_signing_keys};
 pub use error::{ConnectError, StoreError};
 use pending_log_line::PendingLogLine;
 use pooler::{Pg, StatementMode};

@@ -7,13 +7,13 @@
 mod support;
 
 mod admin;
+mod architecture;
 mod auth;
 mod bodies;
 mod cli;
 mod conformance;
 mod damage;
 mod fence;
-mod house;
 mod key_import;
 mod master_keys;
 mod migration;

@@ -356,7 +356,7 @@ on_both! {
         signing_keys::postpone_publication(&mut tx, &new.kid, at(3)).await.unwrap();
         signing_keys::postpone_retirement(&mut tx, &current.kid, at(9)).await.unwrap();
         signing_keys::postpone_retirement(&mut tx, &current.kid, at(8)).await.unwrap();
-        store::announce_keys(&mut tx).await.unwrap();
+        signing_keys::announce(&mut tx).await.unwrap();
         tx.commit().await.unwrap();
 
         let stored = signing_keys::all(&mut db.read().await.unwrap()).await.unwrap();
@@ -541,7 +541,7 @@ on_both! {
         assert!(signing_keys::record_retirements(&mut tx, at(5)).await.unwrap().is_empty());
         assert!(signing_keys::revoke(&mut tx, &current.kid, at(6)).await.unwrap());
         assert!(!signing_keys::revoke(&mut tx, &current.kid, at(7)).await.unwrap());
-        store::announce_keys(&mut tx).await.unwrap();
+        signing_keys::announce(&mut tx).await.unwrap();
         assert_eq!(signing_keys::version(&mut tx).await.unwrap(), version + 1);
         let stored = signing_keys::all(&mut tx).await.unwrap();
         assert!(stored.iter().all(|stored| stored.sealed.is_none() && stored.key.damage.is_none()));

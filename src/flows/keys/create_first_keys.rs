@@ -22,7 +22,7 @@ pub async fn create_first_keys(app: &App) -> Result<bool, NewKeyError> {
     insert_key(&mut tx, app, &current, Some(now), now).await?;
     let subject = current.kid.to_string();
     audit::append(&mut tx, AuditEvent::KeysCreated, &AuditContext::schedule(), &subject, None, now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -89,7 +89,7 @@ pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, Import
     let detail = serde_json::json!({ "as": status, "alg": key.alg.as_str() }).to_string();
     let event = AuditEvent::KeyImported;
     audit::append(&mut tx, event, &request.context, key.kid.as_str(), Some(&detail), now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     let mended = finish_key_change(app, now).await;
     let key = mended.as_ref().and_then(|set| set.find(&key.kid)).unwrap_or(&key);

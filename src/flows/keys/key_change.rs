@@ -61,7 +61,7 @@ async fn repair_after_slow_commit(
         let retires_at = demoted.retires_at.unwrap_or(now) + took;
         signing_keys::postpone_retirement(&mut tx, &demoted.kid, retires_at).await?;
     }
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     let mended = read_set(&mut tx).await?;
     tx.commit().await?;
     tracing::warn!(event = "slow_commit", ms = took.num_milliseconds());

@@ -28,6 +28,6 @@ pub async fn publish_probe_key(
     let detail = serde_json::json!({ "what": "published", "service": service }).to_string();
     let (event, context) = (AuditEvent::ProbeKey, AuditContext::operator());
     audit::append(&mut tx, event, &context, key.kid.as_str(), Some(&detail), now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await
 }

@@ -69,7 +69,7 @@ async fn repair_public_keys(app: &App, keyring: &Keyring) -> Result<(), RepairKe
         audit::append(&mut tx, event, &context, kid.as_str(), None, now).await?;
     }
     if !mended.is_empty() {
-        store::announce_keys(&mut tx).await?;
+        signing_keys::announce(&mut tx).await?;
     }
     tx.commit().await?;
     Ok(())
@@ -126,7 +126,7 @@ async fn replace_next(app: &App) -> Result<(), RepairKeysError> {
         serde_json::json!({ "reason": "its row is damaged", "next": generated.kid.as_str() }).to_string();
     let (event, context) = (AuditEvent::KeyWithdrawn, AuditContext::schedule());
     audit::append(&mut tx, event, &context, next.key.kid.as_str(), Some(&detail), now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     finish_key_change(app, now).await;
     Ok(())

@@ -18,7 +18,7 @@ pub async fn retire_probe_key(app: &App, kid: &Kid, service: &str) -> Result<boo
     let detail = serde_json::json!({ "what": "taken back", "service": service }).to_string();
     let (event, context) = (AuditEvent::ProbeKey, AuditContext::operator());
     audit::append(&mut tx, event, &context, kid.as_str(), Some(&detail), now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     Ok(true)
 }

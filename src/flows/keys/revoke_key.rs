@@ -106,7 +106,7 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
     };
     let answer = view(&set)?;
     idempotency.remember(&mut tx, &answer, now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     match finish_key_change(app, now).await {
         Some(mended) => view(&mended),

@@ -86,7 +86,7 @@ async fn rewrap(app: &App, stored: &StoredKey, context: &AuditContext) -> Result
     let now = app.clock.now();
     audit::append(&mut tx, AuditEvent::KeysRewrapped, context, key.kid.as_str(), Some(&detail), now).await?;
     // Every node looks at once whether it can open it.
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     Ok(true)
 }

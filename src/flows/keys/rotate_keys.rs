@@ -97,7 +97,7 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     // Whoever lost the race leaves the key for the next one: no database has seen it.
     let mut answer = promoted.inspect_err(|_| app.key_factory.return_unused(generated))?;
     idempotency.remember(&mut tx, &answer, now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     if let Some(mended) = finish_key_change(app, now).await {
         answer = RotationView::of(&mended, policy, app.clock.now());

@@ -68,7 +68,7 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
     });
     let (event, detail) = (AuditEvent::Fenced, detail.to_string());
     audit::append(&mut tx, event, &request.context, current.kid.as_str(), Some(&detail), now).await?;
-    store::announce_keys(&mut tx).await?;
+    signing_keys::announce(&mut tx).await?;
     let set = read_set(&mut tx).await?;
     tx.commit().await?;
     // What a client was given meanwhile, by a browser whose turn had not come.

@@ -5,6 +5,7 @@ use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use sqlx::Row as _;
 
 use crate::domain::keys::{Kid, SigningAlgorithm, SigningKey};
+use crate::store::dialect::notify_keys;
 use crate::store::row::row;
 use crate::store::{Conn, StoreError, Tx, execute, on};
 
@@ -147,8 +148,8 @@ pub async fn version(conn: &mut Conn) -> Result<i64, StoreError> {
     Ok(version.unwrap_or(0))
 }
 
-/// Counts a change of the signing keys, in the transaction that makes it.
-pub(in crate::store) async fn count_change(tx: &mut Tx) -> Result<(), StoreError> {
+/// Counts a change of the signing keys in the transaction that makes the change, and notifies the other nodes when it commits.
+pub async fn announce(tx: &mut Tx) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query(
@@ -156,7 +157,7 @@ pub(in crate::store) async fn count_change(tx: &mut Tx) -> Result<(), StoreError
              ON CONFLICT (id) DO UPDATE SET epoch = signing_keys_epoch.epoch + 1"
         )
     )?;
-    Ok(())
+    notify_keys(tx).await
 }
 
 row! {

@@ -1,0 +1,383 @@
+//! The architecture: which module may import which, and which sub-module of a layer may import which other one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each module, the modules of this crate that it may import, and the crates that it must never name.
+const MODULES: &[(&str, &[&str], &[&str])] = &[
+    ("clock", &[], &["sqlx", "actix_web", "tokio", "reqwest"]),
+    ("domain", &[], &["sqlx", "actix_web", "tokio", "reqwest", "rsa", "aws_lc_rs"]),
+    ("store", &["domain"], &["actix_web", "rsa", "aws_lc_rs", "jsonwebtoken", "argon2"]),
+    ("passwords", &["domain"], &["sqlx", "actix_web"]),
+    ("keys", &["domain"], &["sqlx", "actix_web", "tokio"]),
+    ("tokens", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
+    ("throttle", &["domain", "keys"], &["sqlx", "actix_web", "tokio"]),
+    ("usage_recorder", &["domain"], &["sqlx", "actix_web", "tokio"]),
+    ("tls", &[], &["sqlx", "actix_web"]),
+    ("outbound", &[], &["sqlx", "actix_web"]),
+    ("settings", &["domain", "keys", "passwords", "tls"], &["sqlx", "actix_web"]),
+    ("views", &["domain"], &["sqlx", "actix_web", "tokio"]),
+    ("app", &["clock", "keys", "usage_recorder", "passwords", "settings", "store"], &["sqlx", "actix_web"]),
+    (
+        "flows",
+        &[
+            "app",
+            "clock",
+            "domain",
+            "keys",
+            "usage_recorder",
+            "outbound",
+            "passwords",
+            "settings",
+            "store",
+            "throttle",
+            "tokens",
+            "views",
+        ],
+        &["sqlx", "actix_web", "rsa"],
+    ),
+    ("telemetry", &["settings"], &["sqlx", "actix_web"]),
+    (
+        "http",
+        // `store`, `keys` and `passwords` for their errors only, which problem/errors.rs turns into answers.
+        &[
+            "app",
+            "domain",
+            "flows",
+            "keys",
+            "passwords",
+            "settings",
+            "store",
+            "telemetry",
+            "throttle",
+            "tokens",
+            "views",
+        ],
+        &["sqlx", "rsa"],
+    ),
+    ("start", &["app", "clock", "flows", "keys", "settings", "store", "tls"], &["sqlx", "actix_web", "rsa"]),
+    (
+        "background",
+        &["app", "domain", "flows", "keys", "outbound", "store", "telemetry"],
+        &["sqlx", "actix_web", "rsa"],
+    ),
+    (
+        "server",
+        &["app", "background", "clock", "flows", "http", "keys", "settings", "start", "telemetry", "tls"],
+        &["sqlx", "rsa"],
+    ),
+    (
+        "cli",
+        &[
+            "app",
+            "clock",
+            "domain",
+            "flows",
+            "http",
+            "keys",
+            "server",
+            "settings",
+            "start",
+            "telemetry",
+            "tls",
+            "tokens",
+            "views",
+        ],
+        &["sqlx", "rsa"],
+    ),
+];
+
+/// The sub-modules of `domain`, `store` and `flows`, lowest first, and the others of the same layer that each may import.
+const CAPABILITIES: &[(&str, &[&str])] = &[
+    ("keys", &[]),
+    ("passwords", &[]),
+    ("sessions", &["keys", "passwords"]),
+    ("clients", &["keys", "passwords"]),
+    ("operations", &["keys", "passwords"]),
+    ("accounts", &["keys", "passwords", "sessions", "clients", "operations"]),
+    ("oauth", &["keys", "passwords", "sessions", "clients", "operations", "accounts"]),
+];
+
+/// The layers that are divided by capability.
+const LAYERS: [&str; 3] = ["domain", "store", "flows"];
+
+/// The sub-modules of `http`, and the others that each may import. The files beside them are the URL table, the middleware,
+/// and endpoints that fit in one file.
+const HTTP: &[(&str, &[&str])] = &[
+    ("problem", &[]),
+    ("extract", &["problem"]),
+    ("pages", &["problem"]),
+    ("auth", &["extract", "problem"]),
+    ("admin", &["extract", "problem"]),
+    ("oauth2", &["extract", "problem"]),
+    ("hosted", &["extract", "pages", "problem"]),
+];
+
+#[test]
+fn every_module_imports_only_what_it_may() {
+    let mut offences = Vec::new();
+    for (module, may, never) in MODULES {
+        for (path, code) in code_of(module) {
+            for imported in paths(&code).into_iter().map(|path| path[0].clone()) {
+                let is_known = MODULES.iter().any(|(known, ..)| *known == imported);
+                if is_known && imported != *module && !may.contains(&imported.as_str()) {
+                    offences.push(format!("{}: {module} imports {imported}", path.display()));
+                }
+            }
+            for banned in *never {
+                if code.contains(&format!("{banned}::")) {
+                    offences.push(format!("{}: {module} names {banned}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+#[test]
+fn every_sub_module_imports_only_what_it_may() {
+    let mut offences = Vec::new();
+    for layer in LAYERS {
+        offences.extend(wrong_arrows(layer, CAPABILITIES));
+    }
+    offences.extend(wrong_arrows("http", HTTP));
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+}
+
+/// Imports between the sub-modules of a layer that the table does not allow. A file of the layer's root may import no
+/// sub-module, except the root of `http`, which is the URL table.
+fn wrong_arrows(layer: &str, table: &[(&str, &[&str])]) -> Vec<String> {
+    let is_sub_module = |name: &str| table.iter().any(|(known, _)| *known == name);
+    let mut offences = Vec::new();
+    for (path, code) in code_of(layer) {
+        let inside = path.strip_prefix(source().join(layer)).unwrap();
+        let own = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+        let may = table.iter().find(|(known, _)| *known == own).map(|(_, may)| *may);
+        if may.is_none() && layer == "http" {
+            continue;
+        }
+        for named in paths(&code).into_iter().filter(|named| named.len() > 1 && named[0] == layer) {
+            let other = &named[1];
+            if is_sub_module(other) && *other != own && !may.unwrap_or(&[]).contains(&other.as_str()) {
+                offences.push(format!("{}: {own} imports {other}", path.display()));
+            }
+        }
+    }
+    offences
+}
+
+#[test]
+fn the_layers_have_the_same_sub_modules() {
+    for layer in LAYERS {
+        let mut folders: Vec<String> = fs::read_dir(source().join(layer))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.is_dir())
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        folders.sort();
+        let mut named: Vec<&str> = CAPABILITIES.iter().map(|(name, _)| *name).collect();
+        named.sort_unstable();
+        assert_eq!(folders, named, "{layer}");
+    }
+}
+
+#[test]
+fn no_path_climbs_more_than_one_module() {
+    for (module, ..) in MODULES {
+        for (path, code) in code_of(module) {
+            assert!(!code.contains("super::super"), "{}: begin the path with crate::", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_module_is_in_the_table_and_opens_with_a_paragraph() {
+    let mut modules: Vec<String> = fs::read_dir(source())
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .filter(|module| module != "lib" && module != "main")
+        .collect();
+    modules.sort();
+    let mut named: Vec<&str> = MODULES.iter().map(|(module, ..)| *module).collect();
+    named.sort_unstable();
+    assert_eq!(modules, named);
+    let mut openings: Vec<PathBuf> = modules
+        .iter()
+        .map(|module| match source().join(format!("{module}.rs")) {
+            file if file.exists() => file,
+            _ => source().join(module).join("mod.rs"),
+        })
+        .collect();
+    for layer in LAYERS {
+        openings.extend(CAPABILITIES.iter().map(|(name, _)| source().join(layer).join(name).join("mod.rs")));
+    }
+    openings.extend(HTTP.iter().map(|(name, _)| source().join("http").join(name).join("mod.rs")));
+    for path in openings {
+        let code = fs::read_to_string(&path).unwrap();
+        assert!(code.starts_with("//! "), "{} has no opening paragraph", path.display());
+    }
+}
+
+#[test]
+fn sql_is_written_in_the_store_only() {
+    for (module, ..) in MODULES.iter().filter(|(module, ..)| *module != "store") {
+        for (path, code) in code_of(module) {
+            for statement in ["\"SELECT ", "\"INSERT ", "\"UPDATE ", "\"DELETE FROM", "\"BEGIN"] {
+                assert!(!code.contains(statement), "{}: {statement}", path.display());
+            }
+        }
+    }
+}
+
+/// `docs/security.md` says of each requirement which test shows it, and `docs/conformance.md` of each module.
+#[test]
+fn every_test_that_a_page_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for page in ["docs/security.md", "docs/conformance.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        let named: Vec<(&str, &str)> = text.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+        assert!(named.len() > 50, "{page}: the table is gone");
+        for (path, name) in named {
+            let code = fs::read_to_string(root.join(format!("{path}.rs"))).unwrap_or_default();
+            assert!(code.contains(&format!("fn {name}(")), "{page}: {path}.rs has no test {name}");
+        }
+    }
+}
+
+/// Of the suite's modules no test is written and then forgotten on the page.
+#[test]
+fn every_module_that_is_tested_is_on_the_page() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/conformance.md")).unwrap();
+    let mut files = Vec::new();
+    collect(&root.join("tests/api/conformance"), &mut files);
+    for path in files {
+        let code = fs::read_to_string(&path).unwrap();
+        for name in code.split("async fn oidcc_").skip(1).map(|rest| rest.split('(').next().unwrap()) {
+            let file = path.file_name().unwrap().to_string_lossy();
+            assert!(page.contains(&format!("conformance/{file}::oidcc_{name}`")), "{file}: {name}");
+        }
+    }
+}
+
+/// Pages show whole files, which `scripts/interop` runs: a comment `<!-- file: PATH -->` and then the file in a code block.
+#[test]
+fn every_file_that_a_page_shows_is_that_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = Vec::new();
+    collect(&root.join("docs"), &mut pages);
+    let (mut shown, mut offences) = (0, Vec::new());
+    for page in pages.iter().filter(|path| path.extension().is_some_and(|kind| kind == "md")) {
+        let text = fs::read_to_string(page).unwrap();
+        for part in text.split("<!-- file: ").skip(1) {
+            shown += 1;
+            let (path, rest) = part.split_once(" -->\n").unwrap_or((part.lines().next().unwrap(), ""));
+            if block(rest) != fs::read_to_string(root.join(path)).ok().as_deref() {
+                offences.push(format!("{}: the block under `file: {path}` is not that file", page.display()));
+            }
+        }
+    }
+    assert!(offences.is_empty(), "{}", offences.join("\n"));
+    assert!(shown >= 10, "only {shown} files are shown");
+}
+
+/// What is in the fenced block that a text begins with. A file with a fence in it is shown with a longer one.
+fn block(text: &str) -> Option<&str> {
+    let fence = &text[..text.len() - text.trim_start_matches('`').len()];
+    let (_, body) = text.split_once('\n').filter(|_| fence.len() >= 3)?;
+    let end = body.find(&format!("\n{fence}\n"))?;
+    Some(&body[..=end])
+}
+
+/// All paths of this crate that a code names, as their parts: `crate::store::{Db, keys::signing_keys}` names
+/// `store::Db` and `store::keys::signing_keys`.
+fn paths(code: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        if !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
+            expand(&code[at + "crate::".len()..], &[], &mut found);
+        }
+    }
+    found
+}
+
+/// Adds the paths that a text begins with, and returns what follows them.
+fn expand<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) -> &'a str {
+    if let Some(mut rest) = text.strip_prefix('{') {
+        loop {
+            rest = expand(rest.trim_start(), before, found).trim_start();
+            match rest.strip_prefix(',') {
+                Some(more) if !more.trim_start().starts_with('}') => rest = more,
+                Some(more) => return more.trim_start().trim_start_matches('}'),
+                None => return rest.strip_prefix('}').unwrap_or(rest),
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let path = [before, &[text[..end].to_owned()]].concat();
+    match text[end..].strip_prefix("::") {
+        Some(rest) if rest.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '{') => {
+            expand(rest, &path, found)
+        }
+        _ => {
+            found.push(path);
+            // `as` renames what was imported.
+            let rest = &text[end..];
+            rest.strip_prefix(" as ")
+                .map_or(rest, |alias| alias.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
+        }
+    }
+}
+
+#[test]
+fn paths_are_read_through_braces_and_line_breaks() {
+    let code = "use crate::store::{\n    Db, StoreError as Error,\n    keys::{signing_keys, idempotency_keys},\n};\nfn f() { crate::flows::oauth::grant() }";
+    let named: Vec<String> = paths(code).iter().map(|path| path.join("::")).collect();
+    assert_eq!(
+        named,
+        [
+            "store::Db",
+            "store::StoreError",
+            "store::keys::signing_keys",
+            "store::keys::idempotency_keys",
+            "flows::oauth::grant",
+        ]
+    );
+}
+
+/// Files of a module without their unit tests and comments.
+fn code_of(module: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let single = source().join(format!("{module}.rs"));
+    if single.exists() {
+        files.push(single);
+    } else {
+        collect(&source().join(module), &mut files);
+    }
+    assert!(!files.is_empty(), "module {module} is gone");
+    files
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+            (path, lines.join("\n"))
+        })
+        .collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
