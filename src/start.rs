@@ -218,7 +218,7 @@ fn database_options(settings: &Settings, create: bool) -> DatabaseOptions<'_> {
         url: settings.database.url.expose_secret(),
         pool_size: settings.database.pool_size,
         acquire_timeout: settings.database.acquire_timeout,
-        pooler: settings.database.pooler,
+        transaction_pooling: settings.database.transaction_pooling,
         create,
     }
 }

@@ -102,7 +102,7 @@ pub struct UpdateArgs {
     /// Do not tell it any more that sessions have ended.
     #[arg(long, conflicts_with = "backchannel_logout_uri")]
     no_backchannel_logout_uri: bool,
-    /// Back to the server's `tokens.access_life`.
+    /// Back to the server's `tokens.access_token_ttl`.
     #[arg(long, conflicts_with = "access_token_life")]
     no_access_token_life: bool,
     /// Back to the server's `sessions.refresh_grace`.
@@ -244,7 +244,7 @@ async fn create(
     };
     let change = ClientChange {
         keys,
-        access_life: args.lives.access_token_life.map(Some),
+        access_token_ttl: args.lives.access_token_life.map(Some),
         refresh_grace: args.lives.refresh_grace.map(Some),
         require_pkce: args.no_pkce.then_some(false),
         require_consent: args.no_consent.then_some(false),
@@ -327,7 +327,11 @@ async fn update(
         post_logout_redirect_uris: no_uris.or(from_lists.post_logout_redirect_uris),
         audiences: no_audience.or(from_lists.audiences),
         exchange_audiences: no_exchange.or(from_lists.exchange_audiences),
-        access_life: args.lives.access_token_life.map(Some).or(args.no_access_token_life.then_some(None)),
+        access_token_ttl: args
+            .lives
+            .access_token_life
+            .map(Some)
+            .or(args.no_access_token_life.then_some(None)),
         refresh_grace: args.lives.refresh_grace.map(Some).or(args.no_refresh_grace.then_some(None)),
         require_pkce: either(args.pkce, args.no_pkce),
         require_consent: either(args.consent, args.no_consent),

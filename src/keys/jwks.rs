@@ -109,7 +109,7 @@ mod tests {
     const POLICY: KeyPolicy = KeyPolicy {
         staleness: TimeDelta::seconds(5),
         jwks_max_age: TimeDelta::seconds(300),
-        verifier_cache: TimeDelta::seconds(900),
+        verifier_cache_ttl: TimeDelta::seconds(900),
         rotate_every: TimeDelta::seconds(10_000),
         leeway: TimeDelta::seconds(60),
     };

@@ -57,7 +57,7 @@ mod tests {
         let policy = KeyPolicy {
             staleness: TimeDelta::seconds(5),
             jwks_max_age: TimeDelta::seconds(300),
-            verifier_cache: TimeDelta::seconds(900),
+            verifier_cache_ttl: TimeDelta::seconds(900),
             rotate_every: TimeDelta::days(30),
             leeway: TimeDelta::seconds(60),
         };

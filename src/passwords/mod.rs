@@ -37,9 +37,9 @@ pub enum Checked {
 pub struct HasherOptions {
     pub cost: HashCost,
     pub threads: usize,
-    pub queue: usize,
+    pub max_queued: usize,
     /// The longest a check may take in all.
-    pub wait: Duration,
+    pub queue_timeout: Duration,
 }
 
 type Job = Box<dyn FnOnce(&mut Vec<Block>) + Send>;
@@ -83,9 +83,9 @@ impl Hasher {
         }
         Ok(Self {
             jobs,
-            slots: Arc::new(Semaphore::new(options.threads + options.queue)),
+            slots: Arc::new(Semaphore::new(options.threads + options.max_queued)),
             cost: options.cost,
-            wait: options.wait,
+            wait: options.queue_timeout,
             decoy: options.cost.decoy(),
             typical_us: AtomicU64::new(0),
         })
@@ -207,7 +207,7 @@ mod tests {
 
     fn hasher(queue: usize, wait: Duration) -> Hasher {
         let cost = HashCost::new(64, 1, 1).unwrap();
-        Hasher::start(HasherOptions { cost, threads: 1, queue, wait }).unwrap()
+        Hasher::start(HasherOptions { cost, threads: 1, max_queued: queue, queue_timeout: wait }).unwrap()
     }
 
     async fn run<T: Send + 'static>(

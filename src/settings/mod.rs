@@ -19,7 +19,7 @@ use serde::Deserialize;
 use crate::domain::accounts::RolePolicy;
 use crate::domain::keys::KeyPolicy;
 use crate::domain::oauth::RequestRules;
-use crate::domain::passwords::{SourcePolicy, ThrottlePolicy};
+use crate::domain::passwords::{NetworkPolicy, ThrottlePolicy};
 use crate::domain::sessions::SessionLimits;
 use crate::keys::KeyPlan;
 use crate::passwords::HasherOptions;
@@ -39,6 +39,9 @@ pub enum SettingsError {
     Unreadable(ConfigError),
     #[error("{key}: {problem}")]
     Impossible { key: &'static str, problem: String },
+    /// The setting has another name since the release after 0.1.0.
+    #[error("{key}: this setting is now called {new}")]
+    Renamed { key: &'static str, new: &'static str },
 }
 
 impl SettingsError {
@@ -60,16 +63,16 @@ pub struct Settings {
     pub registration: bool,
     pub throttle: ThrottlePolicy,
     /// Failed password checks of one source network. `None`: as many as it likes.
-    pub source_failures: Option<SourcePolicy>,
+    pub max_failures_per_network: Option<NetworkPolicy>,
     /// Registrations from one source network.
-    pub source_registrations: Option<SourcePolicy>,
+    pub max_registrations_per_network: Option<NetworkPolicy>,
     pub oauth: OAuthSettings,
     pub pages: PageSettings,
     pub roles: RolePolicy,
     /// How long audit events are kept.
-    pub audit_keep: TimeDelta,
+    pub audit_retention: TimeDelta,
     /// How many of the events that anybody can cause.
-    pub audit_keep_abundant: i64,
+    pub max_unauthenticated_events: i64,
     pub log: LogSettings,
 }
 
@@ -116,7 +119,7 @@ pub struct DatabaseSettings {
     pub pool_size: u32,
     pub acquire_timeout: Duration,
     /// Whether a pooler stands before Postgres that lends a connection for one transaction at a time.
-    pub pooler: bool,
+    pub transaction_pooling: bool,
 }
 
 #[derive(Debug)]
@@ -125,7 +128,7 @@ pub struct KeySettings {
     /// What new keys are to be.
     pub plan: KeyPlan,
     /// Where the last good key set is kept over a restart.
-    pub last_good_file: Option<PathBuf>,
+    pub jwks_cache_file: Option<PathBuf>,
 }
 
 /// Where the master keys are.
@@ -137,7 +140,7 @@ pub enum MasterKeySource {
 
 #[derive(Debug)]
 pub struct TokenSettings {
-    pub access_life: TimeDelta,
+    pub access_token_ttl: TimeDelta,
     pub audience: Vec<String>,
     pub leeway: TimeDelta,
 }
@@ -158,15 +161,15 @@ pub struct PageSettings {
 
 #[derive(Debug)]
 pub struct OAuthSettings {
-    pub code_life: TimeDelta,
+    pub code_ttl: TimeDelta,
     /// Of a browser that is signed in at the hosted pages.
-    pub browser_session_life: TimeDelta,
+    pub browser_session_ttl: TimeDelta,
     /// How long a page may stand open.
-    pub page_life: TimeDelta,
+    pub login_page_ttl: TimeDelta,
     /// Whether clients may be told at addresses that are not public.
     pub backchannel_private_networks: bool,
     /// How long a pushed request waits to be used.
-    pub par_life: TimeDelta,
+    pub par_ttl: TimeDelta,
     pub registration: Registration,
     /// Whether a proof of possession must hold a nonce of ours (RFC 9449 section 8).
     pub dpop_nonce: bool,
@@ -267,10 +270,10 @@ mod tests {
         let settings = load(&[]).unwrap();
         assert_eq!(settings.server.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(settings.key_policy.lead(), TimeDelta::seconds(5 + 300 + 900));
-        assert_eq!(settings.tokens.access_life, TimeDelta::minutes(10));
+        assert_eq!(settings.tokens.access_token_ttl, TimeDelta::minutes(10));
         assert_eq!(settings.own_audience(), "chancery");
         assert_eq!(settings.passwords.hasher.cost, HashCost::new(19456, 2, 1).unwrap());
-        assert_eq!((settings.passwords.min_length, settings.throttle.hard_stop), (8, 100));
+        assert_eq!((settings.passwords.min_length, settings.throttle.lockout_threshold), (8, 100));
         assert_eq!(settings.server.origins, ["http://127.0.0.1:8080"]);
     }
 
@@ -289,7 +292,7 @@ mod tests {
             ("CHANCERY_SERVER__WORKERS", "3"),
             ("CHANCERY_TOKENS__AUDIENCE", "chancery, orders"),
             ("CHANCERY_LOGIN__REGISTRATION", "false"),
-            ("CHANCERY_TOKENS__ACCESS_LIFE", "90s"),
+            ("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", "90s"),
             ("CHANCERY_ROLES__CLERK", "orders:read,orders:write"),
             ("CHANCERY_CONFIG", "is no setting"),
             ("UNRELATED", "x"),
@@ -303,7 +306,7 @@ mod tests {
         assert_eq!(settings.server.workers, 3);
         assert_eq!(settings.tokens.audience, ["chancery", "orders"]);
         assert!(!settings.registration);
-        assert_eq!(settings.tokens.access_life, TimeDelta::seconds(90));
+        assert_eq!(settings.tokens.access_token_ttl, TimeDelta::seconds(90));
         assert!(settings.roles.parse_roles(["clerk"]).is_ok());
     }
 
@@ -359,16 +362,16 @@ mod tests {
             ("CHANCERY_KEYS__ALGORITHM", "none", "keys.algorithm"),
             ("CHANCERY_KEYS__ALGORITHM", "es256", "keys.algorithm"),
             ("CHANCERY_KEYS__JWKS_MAX_AGE", "6m", "keys.jwks_max_age"),
-            ("CHANCERY_TOKENS__ACCESS_LIFE", "10 parsecs", "tokens.access_life"),
+            ("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", "10 parsecs", "tokens.access_token_ttl"),
             ("CHANCERY_TOKENS__LEEWAY", "61s", "tokens.leeway"),
             ("CHANCERY_TOKENS__AUDIENCE", "", "tokens.audience"),
             ("CHANCERY_TOKENS__AUDIENCE", "my api", "tokens.audience"),
-            ("CHANCERY_SESSIONS__IDLE_LIFE", "31d", "sessions.idle_life"),
+            ("CHANCERY_SESSIONS__IDLE_TIMEOUT", "31d", "sessions.idle_timeout"),
             ("CHANCERY_SESSIONS__REFRESH_GRACE", "61s", "sessions.refresh_grace"),
             ("CHANCERY_PASSWORDS__MEMORY_KIB", "1", "passwords.memory_kib"),
             ("CHANCERY_PASSWORDS__MIN_LENGTH", "4", "passwords.min_length"),
-            ("CHANCERY_LOGIN__FREE_ATTEMPTS", "0", "login.free_attempts"),
-            ("CHANCERY_LOGIN__HARD_STOP", "4", "login.hard_stop"),
+            ("CHANCERY_LOGIN__ATTEMPTS_BEFORE_BACKOFF", "0", "login.attempts_before_backoff"),
+            ("CHANCERY_LOGIN__LOCKOUT_THRESHOLD", "4", "login.lockout_threshold"),
             ("CHANCERY_PAGES__NAME", "  ", "pages.name"),
             ("CHANCERY_PAGES__NAME", "a\nb", "pages.name"),
             ("CHANCERY_PAGES__NAME", &"x".repeat(61), "pages.name"),
@@ -385,7 +388,7 @@ mod tests {
             ("CHANCERY_OAUTH__REGISTRATION_TOKEN", "short", "oauth.registration_token"),
             ("CHANCERY_OAUTH__REGISTRATION_TOKEN_FILE", "/nonexistent", "oauth.registration_token_file"),
             ("CHANCERY_LOG__FORMAT", "xml", "log.format"),
-            ("CHANCERY_AUDIT__KEEP", "1h", "audit.keep"),
+            ("CHANCERY_AUDIT__RETENTION", "1h", "audit.retention"),
             ("CHANCERY_ROLES__CLERK", "not a scope", "roles"),
         ] {
             let error = load(&[(key, value)]).map(|_| ()).unwrap_err().to_string();
@@ -439,14 +442,14 @@ mod tests {
     fn a_file_overrides_defaults_and_its_unknown_keys_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("own.toml");
-        std::fs::write(&file, "[tokens]\naccess_life = \"1m\"\n").unwrap();
+        std::fs::write(&file, "[tokens]\naccess_token_ttl = \"1m\"\n").unwrap();
         assert_eq!(
-            Settings::load(Some(&file), HashMap::new()).unwrap().tokens.access_life,
+            Settings::load(Some(&file), HashMap::new()).unwrap().tokens.access_token_ttl,
             TimeDelta::minutes(1)
         );
-        std::fs::write(&file, "[tokens]\nacces_life = \"1m\"\n").unwrap();
+        std::fs::write(&file, "[tokens]\nacces_token_ttl = \"1m\"\n").unwrap();
         let error = Settings::load(Some(&file), HashMap::new()).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("acces_life"), "{error}");
+        assert!(error.contains("acces_token_ttl"), "{error}");
         let missing = folder.path().join("missing.toml");
         assert!(Settings::load(Some(&missing), HashMap::new()).is_err());
     }

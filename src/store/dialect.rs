@@ -77,7 +77,7 @@ impl KeysListener {
     pub async fn open(db: &Db) -> Result<Option<Self>, StoreError> {
         match db {
             // What was said on one server connection is heard on none of ours.
-            Db::Postgres { pooler: true, .. } | Db::Sqlite { .. } => Ok(None),
+            Db::Postgres { transaction_pooling: true, .. } | Db::Sqlite { .. } => Ok(None),
             Db::Postgres { pool, .. } => {
                 let mut listener = PgListener::connect_with(pool).await?;
                 listener.listen(KEYS_CHANNEL).await?;

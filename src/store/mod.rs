@@ -85,7 +85,7 @@ pub struct DatabaseOptions<'a> {
     /// How long a request may wait for a connection before it is told the database is away.
     pub acquire_timeout: Duration,
     /// Whether a pooler stands before Postgres that lends a connection for one transaction at a time.
-    pub pooler: bool,
+    pub transaction_pooling: bool,
     /// Make an SQLite file that is not there. Postgres databases are made by their owners.
     pub create: bool,
 }
@@ -96,7 +96,7 @@ pub enum Db {
     Postgres {
         pool: PgPool,
         /// See `pooler.rs`.
-        pooler: bool,
+        transaction_pooling: bool,
     },
     /// SQLite has one writer at a time. One connection writes, so writers queue in order instead of polling a lock;
     /// readers never wait for it.
@@ -132,17 +132,17 @@ impl Db {
         let first = tokio::time::timeout(FIRST_CONNECTION, PgConnection::connect_with(&connect)).await;
         let first = first.map_err(|_| ConnectError::NoAnswer)?.map_err(ConnectError::Unreachable)?;
         first.close().await.map_err(ConnectError::Unreachable)?;
-        Ok(Self::Postgres { pool, pooler: options.pooler })
+        Ok(Self::Postgres { pool, transaction_pooling: options.transaction_pooling })
     }
 
     /// A Postgres that is away for the moment: connected to when it is needed and there again.
     pub fn connect_later(options: &DatabaseOptions<'_>) -> Result<Self, ConnectError> {
-        Ok(Self::Postgres { pool: Self::pool(options)?, pooler: options.pooler })
+        Ok(Self::Postgres { pool: Self::pool(options)?, transaction_pooling: options.transaction_pooling })
     }
 
     fn pool(options: &DatabaseOptions<'_>) -> Result<PgPool, ConnectError> {
         let mut connect = PgConnectOptions::from_str(options.url).map_err(ConnectError::BadUrl)?;
-        if options.pooler {
+        if options.transaction_pooling {
             connect = connect.statement_cache_capacity(0);
         }
         let pool = PoolOptions::<Postgres>::new()
@@ -207,8 +207,8 @@ impl Db {
 
     async fn lend(&self) -> Result<Conn, StoreError> {
         Ok(Conn(match self {
-            Self::Postgres { pool, pooler } => {
-                let mode = if *pooler { StatementMode::Alone } else { StatementMode::Direct };
+            Self::Postgres { pool, transaction_pooling } => {
+                let mode = if *transaction_pooling { StatementMode::Alone } else { StatementMode::Direct };
                 RawConnection::Pg(pool.acquire().await.map_err(StoreError::Unavailable)?, mode)
             }
             Self::Sqlite { writer, .. } => {
@@ -220,8 +220,9 @@ impl Db {
     /// A write transaction. Dropped without [`Tx::commit`] it changes nothing.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         let conn = match self {
-            Self::Postgres { pool, pooler } => {
-                let mode = if *pooler { StatementMode::InTransaction } else { StatementMode::Direct };
+            Self::Postgres { pool, transaction_pooling } => {
+                let mode =
+                    if *transaction_pooling { StatementMode::InTransaction } else { StatementMode::Direct };
                 let begun = pool.begin_with(POSTGRES_BEGIN).await.map_err(StoreError::Unavailable)?;
                 Conn(RawConnection::PgTx(begun, mode))
             }

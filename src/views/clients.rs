@@ -114,7 +114,7 @@ impl From<&Client> for ClientView {
             post_logout_redirect_uris: texts(&client.post_logout_redirect_uris),
             scope: client.scopes.to_string(),
             audience: client.audiences.clone(),
-            access_token_life: client.access_life.map(|life| life.num_seconds()),
+            access_token_life: client.access_token_ttl.map(|life| life.num_seconds()),
             refresh_grace: client.refresh_grace.map(|grace| grace.num_seconds()),
             require_pkce: client.require_pkce,
             require_consent: client.require_consent,

@@ -60,7 +60,7 @@ fn a_first_start_makes_everything_and_says_so() {
 fn bad_configuration_is_named_and_nothing_is_written() {
     for (name, value, named) in [
         ("CHANCERY_SERVER__LISTEN", "nowhere", "server.listen"),
-        ("CHANCERY_TOKENS__ACCESS_LIFE", "soon", "tokens.access_life"),
+        ("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", "soon", "tokens.access_token_ttl"),
         ("CHANCERY_TOKENS__ACESS_LIFE", "5m", "acess_life"),
         ("CHANCERY_DATABASE__URL", "mysql://localhost/x", "database.url"),
         ("CHANCERY_KEYS__RSA_BITS", "512", "keys.rsa_bits"),

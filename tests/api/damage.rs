@@ -17,7 +17,7 @@ async fn damage_private_half(database: &Database, which: &str) {
 const NEXT: &str = "activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL";
 const CURRENT: &str = "activated_at IS NOT NULL AND demoted_at IS NULL AND revoked_at IS NULL";
 /// The poll of the nodes here is fast.
-const FAST: &[(&str, &str)] = &[("CHANCERY_KEYS__POLL", "200ms")];
+const FAST: &[(&str, &str)] = &[("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms")];
 
 on_both! {
     async fn a_damaged_next_key_is_replaced_and_rotation_goes_on(app: TestApp) {
@@ -177,7 +177,7 @@ on_both! {
     }
 
     async fn a_next_key_damaged_when_the_schedule_is_due_is_replaced_first(app: TestApp) {
-        let settings = [("CHANCERY_KEYS__POLL", "200ms"), ("CHANCERY_KEYS__ROTATE_EVERY", "1h")];
+        let settings = [("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms"), ("CHANCERY_KEYS__ROTATE_EVERY", "1h")];
         let before = kids(&app.get("/.well-known/jwks.json").await.json());
         app.stop_serving().await;
         damage_private_half(&app.database, NEXT).await;

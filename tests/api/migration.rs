@@ -18,7 +18,7 @@ fn program(folder: &Path, database: &Database) -> Chancery {
     Chancery::new(folder)
         .with("DATABASE_URL", &database.url())
         .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY)
-        .with("CHANCERY_KEYS__POLL", "200ms")
+        .with("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms")
         .with("CHANCERY_SERVER__ISSUER", "https://auth.test")
 }
 

@@ -209,7 +209,7 @@ async fn after_a_slow_commit_the_bounds_count_from_when_it_could_be_seen() {
 
 #[tokio::test]
 async fn what_consumers_fetch_from_any_node_every_node_knows() {
-    let nodes = three_nodes_with(&[("CHANCERY_KEYS__POLL", "200ms")]).await;
+    let nodes = three_nodes_with(&[("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms")]).await;
     let database = &nodes[0].database;
     let admin = nodes[0].admin().await;
     for (at, node) in nodes.iter().enumerate() {
@@ -260,7 +260,7 @@ async fn a_revocation_on_one_node_holds_on_all_at_once() {
 
 #[tokio::test]
 async fn a_key_that_leaves_by_the_clock_is_audited_once() {
-    let nodes = three_nodes_with(&[("CHANCERY_KEYS__POLL", "200ms")]).await;
+    let nodes = three_nodes_with(&[("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms")]).await;
     let database = &nodes[0].database;
     let admin = nodes[0].admin().await;
     nodes[0]

@@ -144,7 +144,7 @@ async fn keys_that_could_not_be_kept_are_kept_when_they_can() {
     let folder = tempdir().unwrap();
     // A file stands where the folder should be.
     fs::write(folder.path().join("data"), "").unwrap();
-    let chancery = program(folder.path(), &database.url()).with("CHANCERY_KEYS__POLL", "200ms");
+    let chancery = program(folder.path(), &database.url()).with("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms");
     let serving = chancery.serve();
     tokio::time::sleep(Duration::from_millis(500)).await;
     fs::remove_file(folder.path().join("data")).unwrap();

@@ -119,9 +119,9 @@ fn issuer(folder: &Path, database: &Database) -> Chancery {
         .with("DATABASE_URL", &database.url())
         .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY)
         .with("CHANCERY_SERVER__ISSUER", ISSUER)
-        .with("CHANCERY_KEYS__POLL", "200ms")
+        .with("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms")
         .with("CHANCERY_KEYS__JWKS_MAX_AGE", "1s")
-        .with("CHANCERY_KEYS__VERIFIER_CACHE", "10s")
+        .with("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "10s")
 }
 
 /// Exit code, report, and what was said on standard error.

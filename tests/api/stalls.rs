@@ -64,7 +64,8 @@ async fn a_refresh_that_waited_for_a_lock_too_long_is_not_carried_out_afterwards
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_stops_although_the_database_does_not_answer_its_poll() {
     let (database, folder) = (Database::create(Kind::Postgres).await, tempdir().unwrap());
-    let serving = program(folder.path(), &database.url()).with("CHANCERY_KEYS__POLL", "500ms").serve();
+    let serving =
+        program(folder.path(), &database.url()).with("CHANCERY_KEYS__REFRESH_INTERVAL", "500ms").serve();
     let mut stranger = PgConnection::connect(&database.url()).await.unwrap();
     stranger.execute("BEGIN").await.unwrap();
     stranger.execute("LOCK TABLE signing_keys IN ACCESS EXCLUSIVE MODE").await.unwrap();
@@ -106,7 +107,7 @@ async fn a_transaction_that_says_nothing_more_is_ended() {
         url: &url,
         pool_size: 2,
         acquire_timeout,
-        pooler: false,
+        transaction_pooling: false,
         create: false,
     })
     .await

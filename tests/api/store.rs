@@ -9,7 +9,7 @@ use chancery::domain::oauth::{
     AuthorizationCode, CodeChallenge, DeviceGrant, DeviceStatus, LogoutNotice, UserClaim,
 };
 use chancery::domain::operations::{Actor, AuditContext, AuditEvent, AuditFilter};
-use chancery::domain::passwords::{PasswordHash, SourcePolicy, ThrottlePolicy};
+use chancery::domain::passwords::{NetworkPolicy, PasswordHash, ThrottlePolicy};
 use chancery::domain::sessions::{GrantedAccess, Session, SessionLimits};
 use chancery::domain::{ClientId, DisplayName, Email, Parameters, Scopes, SessionId, Thumbprint, UserId};
 use chancery::store;
@@ -21,8 +21,8 @@ use chancery::store::oauth::{authorization_codes, consents, device_codes, logout
 use chancery::store::operations::audit;
 use chancery::store::passwords::login_attempts;
 use chancery::store::passwords::login_attempts::Charge;
-use chancery::store::passwords::source_attempts;
-use chancery::store::passwords::source_attempts::SourceCharge;
+use chancery::store::passwords::network_attempts;
+use chancery::store::passwords::network_attempts::NetworkCharge;
 use chancery::store::sessions::Advance;
 use chancery::store::sessions::used_tokens;
 use chancery::store::{clients, sessions};
@@ -83,7 +83,7 @@ fn client(id: &str) -> Client {
                 .unwrap(),
         ),
         audiences: Some(vec!["https://api.test".to_owned(), "b".to_owned()]),
-        access_life: Some(Some(TimeDelta::seconds(61))),
+        access_token_ttl: Some(Some(TimeDelta::seconds(61))),
         refresh_grace: Some(Some(TimeDelta::zero())),
         require_consent: Some(false),
         backchannel_logout_uri: Some(Some(LogoutUri::parse("https://g.test/out?x=%20").unwrap())),
@@ -149,8 +149,8 @@ fn wish(id: SessionId, generation: i64, client: &ClientId, now: DateTime<Utc>) -
 }
 
 const LIMITS: SessionLimits = SessionLimits {
-    idle_life: TimeDelta::days(7),
-    absolute_life: TimeDelta::days(30),
+    idle_timeout: TimeDelta::days(7),
+    max_lifetime: TimeDelta::days(30),
     grace: TimeDelta::seconds(10),
 };
 
@@ -273,7 +273,7 @@ on_both! {
             (1, client.clone(), at(6)),
             (3, client.clone(), at(6)),
             (2, ClientId::new_unchecked("other".to_owned()), at(6)),
-            (2, client.clone(), at(5) + LIMITS.idle_life),
+            (2, client.clone(), at(5) + LIMITS.idle_timeout),
             (2, client.clone(), first.expires_at),
         ] {
             assert!(sessions::advance(conn, &wish(first.id, generation, &client, now), &LIMITS).await.unwrap().is_none());
@@ -304,7 +304,7 @@ on_both! {
         }
         let listed = sessions::live_of_user(&mut tx, ada.id, &LIMITS, at(30)).await.unwrap();
         assert_eq!(listed.iter().map(|session| session.id).collect::<Vec<_>>(), [mine[2].id, mine[1].id, mine[0].id]);
-        let late = at(5) + LIMITS.idle_life;
+        let late = at(5) + LIMITS.idle_timeout;
         assert_eq!(sessions::live_of_user(&mut tx, ada.id, &LIMITS, late).await.unwrap().len(), 2);
         assert_eq!(sessions::revoke_of_user(&mut tx, ada.id, Some(mine[1].id), at(30)).await.unwrap(), 2);
         assert_eq!(sessions::revoke_of_user(&mut tx, ada.id, None, at(31)).await.unwrap(), 1);
@@ -384,7 +384,7 @@ on_both! {
 
     async fn attempts_are_charged_settled_and_forgotten(app: TestApp) {
         let db = &app.app.db;
-        let policy = ThrottlePolicy { free_attempts: 2, max_backoff: TimeDelta::minutes(15), hard_stop: 4 };
+        let policy = ThrottlePolicy { attempts_before_backoff: 2, max_backoff: TimeDelta::minutes(15), lockout_threshold: 4 };
         let charge = async |now| {
             let conn = &mut db.write().await.unwrap();
             login_attempts::charge(conn, b"s", &policy, now + TimeDelta::seconds(4), now).await.unwrap()
@@ -413,7 +413,7 @@ on_both! {
         assert_eq!(fail(at(7)).await, 4);
         assert_eq!(charge(at(1_000_000)).await, Charge::Refused, "stopped for good");
         let conn = &mut db.write().await.unwrap();
-        assert_eq!(login_attempts::delete_older(conn, at(1_000_000), policy.hard_stop, 10).await.unwrap(), 0);
+        assert_eq!(login_attempts::delete_older(conn, at(1_000_000), policy.lockout_threshold, 10).await.unwrap(), 0);
         assert_eq!(login_attempts::delete_older(conn, at(1_000_000), 5, 10).await.unwrap(), 1);
         login_attempts::charge(conn, b"s", &policy, at(9), at(8)).await.unwrap();
         login_attempts::clear(conn, b"s").await.unwrap();
@@ -468,35 +468,35 @@ on_both! {
 
     async fn a_source_is_charged_settled_and_forgotten(app: TestApp) {
         let db = &app.app.db;
-        let policy = SourcePolicy { attempts: 3, window: TimeDelta::seconds(30) };
+        let policy = NetworkPolicy { attempts: 3, window: TimeDelta::seconds(30) };
         let at = |second: i64| app.clock.now() + TimeDelta::seconds(second);
         let charge = async |now: i64| {
             let mut tx = db.begin().await.unwrap();
-            let outcome = source_attempts::charge(&mut tx, b"s", &policy, at(now + 4), at(now)).await.unwrap();
+            let outcome = network_attempts::charge(&mut tx, b"s", &policy, at(now + 4), at(now)).await.unwrap();
             tx.commit().await.unwrap();
             outcome
         };
         let settle = async |spend: bool, now: i64| {
-            source_attempts::finish(&mut db.write().await.unwrap(), b"s", &policy, spend, at(now)).await.unwrap();
+            network_attempts::finish(&mut db.write().await.unwrap(), b"s", &policy, spend, at(now)).await.unwrap();
         };
         for _ in 0..3 {
-            assert_eq!(charge(0).await, SourceCharge::Charged);
+            assert_eq!(charge(0).await, NetworkCharge::Charged);
         }
-        assert_eq!(charge(0).await, SourceCharge::InFlight, "all three are under way");
+        assert_eq!(charge(0).await, NetworkCharge::InFlight, "all three are under way");
         settle(false, 0).await;
-        assert_eq!(charge(0).await, SourceCharge::Charged, "one was right");
+        assert_eq!(charge(0).await, NetworkCharge::Charged, "one was right");
         for _ in 0..3 {
             settle(true, 0).await;
         }
-        assert_eq!(charge(0).await, SourceCharge::Refused { retry_after: TimeDelta::seconds(10) });
-        assert_eq!(charge(9).await, SourceCharge::Refused { retry_after: TimeDelta::seconds(1) });
-        assert_eq!(charge(10).await, SourceCharge::Charged);
-        assert_eq!(charge(10).await, SourceCharge::InFlight);
-        assert_eq!(charge(14).await, SourceCharge::Charged, "a charge that nobody settles lapses");
+        assert_eq!(charge(0).await, NetworkCharge::Refused { retry_after: TimeDelta::seconds(10) });
+        assert_eq!(charge(9).await, NetworkCharge::Refused { retry_after: TimeDelta::seconds(1) });
+        assert_eq!(charge(10).await, NetworkCharge::Charged);
+        assert_eq!(charge(10).await, NetworkCharge::InFlight);
+        assert_eq!(charge(14).await, NetworkCharge::Charged, "a charge that nobody settles lapses");
         settle(true, 14).await;
         let conn = &mut db.write().await.unwrap();
-        assert_eq!(source_attempts::delete_settled(conn, at(39), 10).await.unwrap(), 0);
-        assert_eq!(source_attempts::delete_settled(conn, at(41), 10).await.unwrap(), 1);
+        assert_eq!(network_attempts::delete_settled(conn, at(39), 10).await.unwrap(), 0);
+        assert_eq!(network_attempts::delete_settled(conn, at(41), 10).await.unwrap(), 1);
     }
 
     async fn the_schema_knows_itself(app: TestApp) {

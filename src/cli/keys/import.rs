@@ -30,7 +30,7 @@ pub struct ImportArgs {
     #[arg(long, value_parser = parse_algorithm)]
     alg: Option<SigningAlgorithm>,
     /// How long the tokens live that it signed elsewhere, such as "1h": it stays published until the last of them is dead.
-    /// `--as previous` needs it; with `--as next` it is `tokens.access_life` unless told.
+    /// `--as previous` needs it; with `--as next` it is `tokens.access_token_ttl` unless told.
     #[arg(long, value_parser = parse_life, required_if_eq("place", "previous"))]
     token_life: Option<TimeDelta>,
     /// Only tell what would happen.
@@ -47,7 +47,9 @@ enum Place {
 pub async fn run(args: ImportArgs, settings: Settings, output: Output) -> Result<(), Failure> {
     let placement = match (args.place, args.token_life) {
         (Place::Previous, Some(token_life)) => Placement::Previous { token_life },
-        (Place::Next, life) => Placement::Next { token_life: life.unwrap_or(settings.tokens.access_life) },
+        (Place::Next, life) => {
+            Placement::Next { token_life: life.unwrap_or(settings.tokens.access_token_ttl) }
+        }
         (Place::Previous, None) => return Err(Failure::Usage("--as previous needs --token-life".to_owned())),
     };
     let request = ImportKey {

@@ -27,7 +27,7 @@ pub struct Pace {
 const MARGIN: TimeDelta = TimeDelta::minutes(1);
 
 const STALE: &str = "It has not fetched the next key; it would have to refetch on an unknown kid, or within \
-                     keys.verifier_cache.";
+                     keys.verifier_cache_ttl.";
 
 /// One run through all the cases.
 pub struct Drill<'a> {

@@ -50,7 +50,7 @@ impl TokenMaker {
             issuer: app.settings.server.issuer.clone(),
             audience: audience.map_or_else(|| Audience::of(&tokens.audience), Audience::One),
             scope,
-            life: tokens.access_life.min(LIFE),
+            life: tokens.access_token_ttl.min(LIFE),
         })
     }
 

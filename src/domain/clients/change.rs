@@ -17,7 +17,7 @@ pub struct ClientChange {
     pub scopes: Option<Scopes>,
     pub audiences: Option<Vec<String>>,
     /// `Some(None)`: the server's.
-    pub access_life: Option<Option<TimeDelta>>,
+    pub access_token_ttl: Option<Option<TimeDelta>>,
     /// `Some(None)`: the server's.
     pub refresh_grace: Option<Option<TimeDelta>>,
     pub require_pkce: Option<bool>,
@@ -41,7 +41,7 @@ impl ClientChange {
             ("post_logout_redirect_uris", self.post_logout_redirect_uris.is_some()),
             ("scope", self.scopes.is_some()),
             ("audience", self.audiences.is_some()),
-            ("access_token_life", self.access_life.is_some()),
+            ("access_token_life", self.access_token_ttl.is_some()),
             ("refresh_grace", self.refresh_grace.is_some()),
             ("require_pkce", self.require_pkce.is_some()),
             ("require_consent", self.require_consent.is_some()),
@@ -67,7 +67,7 @@ impl Client {
                 .unwrap_or(self.post_logout_redirect_uris),
             scopes: change.scopes.unwrap_or(self.scopes),
             audiences: change.audiences.unwrap_or(self.audiences),
-            access_life: change.access_life.unwrap_or(self.access_life),
+            access_token_ttl: change.access_token_ttl.unwrap_or(self.access_token_ttl),
             refresh_grace: change.refresh_grace.unwrap_or(self.refresh_grace),
             require_pkce: change.require_pkce.unwrap_or(self.require_pkce),
             require_consent: change.require_consent.unwrap_or(self.require_consent),

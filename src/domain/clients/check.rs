@@ -21,7 +21,7 @@ pub enum InvalidClient {
         "only a client that keeps a secret and asks for `openid` may do without PKCE (OAuth 2.1 section 7.6)"
     )]
     PkceNeeded,
-    #[error("must be at least 1 s and must not exceed the server's tokens.access_life")]
+    #[error("must be at least 1 s and must not exceed the server's tokens.access_token_ttl")]
     AccessLife,
     #[error("must be between 0 and 60 s")]
     RefreshGrace,
@@ -82,7 +82,7 @@ impl Client {
         if !self.require_pkce && (self.is_public() || !self.scopes.contains(scope::OPENID)) {
             return Err(InvalidClient::PkceNeeded);
         }
-        if self.access_life.is_some_and(|life| life < TimeDelta::seconds(1) || life > longest) {
+        if self.access_token_ttl.is_some_and(|life| life < TimeDelta::seconds(1) || life > longest) {
             return Err(InvalidClient::AccessLife);
         }
         if self.refresh_grace.is_some_and(|grace| grace < TimeDelta::zero() || grace > TimeDelta::minutes(1))

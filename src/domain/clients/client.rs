@@ -23,7 +23,7 @@ pub struct Client {
     /// Whom its tokens may be for; the first unless it asks for another (RFC 8707). Empty: the server's `tokens.audience`.
     pub audiences: Vec<String>,
     /// Shorter than the server's.
-    pub access_life: Option<TimeDelta>,
+    pub access_token_ttl: Option<TimeDelta>,
     pub refresh_grace: Option<TimeDelta>,
     pub require_pkce: bool,
     /// Whether the user is asked before it gets anything. Not for one's own applications.
@@ -55,7 +55,7 @@ impl Client {
             post_logout_redirect_uris: Vec::new(),
             scopes: Scopes::of_users(),
             audiences: Vec::new(),
-            access_life: None,
+            access_token_ttl: None,
             refresh_grace: None,
             require_pkce: true,
             require_consent: true,

@@ -188,7 +188,7 @@ pub struct KeyPolicy {
     /// A: the longest `max-age` the JWKS is served with.
     pub jwks_max_age: TimeDelta,
     /// M: how long a verifier may cache without refetching on an unknown kid.
-    pub verifier_cache: TimeDelta,
+    pub verifier_cache_ttl: TimeDelta,
     pub rotate_every: TimeDelta,
     /// How long past `exp` a token is still accepted.
     pub leeway: TimeDelta,
@@ -197,7 +197,7 @@ pub struct KeyPolicy {
 impl KeyPolicy {
     /// How long a next key is published before it may sign: σ + A + M. Then every verifier has fetched it.
     pub fn lead(&self) -> TimeDelta {
-        self.staleness + self.jwks_max_age + self.verifier_cache
+        self.staleness + self.jwks_max_age + self.verifier_cache_ttl
     }
 
     /// When a key published at `published_at` may sign.
@@ -377,7 +377,7 @@ mod tests {
     const POLICY: KeyPolicy = KeyPolicy {
         staleness: TimeDelta::seconds(5),
         jwks_max_age: TimeDelta::minutes(5),
-        verifier_cache: TimeDelta::minutes(15),
+        verifier_cache_ttl: TimeDelta::minutes(15),
         rotate_every: TimeDelta::days(30),
         leeway: TimeDelta::seconds(60),
     };

@@ -1,6 +1,6 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::passwords::SourcePolicy;
+use crate::domain::passwords::NetworkPolicy;
 use crate::domain::sessions::GrantedAccess;
 use crate::domain::{ClientId, SessionId};
 
@@ -41,7 +41,7 @@ impl DeviceGrant {
     /// How long a device waits before it asks again, and how much longer each time it asks too soon (RFC 8628 section 3.5).
     pub const INTERVAL: TimeDelta = TimeDelta::seconds(5);
     /// How many wrong codes one network may type, where no limit of sources is set: there are 20^8 of them.
-    pub const GUESSES: SourcePolicy = SourcePolicy { attempts: 100, window: TimeDelta::minutes(15) };
+    pub const GUESSES: NetworkPolicy = NetworkPolicy { attempts: 100, window: TimeDelta::minutes(15) };
     /// How much too soon is not, for clocks and networks are not that exact.
     pub const TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 

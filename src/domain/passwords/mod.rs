@@ -4,4 +4,4 @@ mod password;
 mod throttle;
 
 pub use password::{CandidatePassword, NewPassword, PasswordHash, PasswordRejected};
-pub use throttle::{SourcePolicy, ThrottlePolicy};
+pub use throttle::{NetworkPolicy, ThrottlePolicy};

@@ -39,8 +39,8 @@ pub struct Session {
 /// How long sessions live and how forgiving refresh is.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLimits {
-    pub idle_life: TimeDelta,
-    pub absolute_life: TimeDelta,
+    pub idle_timeout: TimeDelta,
+    pub max_lifetime: TimeDelta,
     /// How long the token before the current one still gets the same successor.
     pub grace: TimeDelta,
 }
@@ -51,7 +51,7 @@ impl SessionLimits {
 
     /// A session unused since before this moment is over.
     pub fn idle_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now - self.idle_life
+        now - self.idle_timeout
     }
 }
 
@@ -94,7 +94,7 @@ impl Session {
 
     /// When the refresh token issued at `now` dies if it is not used.
     pub fn refresh_expires_at(&self, limits: &SessionLimits, now: DateTime<Utc>) -> DateTime<Utc> {
-        self.expires_at.min(now + limits.idle_life)
+        self.expires_at.min(now + limits.idle_timeout)
     }
 
     /// Judges a genuine token of this session by its generation. The grace counts from the last use, or from when the database
@@ -131,8 +131,8 @@ mod tests {
 
     const NEVER_AWAY: DateTime<Utc> = DateTime::<Utc>::MIN_UTC;
     const LIMITS: SessionLimits = SessionLimits {
-        idle_life: TimeDelta::days(7),
-        absolute_life: TimeDelta::days(30),
+        idle_timeout: TimeDelta::days(7),
+        max_lifetime: TimeDelta::days(30),
         grace: TimeDelta::seconds(10),
     };
 
@@ -148,7 +148,7 @@ mod tests {
             amr: "pwd".to_owned(),
             created_at: start,
             last_used_at: start,
-            expires_at: start + LIMITS.absolute_life,
+            expires_at: start + LIMITS.max_lifetime,
             revoked_at: None,
             ip: None,
             user_agent: None,
@@ -224,6 +224,6 @@ mod tests {
         let late = DateTime::UNIX_EPOCH + TimeDelta::days(28);
         assert_eq!(session(1).refresh_expires_at(&LIMITS, late), session(1).expires_at);
         let early = DateTime::UNIX_EPOCH + TimeDelta::days(1);
-        assert_eq!(session(1).refresh_expires_at(&LIMITS, early), early + LIMITS.idle_life);
+        assert_eq!(session(1).refresh_expires_at(&LIMITS, early), early + LIMITS.idle_timeout);
     }
 }

@@ -4,7 +4,7 @@ use crate::domain::accounts::{Roles, User};
 use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::{DisplayName, Email};
 use crate::flows::passwords::TooManyAttempts;
-use crate::flows::passwords::charge_source_alone;
+use crate::flows::passwords::charge_network_alone;
 use crate::flows::passwords::{NewPasswordError, hash_new_password};
 use crate::store::StoreError;
 use crate::store::accounts::users;
@@ -40,8 +40,8 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
     }
     let SignUp { email, password, name, context } = request;
     // Also for an address that is taken: it makes as much work.
-    let policy = app.settings.source_registrations;
-    charge_source_alone(app, &context, policy, Subject::registration_source).await??;
+    let policy = app.settings.max_registrations_per_network;
+    charge_network_alone(app, &context, policy, Subject::registration_source).await??;
     let hash = hash_new_password(app, password, &email, name.as_ref()).await?;
     let now = app.clock.now();
     let user = new_user(email, name, hash, Roles::default(), now);

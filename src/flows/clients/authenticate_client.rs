@@ -6,7 +6,7 @@ use crate::domain::ClientId;
 use crate::domain::clients::{Client, ClientAuthMethod};
 use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::flows::passwords::TooManyAttempts;
-use crate::flows::passwords::charge_source;
+use crate::flows::passwords::charge_network;
 use crate::store::operations::audit;
 use crate::store::sessions::used_tokens;
 use crate::store::{StoreError, clients};
@@ -140,9 +140,9 @@ async fn refuse(
 ) -> Result<Client, AuthenticateClientError> {
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
-    if let Some((ip, policy)) = context.ip.zip(app.settings.source_failures) {
+    if let Some((ip, policy)) = context.ip.zip(app.settings.max_failures_per_network) {
         let source = Subject::client_source(&app.master_keys, ip);
-        charge_source(&mut tx, &source, &policy, now).await??;
+        charge_network(&mut tx, &source, &policy, now).await??;
     }
     // A name that is nobody's may be a password in the wrong field.
     let subject = client.map_or("unknown", |client| client.id.as_str());

@@ -44,7 +44,7 @@ pub async fn create_client(
     let now = app.clock.now();
     let id = id.unwrap_or_else(ClientId::random);
     let client = Client::new(id, name, auth_method, now).with(change);
-    client.check(app.settings.tokens.access_life).map_err(CreateClientError::Invalid)?;
+    client.check(app.settings.tokens.access_token_ttl).map_err(CreateClientError::Invalid)?;
     may_manage(app, &authority, &client)?;
     let secret = match client.has_secret() {
         true => Some(ClientSecret::random().ok_or(CreateClientError::NoRandomness)?),

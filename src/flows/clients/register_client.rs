@@ -7,7 +7,7 @@ use crate::domain::clients::{Client, ClientMetadata, RegistrationLimits};
 use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::domain::{ClientId, OAuthError};
 use crate::flows::passwords::TooManyAttempts;
-use crate::flows::passwords::charge_source_alone;
+use crate::flows::passwords::charge_network_alone;
 use crate::settings::Registration;
 use crate::store::clients::client_registrations;
 use crate::store::operations::audit;
@@ -63,8 +63,8 @@ pub async fn register_client(
     context: &AuditContext,
 ) -> Result<Registered, RegisterClientError> {
     // Also for what cannot be registered.
-    let policy = app.settings.source_registrations;
-    charge_source_alone(app, context, policy, Subject::client_registration_source).await??;
+    let policy = app.settings.max_registrations_per_network;
+    charge_network_alone(app, context, policy, Subject::client_registration_source).await??;
     let now = app.clock.now();
     let client = metadata.into_client(ClientId::random(), limits(app), now)?;
     let token = RegistrationToken::random().ok_or(RegisterClientError::NoRandomness)?;
@@ -88,5 +88,8 @@ pub async fn register_client(
 }
 
 pub(super) fn limits(app: &App) -> RegistrationLimits<'_> {
-    RegistrationLimits { audience: app.settings.own_audience(), longest: app.settings.tokens.access_life }
+    RegistrationLimits {
+        audience: app.settings.own_audience(),
+        longest: app.settings.tokens.access_token_ttl,
+    }
 }

@@ -35,7 +35,7 @@ pub async fn update_client(
     let before = clients::lock_for_update(&mut tx, id).await?.ok_or(UpdateClientError::NotFound)?;
     may_manage(app, authority, &before)?;
     let client = before.with(change);
-    client.check(app.settings.tokens.access_life).map_err(UpdateClientError::Invalid)?;
+    client.check(app.settings.tokens.access_token_ttl).map_err(UpdateClientError::Invalid)?;
     may_manage(app, authority, &client)?;
     clients::update(&mut tx, &client).await?;
     let detail = detail(&client, Some(&changed));

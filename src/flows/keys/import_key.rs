@@ -109,7 +109,7 @@ fn row(app: &App, imported: &ImportedKey, placement: Placement, now: DateTime<Ut
         ..SigningKey::next(imported.kid.clone(), imported.alg, imported.public_jwk.clone(), life, now)
     };
     match placement {
-        Placement::Next { token_life } => key(token_life.max(app.settings.tokens.access_life)),
+        Placement::Next { token_life } => key(token_life.max(app.settings.tokens.access_token_ttl)),
         Placement::Previous { token_life } => {
             key(token_life).verifying_until(app.settings.key_policy.retires_at(now, token_life))
         }

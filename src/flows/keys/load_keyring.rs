@@ -25,7 +25,7 @@ pub enum LoadKeyringError {
 }
 
 /// The node's view, read anew when it is older than the policy allows. What signs goes through here: a node that cannot
-/// read the database issues nothing, and no node signs with a key more than `keys.poll` after it was demoted.
+/// read the database issues nothing, and no node signs with a key more than `keys.refresh_interval` after it was demoted.
 ///
 /// It is the first step of whatever goes by the time, so a clock that has jumped is measured here.
 pub async fn fresh_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
@@ -126,7 +126,7 @@ fn recall_damaged(app: &App, stored: &mut [StoredKey], held: Option<&Keyring>) -
 /// Retirement is computed from the longest life a key ever signed, so a life longer than recorded is recorded before the
 /// first token. `false` when the key does not sign any more.
 async fn record_token_life(app: &App, set: &KeySet) -> Result<bool, StoreError> {
-    let life = app.settings.tokens.access_life;
+    let life = app.settings.tokens.access_token_ttl;
     if set.current().longest_life >= life {
         return Ok(true);
     }

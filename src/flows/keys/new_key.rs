@@ -52,7 +52,7 @@ pub(in crate::flows) async fn insert_key(
     now: DateTime<Utc>,
 ) -> Result<(), NewKeyError> {
     let sealed = seal_private_key(&app.master_keys, &generated.kid, generated.alg, &generated.pkcs8)?;
-    let life = app.settings.tokens.access_life;
+    let life = app.settings.tokens.access_token_ttl;
     let next =
         SigningKey::next(generated.kid.clone(), generated.alg, generated.public_jwk.clone(), life, now);
     let key = SigningKey { activated_at, ..next };

@@ -20,7 +20,7 @@ pub async fn publish_probe_key(
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     let now = app.clock.now();
-    let life = app.settings.tokens.access_life;
+    let life = app.settings.tokens.access_token_ttl;
     let next =
         SigningKey::next(generated.kid.clone(), generated.alg, generated.public_jwk.clone(), life, now);
     let key = SigningKey { imported_at: Some(now), ..next.verifying_until(now + keep) };

@@ -140,7 +140,7 @@ async fn promote_next(
     }
     let retires_at = policy.retires_at(now, longest_life(app, demoted));
     let swapped = signing_keys::demote(tx, &demoted.kid, now, retires_at).await?
-        && signing_keys::promote(tx, &promoted.kid, now, app.settings.tokens.access_life).await?;
+        && signing_keys::promote(tx, &promoted.kid, now, app.settings.tokens.access_token_ttl).await?;
     if !swapped {
         return Err(RotateKeysError::Superseded);
     }
@@ -160,5 +160,5 @@ async fn promote_next(
 fn longest_life(app: &App, demoted: &SigningKey) -> TimeDelta {
     let held = app.keyring.load_full();
     let remembered = held.as_ref().and_then(|held| held.set().find(&demoted.kid)).map(|key| key.longest_life);
-    demoted.longest_life.max(app.settings.tokens.access_life).max(remembered.unwrap_or_default())
+    demoted.longest_life.max(app.settings.tokens.access_token_ttl).max(remembered.unwrap_or_default())
 }

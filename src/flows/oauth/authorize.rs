@@ -241,7 +241,7 @@ fn new_code(
         dpop_jkt: request.dpop_jkt.clone(),
         session: SessionId::new(now),
         created_at: now,
-        expires_at: now + app.settings.oauth.code_life,
+        expires_at: now + app.settings.oauth.code_ttl,
     }
 }
 

@@ -5,7 +5,7 @@ use crate::domain::operations::AuditContext;
 use crate::domain::sessions::GrantedAccess;
 use crate::domain::{OAuthCode, OAuthError, Parameters, SessionId};
 use crate::flows::passwords::TooManyAttempts;
-use crate::flows::passwords::charge_source_alone;
+use crate::flows::passwords::charge_network_alone;
 use crate::store::StoreError;
 use crate::store::oauth::device_codes;
 use crate::throttle::Subject;
@@ -49,8 +49,8 @@ pub async fn begin_device(
     let scopes = client.asked_scopes(parameters)?;
     let audience = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
     if client.is_public() {
-        let policy = app.settings.source_failures;
-        charge_source_alone(app, context, policy, Subject::device_source).await??;
+        let policy = app.settings.max_failures_per_network;
+        charge_network_alone(app, context, policy, Subject::device_source).await??;
     }
     let device_code = DeviceCode::random().ok_or(BeginDeviceError::NoRandomness)?;
     let now = app.clock.now();

@@ -164,5 +164,5 @@ impl SubmittedForm {
 
 fn is_good(app: &App, pending: &PendingRequest, browser: &BrowserContext) -> bool {
     let age = app.clock.now() - pending.begun();
-    age <= app.settings.oauth.page_life && pending.is_of(&browser.device)
+    age <= app.settings.oauth.login_page_ttl && pending.is_of(&browser.device)
 }

@@ -11,8 +11,8 @@ use crate::flows::passwords::TooManyAttempts;
 use crate::flows::sessions::{BrowserUser, browser_user_of};
 use crate::store::oauth::device_codes;
 use crate::store::operations::audit;
-use crate::store::passwords::source_attempts;
-use crate::store::passwords::source_attempts::SourceCharge;
+use crate::store::passwords::network_attempts;
+use crate::store::passwords::network_attempts::NetworkCharge;
 use crate::store::{Conn, StoreError, clients};
 use crate::throttle::Subject;
 use crate::tokens::{PendingRequest, PendingRequestKind, PresentedConsent, UserCode};
@@ -61,14 +61,14 @@ async fn look_up(
     typed: &str,
 ) -> Result<Result<UserCode, CodeRefusal>, StoreError> {
     let (now, context) = (app.clock.now(), &browser.audit);
-    let policy = app.settings.source_failures.unwrap_or(DeviceGrant::GUESSES);
+    let policy = app.settings.max_failures_per_network.unwrap_or(DeviceGrant::GUESSES);
     let source = context.ip.map(|ip| Subject::user_code_source(&app.master_keys, ip));
     let mut tx = app.db.begin().await?;
     if let Some(source) = &source {
         // It lapses at once: what is charged is settled in this transaction, so none is in flight.
-        match source_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
-            SourceCharge::Charged | SourceCharge::InFlight => {}
-            SourceCharge::Refused { retry_after } => {
+        match network_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
+            NetworkCharge::Charged | NetworkCharge::InFlight => {}
+            NetworkCharge::Refused { retry_after } => {
                 return Ok(Err(CodeRefusal::TooManyAttempts(TooManyAttempts { retry_after })));
             }
         }
@@ -81,7 +81,7 @@ async fn look_up(
         None => None,
     };
     if let Some(source) = &source {
-        source_attempts::finish(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
+        network_attempts::finish(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
     }
     if found.is_none() {
         audit::append(&mut tx, AuditEvent::UserCodeRefused, context, "unknown", None, now).await?;

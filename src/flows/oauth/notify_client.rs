@@ -107,7 +107,7 @@ async fn logout_token(
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
     // Keys stay published for as long as an access token lives.
-    let life = LIFE.min(app.settings.tokens.access_life + app.settings.tokens.leeway);
+    let life = LIFE.min(app.settings.tokens.access_token_ttl + app.settings.tokens.leeway);
     let claims = LogoutClaims {
         iss: app.settings.server.issuer.clone(),
         sub: notice.user.to_string(),

@@ -79,7 +79,7 @@ pub async fn push_request(
     let request = AuthorizationRequest::read(client, &kept, back, app.settings.request_rules())?;
     hinted_user(app, client, &request).await??;
     let request_uri = RequestUri::random().ok_or(PushRequestError::NoRandomness)?;
-    let life = app.settings.oauth.par_life;
+    let life = app.settings.oauth.par_ttl;
     let expires_at = app.clock.now() + life;
     let conn = &mut app.db.write().await?;
     proved_key(conn, proof.as_ref()).await?;

@@ -47,7 +47,7 @@ pub async fn sign_in(
     let authenticated = prove_password(app, credentials).await?;
     let before = browser_user_of(app, browser.session.as_deref()).await?;
     let now = app.clock.now();
-    let ends_at = now + app.settings.oauth.browser_session_life;
+    let ends_at = now + app.settings.oauth.browser_session_ttl;
     let session = new_session(app, &authenticated, ClientId::browser(), now);
     let session = Session { expires_at: ends_at.min(session.expires_at), ..session };
 

@@ -10,7 +10,7 @@ use crate::store::clients::client_registrations;
 use crate::store::keys::{idempotency_keys, issued_tokens, jwks_consumers};
 use crate::store::oauth::{authorization_codes, device_codes, logout_notices, pushed_requests};
 use crate::store::operations::audit;
-use crate::store::passwords::{login_attempts, source_attempts};
+use crate::store::passwords::{login_attempts, network_attempts};
 use crate::store::sessions::used_tokens;
 use crate::store::{StoreError, clients, sessions};
 
@@ -44,8 +44,8 @@ macro_rules! in_batches {
 /// applications that registered themselves and nobody uses, audit events past their time. Returns how many rows that was.
 pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     let (now, db) = (app.clock.now(), &app.db);
-    let (hard_stop, forgotten) = (app.settings.throttle.hard_stop, now - REMEMBER);
-    let kept_since = now - app.settings.audit_keep;
+    let (lockout_threshold, forgotten) = (app.settings.throttle.lockout_threshold, now - REMEMBER);
+    let kept_since = now - app.settings.audit_retention;
     let mut removed = idempotency_keys::delete_older(&mut db.write().await?, forgotten).await?;
     removed += jwks_consumers::delete_unseen(&mut db.write().await?, now - Consumer::REMEMBERED_FOR).await?;
     removed += issued_tokens::delete_expired(&mut db.write().await?, forgotten).await?;
@@ -68,11 +68,11 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(remove_unused_clients(app).await?);
     removed += in_batches!({
-        login_attempts::delete_older(&mut db.write().await?, forgotten, hard_stop, BATCH).await?
+        login_attempts::delete_older(&mut db.write().await?, forgotten, lockout_threshold, BATCH).await?
     });
-    removed += in_batches!(source_attempts::delete_settled(&mut db.write().await?, now, BATCH).await?);
+    removed += in_batches!(network_attempts::delete_settled(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(audit::delete_older(&mut db.write().await?, kept_since, BATCH).await?);
-    let kept = app.settings.audit_keep_abundant;
+    let kept = app.settings.max_unauthenticated_events;
     removed += in_batches!(audit::delete_abundant(&mut db.write().await?, kept, BATCH).await?);
     Ok(removed)
 }

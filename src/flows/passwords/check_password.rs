@@ -6,13 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::app::App;
 use crate::domain::accounts::User;
 use crate::domain::operations::{AuditContext, AuditEvent};
-use crate::domain::passwords::{CandidatePassword, SourcePolicy};
+use crate::domain::passwords::{CandidatePassword, NetworkPolicy};
 use crate::passwords::{Busy, Checked};
 use crate::store::operations::audit;
 use crate::store::passwords::login_attempts;
 use crate::store::passwords::login_attempts::Charge;
-use crate::store::passwords::source_attempts;
-use crate::store::passwords::source_attempts::SourceCharge;
+use crate::store::passwords::network_attempts;
+use crate::store::passwords::network_attempts::NetworkCharge;
 use crate::store::{StoreError, Tx};
 use crate::throttle::Subject;
 
@@ -49,14 +49,14 @@ impl TooManyAttempts {
 pub(in crate::flows) struct Payers {
     /// The account, or a known device of it. `None` for what is no address at all: it belongs to nobody.
     pub account: Option<Subject>,
-    source: Option<(Subject, SourcePolicy)>,
+    network: Option<(Subject, NetworkPolicy)>,
 }
 
 impl Payers {
     /// `ip` is left out where a known device pays for itself: whoever shares its network cannot lock it out.
     pub fn new(app: &App, account: Option<Subject>, ip: Option<IpAddr>) -> Self {
-        let source = |(ip, policy)| (Subject::password_source(&app.master_keys, ip), policy);
-        Self { account, source: ip.zip(app.settings.source_failures).map(source) }
+        let network = |(ip, policy)| (Subject::password_source(&app.master_keys, ip), policy);
+        Self { account, network: ip.zip(app.settings.max_failures_per_network).map(network) }
     }
 }
 
@@ -112,7 +112,7 @@ pub(in crate::flows) async fn check_password(
 /// `false` when the account has failed too often. While the rest of a budget is in other checks that are under way, it waits
 /// for them: they may be right, and parallel right logins all succeed.
 async fn charge(app: &App, payers: Payers) -> Result<bool, CheckPasswordError> {
-    let wait = app.settings.passwords.hasher.wait;
+    let wait = app.settings.passwords.hasher.queue_timeout;
     let given_up = Instant::now() + wait;
     let mut pause = Duration::from_millis(10);
     loop {
@@ -139,11 +139,11 @@ async fn charge_once(
 ) -> Result<Charged, CheckPasswordError> {
     let _turn = app.password_turns.acquire().await;
     let mut tx = app.db.begin().await?;
-    if let Some((source, policy)) = payers.source {
-        match source_attempts::charge(&mut tx, source.as_bytes(), &policy, lapses_at, now).await? {
-            SourceCharge::Charged => {}
-            SourceCharge::InFlight => return Ok(Charged::InFlight),
-            SourceCharge::Refused { retry_after } => {
+    if let Some((network, policy)) = payers.network {
+        match network_attempts::charge(&mut tx, network.as_bytes(), &policy, lapses_at, now).await? {
+            NetworkCharge::Charged => {}
+            NetworkCharge::InFlight => return Ok(Charged::InFlight),
+            NetworkCharge::Refused { retry_after } => {
                 metrics::counter!("chancery_password_checks_throttled_total", "by" => "source").increment(1);
                 return Err(TooManyAttempts { retry_after }.into());
             }
@@ -172,9 +172,9 @@ async fn finish(
     let (payers, now) = (attempt.payers, app.clock.now());
     let _turn = app.password_turns.acquire().await;
     let mut tx = app.db.begin().await?;
-    if let Some((source, policy)) = payers.source {
+    if let Some((network, policy)) = payers.network {
         let is_wrong = *checked == Ok(Checked::Wrong);
-        source_attempts::finish(&mut tx, source.as_bytes(), &policy, is_wrong, now).await?;
+        network_attempts::finish(&mut tx, network.as_bytes(), &policy, is_wrong, now).await?;
     }
     let mut failures = None;
     if let Some(account) = payers.account {
@@ -209,7 +209,7 @@ async fn record_failure(
     };
     let detail = failures.map(|failures| serde_json::json!({ "failures": failures }).to_string());
     audit::append(tx, attempt.failure, attempt.context, &subject, detail.as_deref(), now).await?;
-    if failures == Some(app.settings.throttle.hard_stop) {
+    if failures == Some(app.settings.throttle.lockout_threshold) {
         audit::append(tx, AuditEvent::LoginStopped, attempt.context, &subject, None, now).await?;
     }
     Ok(())

@@ -4,12 +4,12 @@
 //! settled as right or wrong. Every password check in the program goes through `check_password`. This module begins no
 //! session and changes no account.
 
-mod charge_source;
+mod charge_network;
 mod check_password;
 mod hash_new_password;
 mod prove_password;
 
-pub(in crate::flows) use charge_source::{charge_source, charge_source_alone};
+pub(in crate::flows) use charge_network::{charge_network, charge_network_alone};
 pub use check_password::TooManyAttempts;
 pub(in crate::flows) use check_password::{Attempt, CheckPasswordError, Payers, check_password};
 pub use hash_new_password::NewPasswordError;

@@ -69,7 +69,7 @@ pub(in crate::flows) fn issue_client_tokens(
         scopes = scopes.intersection(narrowed);
     }
     // An access token never outlives its session.
-    let expires_at = (now + access_life(app, options.client)).min(session.expires_at);
+    let expires_at = (now + access_token_ttl(app, options.client)).min(session.expires_at);
     let claims = AccessClaims {
         iss: settings.server.issuer.clone(),
         sub: user.id.to_string(),
@@ -154,9 +154,9 @@ pub(in crate::flows) fn audience(
 }
 
 /// Never longer than the server's, for which keys are kept.
-pub(in crate::flows) fn access_life(app: &App, client: Option<&Client>) -> TimeDelta {
-    let longest = app.settings.tokens.access_life;
-    client.and_then(|client| client.access_life).map_or(longest, |life| life.min(longest))
+pub(in crate::flows) fn access_token_ttl(app: &App, client: Option<&Client>) -> TimeDelta {
+    let longest = app.settings.tokens.access_token_ttl;
+    client.and_then(|client| client.access_token_ttl).map_or(longest, |life| life.min(longest))
 }
 
 pub(in crate::flows) fn amr(session: &Session) -> Vec<String> {

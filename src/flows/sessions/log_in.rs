@@ -89,7 +89,7 @@ pub(in crate::flows) fn new_session(
         amr: "pwd".to_owned(),
         created_at: now,
         last_used_at: now,
-        expires_at: now + app.settings.sessions.absolute_life,
+        expires_at: now + app.settings.sessions.max_lifetime,
         revoked_at: None,
         ip: authenticated.device.ip,
         user_agent: authenticated.device.user_agent.clone(),

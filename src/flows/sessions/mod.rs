@@ -20,7 +20,7 @@ pub(in crate::flows) use browser_session::{BrowserUser, browser_user_of};
 pub use end_session::end_session;
 pub use issue_tokens::IssuedTokens;
 pub(in crate::flows) use issue_tokens::{
-    ClientTokenOptions, access_life, amr, audience, issue_client_tokens, scopes_now, sign_access_token,
+    ClientTokenOptions, access_token_ttl, amr, audience, issue_client_tokens, scopes_now, sign_access_token,
 };
 pub use list_sessions::list_sessions;
 pub use log_in::{LogInError, LoggedIn, log_in};

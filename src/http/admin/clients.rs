@@ -305,7 +305,7 @@ impl ClientPatch {
             scopes: scopes
                 .map_err(|_| invalid("scope", "these are not all scope tokens (RFC 6749 section 3.3)"))?,
             audiences: self.audience,
-            access_life: seconds(self.access_token_life),
+            access_token_ttl: seconds(self.access_token_life),
             refresh_grace: seconds(self.refresh_grace),
             require_pkce: self.require_pkce,
             require_consent: self.require_consent,

@@ -253,7 +253,7 @@ pub fn unavailable(app: &App, cause: &dyn std::fmt::Display) -> HttpResponse {
 
 /// Somebody is signed in in this browser from now on.
 pub fn keep_signed_in(app: &App, response: &mut HttpResponse, token: &BrowserToken) {
-    let life = Duration::seconds(app.settings.oauth.browser_session_life.num_seconds());
+    let life = Duration::seconds(app.settings.oauth.browser_session_ttl.num_seconds());
     add(response, cookie::set_browser(token, life));
 }
 

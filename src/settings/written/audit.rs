@@ -6,15 +6,18 @@ use crate::settings::SettingsError;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenAudit {
-    pub(super) keep: Span,
-    keep_abundant: i64,
+    pub(super) retention: Span,
+    max_unauthenticated_events: i64,
 }
 
 impl WrittenAudit {
-    pub(super) fn keep_abundant(&self) -> Result<i64, SettingsError> {
-        match self.keep_abundant {
-            0..=1_000_000_000 => Ok(self.keep_abundant),
-            _ => Err(SettingsError::new("audit.keep_abundant", "must be between 0 and 1000000000")),
+    pub(super) fn max_unauthenticated_events(&self) -> Result<i64, SettingsError> {
+        match self.max_unauthenticated_events {
+            0..=1_000_000_000 => Ok(self.max_unauthenticated_events),
+            _ => Err(SettingsError::new(
+                "audit.max_unauthenticated_events",
+                "must be between 0 and 1000000000",
+            )),
         }
     }
 }

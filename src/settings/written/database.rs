@@ -11,7 +11,7 @@ pub(super) struct WrittenDatabase {
     url_file: String,
     pool_size: u32,
     acquire_timeout: Span,
-    pooler: bool,
+    transaction_pooling: bool,
 }
 
 impl WrittenDatabase {
@@ -32,7 +32,12 @@ impl WrittenDatabase {
             return Err(SettingsError::new("database.pool_size", "must be between 2 and 1000"));
         }
         let acquire_timeout = self.acquire_timeout.within("database.acquire_timeout", SECOND / 10, MINUTE)?;
-        Ok(DatabaseSettings { url, pool_size: self.pool_size, acquire_timeout, pooler: self.pooler })
+        Ok(DatabaseSettings {
+            url,
+            pool_size: self.pool_size,
+            acquire_timeout,
+            transaction_pooling: self.transaction_pooling,
+        })
     }
 }
 

@@ -16,17 +16,17 @@ pub(super) struct WrittenKeys {
     rsa_bits: usize,
     rotate_every: Span,
     jwks_max_age: Span,
-    verifier_cache: Span,
-    poll: Span,
-    last_good_file: String,
+    verifier_cache_ttl: Span,
+    refresh_interval: Span,
+    jwks_cache_file: String,
 }
 
 impl WrittenKeys {
     pub(super) fn policy(&self, leeway: TimeDelta) -> Result<KeyPolicy, SettingsError> {
         Ok(KeyPolicy {
-            staleness: self.poll.delta("keys.poll", SECOND / 5, MINUTE)?,
+            staleness: self.refresh_interval.delta("keys.refresh_interval", SECOND / 5, MINUTE)?,
             jwks_max_age: self.jwks_max_age.delta("keys.jwks_max_age", SECOND, 5 * MINUTE)?,
-            verifier_cache: self.verifier_cache.delta("keys.verifier_cache", ZERO, 30 * DAY)?,
+            verifier_cache_ttl: self.verifier_cache_ttl.delta("keys.verifier_cache_ttl", ZERO, 30 * DAY)?,
             rotate_every: self.rotate_every.delta("keys.rotate_every", SECOND, 10 * YEAR)?,
             leeway,
         })
@@ -52,7 +52,7 @@ impl WrittenKeys {
                 MasterKeySource::Given(keys.into_iter().map(SecretString::from).collect())
             }
         };
-        let last_good_file = Some(self.last_good_file).filter(|path| !path.is_empty()).map(Into::into);
-        Ok(KeySettings { master, plan: KeyPlan { alg, rsa_bits: self.rsa_bits }, last_good_file })
+        let jwks_cache_file = Some(self.jwks_cache_file).filter(|path| !path.is_empty()).map(Into::into);
+        Ok(KeySettings { master, plan: KeyPlan { alg, rsa_bits: self.rsa_bits }, jwks_cache_file })
     }
 }

@@ -9,6 +9,7 @@ mod login;
 mod oauth;
 mod pages;
 mod passwords;
+mod renamed;
 mod roles;
 mod server;
 mod sessions;
@@ -18,7 +19,8 @@ mod value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use config::{Config, Environment, File, FileFormat};
+use config::builder::DefaultState;
+use config::{Config, ConfigBuilder, Environment, File, FileFormat};
 use serde::Deserialize;
 
 use audit::WrittenAudit;
@@ -85,11 +87,8 @@ impl Raw {
             .build()
             .map_err(SettingsError::Unreadable)?;
         let set = keys_of(&set_by_someone.clone().try_deserialize().map_err(SettingsError::Unreadable)?);
-        let merged = Config::builder()
-            .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
-            .add_source(set_by_someone)
-            .build()
-            .map_err(SettingsError::Unreadable)?;
+        renamed::check(&set)?;
+        let merged = defaults().add_source(set_by_someone).build().map_err(SettingsError::Unreadable)?;
         Ok(Self {
             written: merged.clone().try_deserialize().map_err(SettingsError::Unreadable)?,
             set,
@@ -115,17 +114,27 @@ impl Raw {
             passwords: written.passwords.check()?,
             registration: written.login.registration,
             throttle: written.login.throttle()?,
-            source_failures: written.login.source_failures()?,
-            source_registrations: written.login.source_registrations()?,
+            max_failures_per_network: written.login.max_failures_per_network()?,
+            max_registrations_per_network: written.login.max_registrations_per_network()?,
             oauth: written.oauth.check()?,
             pages: written.pages.check()?,
             roles: check_roles(written.roles)?,
-            audit_keep: written.audit.keep.delta("audit.keep", DAY, 100 * YEAR)?,
-            audit_keep_abundant: written.audit.keep_abundant()?,
+            audit_retention: written.audit.retention.delta("audit.retention", DAY, 100 * YEAR)?,
+            max_unauthenticated_events: written.audit.max_unauthenticated_events()?,
             log: written.log.check()?,
             server,
         })
     }
+}
+
+fn defaults() -> ConfigBuilder<DefaultState> {
+    Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+}
+
+/// Every setting that exists, as `section.key`; sections that operators fill themselves with their defaults.
+#[cfg(test)]
+fn default_keys() -> Vec<String> {
+    keys_of(&defaults().build().and_then(Config::try_deserialize).unwrap_or_default())
 }
 
 /// The path of the file itself, and what Kubernetes sets in every pod beside a service named `chancery`.

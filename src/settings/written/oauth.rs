@@ -7,11 +7,11 @@ use crate::settings::{OAuthSettings, Registration, SettingsError};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenOAuth {
-    code_life: Span,
-    browser_session_life: Span,
-    page_life: Span,
+    code_ttl: Span,
+    browser_session_ttl: Span,
+    login_page_ttl: Span,
     backchannel_private_networks: bool,
-    par_life: Span,
+    par_ttl: Span,
     registration: String,
     registration_token: SecretString,
     registration_token_file: String,
@@ -22,15 +22,15 @@ pub(super) struct WrittenOAuth {
 impl WrittenOAuth {
     pub(super) fn check(self) -> Result<OAuthSettings, SettingsError> {
         Ok(OAuthSettings {
-            code_life: self.code_life.delta("oauth.code_life", SECOND, MINUTE)?,
-            browser_session_life: self.browser_session_life.delta(
-                "oauth.browser_session_life",
+            code_ttl: self.code_ttl.delta("oauth.code_ttl", SECOND, MINUTE)?,
+            browser_session_ttl: self.browser_session_ttl.delta(
+                "oauth.browser_session_ttl",
                 SECOND,
                 10 * YEAR,
             )?,
-            page_life: self.page_life.delta("oauth.page_life", SECOND, DAY)?,
+            login_page_ttl: self.login_page_ttl.delta("oauth.login_page_ttl", SECOND, DAY)?,
             backchannel_private_networks: self.backchannel_private_networks,
-            par_life: self.par_life.delta("oauth.par_life", SECOND, 10 * MINUTE)?,
+            par_ttl: self.par_ttl.delta("oauth.par_ttl", SECOND, 10 * MINUTE)?,
             registration: self.registration()?,
             dpop_nonce: self.dpop_nonce,
             nonce_optional: self.nonce_optional,

@@ -12,8 +12,8 @@ pub(super) struct WrittenPasswords {
     parallelism: u32,
     min_length: usize,
     threads: usize,
-    queue: usize,
-    wait: Span,
+    max_queued: usize,
+    queue_timeout: Span,
 }
 
 impl WrittenPasswords {
@@ -23,14 +23,14 @@ impl WrittenPasswords {
         if !(8..=64).contains(&self.min_length) {
             return Err(SettingsError::new("passwords.min_length", "must be between 8 and 64"));
         }
-        if !(1..=100_000).contains(&self.queue) {
-            return Err(SettingsError::new("passwords.queue", "must be between 1 and 100000"));
+        if !(1..=100_000).contains(&self.max_queued) {
+            return Err(SettingsError::new("passwords.max_queued", "must be between 1 and 100000"));
         }
         let hasher = HasherOptions {
             cost,
             threads: or_cores(self.threads, "passwords.threads", 256)?,
-            queue: self.queue,
-            wait: self.wait.within("passwords.wait", MILLISECOND, MINUTE)?,
+            max_queued: self.max_queued,
+            queue_timeout: self.queue_timeout.within("passwords.queue_timeout", MILLISECOND, MINUTE)?,
         };
         Ok(PasswordSettings { hasher, min_length: self.min_length })
     }

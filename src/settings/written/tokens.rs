@@ -7,7 +7,7 @@ use crate::settings::{SettingsError, TokenSettings};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WrittenTokens {
-    access_life: Span,
+    access_token_ttl: Span,
     audience: List,
     pub(super) leeway: Span,
 }
@@ -26,7 +26,7 @@ impl WrittenTokens {
                 "needs at least one audience, and none may be empty or have a space in it",
             ));
         }
-        let access_life = self.access_life.delta("tokens.access_life", SECOND, DAY)?;
-        Ok(TokenSettings { access_life, audience, leeway })
+        let access_token_ttl = self.access_token_ttl.delta("tokens.access_token_ttl", SECOND, DAY)?;
+        Ok(TokenSettings { access_token_ttl, audience, leeway })
     }
 }

@@ -72,7 +72,7 @@ impl TryFrom<ClientRow> for Client {
             post_logout_redirect_uris: uris(&row.post_logout_redirect_uris),
             scopes: Scopes::from_claim(&row.scopes),
             audiences: row.audiences.split_ascii_whitespace().map(str::to_owned).collect(),
-            access_life: row.access_life_s.map(TimeDelta::seconds),
+            access_token_ttl: row.access_life_s.map(TimeDelta::seconds),
             refresh_grace: row.refresh_grace_s.map(TimeDelta::seconds),
             require_pkce: row.require_pkce,
             require_consent: row.require_consent,
@@ -105,7 +105,7 @@ macro_rules! written {
             .bind(joined($client.post_logout_redirect_uris.iter().map(RedirectUri::as_str)))
             .bind($client.scopes.to_string())
             .bind($client.audiences.join(" "))
-            .bind($client.access_life.map(|life| life.num_seconds()))
+            .bind($client.access_token_ttl.map(|life| life.num_seconds()))
             .bind($client.refresh_grace.map(|grace| grace.num_seconds()))
             .bind($client.require_pkce)
             .bind($client.require_consent)

@@ -53,8 +53,8 @@ pub async fn charge(
         .bind(subject)
         .bind(lapses_at)
         .bind(now)
-        .bind(policy.hard_stop)
-        .bind(policy.free_attempts)
+        .bind(policy.lockout_threshold)
+        .bind(policy.attempts_before_backoff)
         .bind(NOT_BLOCKED)
     )?;
     if charged == 1 {
@@ -66,7 +66,7 @@ pub async fn charge(
             .fetch_optional(c)
     })?;
     Ok(match row {
-        Some(row) if row.failures >= policy.hard_stop || row.blocked_until > now => Charge::Refused,
+        Some(row) if row.failures >= policy.lockout_threshold || row.blocked_until > now => Charge::Refused,
         _ => Charge::InFlight,
     })
 }
@@ -132,7 +132,7 @@ pub async fn clear(conn: &mut Conn, subject: &[u8]) -> Result<(), StoreError> {
 pub async fn delete_older(
     conn: &mut Conn,
     before: DateTime<Utc>,
-    hard_stop: i64,
+    lockout_threshold: i64,
     limit: i64,
 ) -> Result<u64, StoreError> {
     Ok(execute!(
@@ -143,7 +143,7 @@ pub async fn delete_older(
                  ORDER BY updated_at LIMIT $3)",
         )
         .bind(before)
-        .bind(hard_stop)
+        .bind(lockout_threshold)
         .bind(limit)
     )?)
 }

@@ -49,7 +49,7 @@ fn keyring_with(current: &GeneratedKey, next: &GeneratedKey) -> Keyring {
     let policy = KeyPolicy {
         staleness: TimeDelta::seconds(5),
         jwks_max_age: TimeDelta::minutes(5),
-        verifier_cache: TimeDelta::minutes(15),
+        verifier_cache_ttl: TimeDelta::minutes(15),
         rotate_every: TimeDelta::days(30),
         leeway: TimeDelta::seconds(60),
     };

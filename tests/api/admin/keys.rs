@@ -66,7 +66,7 @@ on_both! {
     }
 
     async fn lowering_the_token_life_does_not_shorten_retirement(app: TestApp) {
-        let long = app.another_node(&[("CHANCERY_TOKENS__ACCESS_LIFE", "2h")]).await;
+        let long = app.another_node(&[("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", "2h")]).await;
         let admin = app.admin().await;
         let patient = long.login("admin@x.test").await.access_token();
         let rotation = json!({ "force": true, "reason": "test" });
@@ -401,8 +401,8 @@ fn statuses(list: &Value) -> Vec<&str> {
 async fn the_schedule_rotates_by_itself() {
     let settings = [
         ("CHANCERY_KEYS__ROTATE_EVERY", "1h"),
-        ("CHANCERY_KEYS__POLL", "200ms"),
-        ("CHANCERY_KEYS__VERIFIER_CACHE", "10s"),
+        ("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms"),
+        ("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "10s"),
     ];
     let app = TestApp::start_with(Kind::Sqlite, &settings).await;
     let before = kids(&app.get("/.well-known/jwks.json").await.json());

@@ -177,7 +177,7 @@ async fn a_token_for_several_audiences_lists_them() {
 
 #[tokio::test]
 async fn an_access_token_never_outlives_its_session() {
-    let settings = [("CHANCERY_SESSIONS__IDLE_LIFE", "1h"), ("CHANCERY_SESSIONS__ABSOLUTE_LIFE", "1h")];
+    let settings = [("CHANCERY_SESSIONS__IDLE_TIMEOUT", "1h"), ("CHANCERY_SESSIONS__MAX_LIFETIME", "1h")];
     let app = TestApp::start_with(Kind::Sqlite, &settings).await;
     let login = app.newcomer("ada@x.test").await;
     app.advance(TimeDelta::minutes(55));
@@ -189,7 +189,7 @@ async fn an_access_token_never_outlives_its_session() {
 #[tokio::test]
 async fn when_every_hashing_thread_is_busy_the_answer_is_to_come_back() {
     let settings = [
-        ("CHANCERY_PASSWORDS__QUEUE", "1"),
+        ("CHANCERY_PASSWORDS__MAX_QUEUED", "1"),
         ("CHANCERY_PASSWORDS__MEMORY_KIB", "65536"),
         ("CHANCERY_PASSWORDS__ITERATIONS", "4"),
     ];

@@ -117,8 +117,8 @@ on_both! {
     }
 
     async fn one_source_has_a_budget_for_all_accounts_together(app: TestApp) {
-        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "6"), ("CHANCERY_LOGIN__SOURCE_WINDOW", "1m")]).await;
-        let other = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "6"), ("CHANCERY_LOGIN__SOURCE_WINDOW", "1m")]).await;
+        let node = app.another_node(&[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "6"), ("CHANCERY_LOGIN__NETWORK_FAILURE_WINDOW", "1m")]).await;
+        let other = app.another_node(&[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "6"), ("CHANCERY_LOGIN__NETWORK_FAILURE_WINDOW", "1m")]).await;
         app.register("ada@x.test").await;
         let device = node.login("ada@x.test").await.header("set-cookie").split(';').next().unwrap().to_owned();
         for number in 0..3 {
@@ -150,7 +150,7 @@ on_both! {
     }
 
     async fn parallel_right_logins_pass_through_a_source_that_is_nearly_spent(app: TestApp) {
-        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "3")]).await;
+        let node = app.another_node(&[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "3")]).await;
         app.register("ada@x.test").await;
         fail(&node, "nobody@x.test", 2).await;
         let logins = (0..16).map(|_| async { node.try_login("ada@x.test", PASSWORD).await.status.as_u16() });
@@ -163,7 +163,7 @@ on_both! {
     }
 
     async fn an_address_that_is_made_up_gains_nothing(app: TestApp) {
-        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "3")]).await;
+        let node = app.another_node(&[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "3")]).await;
         let mut statuses = Vec::new();
         for number in 0..5 {
             let made_up = format!("198.51.100.{number}");
@@ -183,7 +183,7 @@ on_both! {
         assert_eq!(app.database.count(named).await, 3);
         assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE source <> '127.0.0.1'").await, 0);
         node.stop().await;
-        let proxied = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "1"), ("CHANCERY_SERVER__TRUSTED_PROXIES", "127.0.0.1")]).await;
+        let proxied = app.another_node(&[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "1"), ("CHANCERY_SERVER__TRUSTED_PROXIES", "127.0.0.1")]).await;
         let from = async |ip: &str| {
             let headers = [("content-type", "application/json"), ("x-forwarded-for", ip)];
             let body = json!({ "email": format!("{ip}@x.test"), "password": WRONG }).to_string();
@@ -199,7 +199,7 @@ on_both! {
     }
 
     async fn registrations_are_limited_per_source(app: TestApp) {
-        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "2")]).await;
+        let node = app.another_node(&[("CHANCERY_LOGIN__MAX_REGISTRATIONS_PER_NETWORK", "2")]).await;
         node.register("ada@x.test").await;
         node.register("ada@x.test").await;
         let body = json!({ "email": "bob@x.test", "password": PASSWORD });
@@ -213,7 +213,7 @@ on_both! {
     }
 
     async fn a_source_may_be_without_limit(app: TestApp) {
-        let node = app.another_node(&[("CHANCERY_LOGIN__SOURCE_FAILURES", "0"), ("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "0")]).await;
+        let node = app.another_node(&[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "0"), ("CHANCERY_LOGIN__MAX_REGISTRATIONS_PER_NETWORK", "0")]).await;
         for number in 0..3 {
             fail(&node, &format!("nobody{number}@x.test"), 4).await;
         }

@@ -145,7 +145,7 @@ on_both! {
 /// Guesses count by the network they come from, and cost the right one nothing.
 #[tokio::test]
 async fn guesses_of_secrets_are_throttled() {
-    let settings = [("CHANCERY_LOGIN__SOURCE_FAILURES", "3")];
+    let settings = [("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "3")];
     let app = TestApp::start_with(crate::support::Kind::Sqlite, &settings).await;
     let robot = service(&app, "robot", "orders:write", &[]).await;
     let guess = crate::oauth2::support::Registered { id: robot.id.clone(), secret: Some("wrong".to_owned()) };

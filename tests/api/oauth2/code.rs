@@ -295,7 +295,7 @@ on_both! {
     async fn a_client_may_have_shorter_lives_and_no_refresh_token(app: TestApp) {
         app.register("ada@x.test").await;
         let wanted = Client {
-            access_life: Some(TimeDelta::seconds(30)),
+            access_token_ttl: Some(TimeDelta::seconds(30)),
             grant_types: [chancery::domain::clients::GrantType::AuthorizationCode].into(),
             ..client(&app, "brief")
         };

@@ -430,7 +430,7 @@ on_both! {
 
 /// There are few codes, so not even the right one is looked at from where too many were wrong, at once or at different nodes.
 async fn guesses_are_throttled(kind: Kind) {
-    let settings = [("CHANCERY_LOGIN__SOURCE_FAILURES", "3")];
+    let settings = [("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "3")];
     let app = TestApp::start_with(kind, &settings).await;
     let other = app.another_node(&settings).await;
     let (tv, browser) = (tv(&app).await, Browser::new(&app));
@@ -472,7 +472,7 @@ async fn guesses_of_codes_are_throttled_postgres() {
 /// Anybody can be a client that proves nothing, and each device that waits is a row.
 #[tokio::test]
 async fn devices_that_begin_to_wait_are_counted_by_their_network() {
-    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_LOGIN__SOURCE_FAILURES", "3")]).await;
+    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "3")]).await;
     let box_ = Client { auth_method: ClientAuthMethod::SecretBasic, ..television(&app, "box") };
     let (tv, box_) = (tv(&app).await, register(&app, &box_).await);
     for _ in 0..3 {
@@ -490,7 +490,7 @@ async fn devices_that_begin_to_wait_are_counted_by_their_network() {
 /// Where no limit of sources is set, codes have one of their own.
 #[tokio::test]
 async fn guesses_of_codes_are_throttled_whatever_is_set() {
-    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_LOGIN__SOURCE_FAILURES", "0")]).await;
+    let app = TestApp::start_with(Kind::Sqlite, &[("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "0")]).await;
     let browser = Browser::new(&app);
     let page = browser.get("/device").await.page(200);
     for _ in 0..100 {

@@ -236,7 +236,7 @@ on_both! {
     }
 
     async fn one_source_registers_so_many_and_no_more(app: TestApp) {
-        let limits = [("CHANCERY_OAUTH__REGISTRATION", "open"), ("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "3")];
+        let limits = [("CHANCERY_OAUTH__REGISTRATION", "open"), ("CHANCERY_LOGIN__MAX_REGISTRATIONS_PER_NETWORK", "3")];
         let app = with(app, &limits).await;
         for _ in 0..3 {
             register(&app, least()).await.expect(201);

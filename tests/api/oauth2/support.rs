@@ -37,7 +37,7 @@ pub fn client(app: &TestApp, id: &str) -> Client {
         post_logout_redirect_uris: vec![RedirectUri::parse("https://app.test/bye").unwrap()],
         scopes: Scopes::parse("openid profile email offline_access keys:read").unwrap(),
         audiences: vec![],
-        access_life: None,
+        access_token_ttl: None,
         refresh_grace: None,
         require_pkce: true,
         require_consent: false,
@@ -52,7 +52,7 @@ pub fn client(app: &TestApp, id: &str) -> Client {
 }
 
 pub async fn register(app: &TestApp, client: &Client) -> Registered {
-    client.check(app.app.settings.tokens.access_life).unwrap();
+    client.check(app.app.settings.tokens.access_token_ttl).unwrap();
     let mut tx = app.app.db.begin().await.unwrap();
     assert!(clients::insert(&mut tx, client).await.unwrap());
     let secret = client.has_secret().then(|| ClientSecret::random().unwrap());

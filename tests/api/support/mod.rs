@@ -324,14 +324,14 @@ fn test_settings(database: &Database, own: &[(&str, &str)]) -> Settings {
         // Many tests share two cores; none of them is about being slow.
         ("CHANCERY_DATABASE__ACQUIRE_TIMEOUT", "30s"),
         ("CHANCERY_SERVER__REQUEST_TIMEOUT", "60s"),
-        ("CHANCERY_PASSWORDS__WAIT", "30s"),
+        ("CHANCERY_PASSWORDS__QUEUE_TIMEOUT", "30s"),
         ("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY),
-        ("CHANCERY_KEYS__LAST_GOOD_FILE", ""),
+        ("CHANCERY_KEYS__JWKS_CACHE_FILE", ""),
         ("CHANCERY_PASSWORDS__MEMORY_KIB", "64"),
         ("CHANCERY_PASSWORDS__ITERATIONS", "1"),
         ("CHANCERY_PASSWORDS__THREADS", "1"),
         // Tests make many accounts from one address.
-        ("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "0"),
+        ("CHANCERY_LOGIN__MAX_REGISTRATIONS_PER_NETWORK", "0"),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -17,7 +17,7 @@ impl Chancery {
             ("CHANCERY_PASSWORDS__ITERATIONS", "1"),
             ("CHANCERY_LOG__FORMAT", "json"),
             // Many tests share two cores; none of them is about being slow.
-            ("CHANCERY_PASSWORDS__WAIT", "30s"),
+            ("CHANCERY_PASSWORDS__QUEUE_TIMEOUT", "30s"),
             ("CHANCERY_DATABASE__ACQUIRE_TIMEOUT", "30s"),
             ("CHANCERY_SERVER__REQUEST_TIMEOUT", "60s"),
         ];

@@ -54,7 +54,7 @@ async fn run(brief: &Brief, cluster: &mut Cluster, nodes: usize) -> Outcome<Stri
         .set("CHANCERY_PASSWORDS__MEMORY_KIB", "19456")
         .set("CHANCERY_PASSWORDS__ITERATIONS", "2")
         // As if each guess came from another address.
-        .set("CHANCERY_LOGIN__SOURCE_FAILURES", "0");
+        .set("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "0");
     cluster.start(nodes).await?;
     let mut told = vec![guesses(cluster).await?, right_ones(brief, cluster).await?];
     told.push(from_everywhere(brief, cluster).await?);
@@ -278,7 +278,7 @@ async fn after_a_crash(cluster: &mut Cluster, nodes: usize) -> Outcome<String> {
         node.kill()?;
     }
     // So that five failures are enough for good, and the machine's pace does not matter.
-    cluster.set("CHANCERY_LOGIN__HARD_STOP", BUDGET);
+    cluster.set("CHANCERY_LOGIN__LOCKOUT_THRESHOLD", BUDGET);
     cluster.start(nodes).await?;
     for node in cluster.addresses() {
         let answer = cluster.api.post(&node, "/auth/login", login("locked", PASSWORD)).await?;

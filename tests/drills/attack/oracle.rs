@@ -34,9 +34,9 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     cluster
         .set("CHANCERY_PASSWORDS__MEMORY_KIB", "19456")
         .set("CHANCERY_PASSWORDS__ITERATIONS", "2")
-        .set("CHANCERY_LOGIN__SOURCE_FAILURES", "0")
+        .set("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "0")
         .set("CHANCERY_LOGIN__MAX_BACKOFF", "0s")
-        .set("CHANCERY_LOGIN__HARD_STOP", STOPPED_AFTER);
+        .set("CHANCERY_LOGIN__LOCKOUT_THRESHOLD", STOPPED_AFTER);
     cluster.start(1).await?;
     prepare_accounts(cluster).await?;
     let samples = brief.pick(200, 40);

@@ -56,10 +56,10 @@ impl Past {
 fn configure(cluster: &mut Cluster) {
     // Whatever is refused afterwards is refused because of the fence, and not because it has expired.
     cluster
-        .set("CHANCERY_KEYS__POLL", "4s")
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", "4s")
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", "1s")
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", "0s")
-        .set("CHANCERY_TOKENS__ACCESS_LIFE", "10m");
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "0s")
+        .set("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", "10m");
 }
 
 async fn on_postgres(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) -> Outcome<String> {

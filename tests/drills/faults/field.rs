@@ -82,10 +82,10 @@ pub async fn on_postgres(
 /// Keys change every few seconds, so that they always do while something is wrong.
 fn configure(cluster: &mut Cluster) {
     cluster
-        .set("CHANCERY_KEYS__POLL", "2s")
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", "2s")
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", "1s")
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", "0s")
-        .set("CHANCERY_TOKENS__ACCESS_LIFE", "20s")
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "0s")
+        .set("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", "20s")
         .set("CHANCERY_TOKENS__LEEWAY", format!("{LEEWAY_S}s"));
 }
 

@@ -25,7 +25,7 @@ pub async fn network(brief: &Brief) -> Outcome<String> {
     let odd = async |cluster: &mut Cluster| {
         // As if everybody came from a network of their own: the row of a common one stays locked, for all nodes, until
         // Postgres has ended the transaction of a node that is not heard any more.
-        cluster.set("CHANCERY_LOGIN__SOURCE_FAILURES", "0");
+        cluster.set("CHANCERY_LOGIN__MAX_FAILURES_PER_NETWORK", "0");
         Ok(Some(cluster.program.clone().with("CHANCERY_DATABASE__URL", url)))
     };
     let database = |_: &Path| -> Database { database };

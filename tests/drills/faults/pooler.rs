@@ -99,7 +99,7 @@ pub async fn pooler(brief: &Brief) -> Outcome<String> {
     let mut pooler = Pooler::start(&database).await?;
     let (through, direct) = (pooler.url(&database)?, database.url());
     let settings = async |cluster: &mut Cluster| {
-        cluster.set("CHANCERY_DATABASE__URL", &through).set("CHANCERY_DATABASE__POOLER", "true");
+        cluster.set("CHANCERY_DATABASE__URL", &through).set("CHANCERY_DATABASE__TRANSACTION_POOLING", "true");
         Ok(None)
     };
     let database = |_: &Path| -> Database { database };
@@ -123,8 +123,10 @@ pub async fn pooler(brief: &Brief) -> Outcome<String> {
 /// What it costs: refreshes of one session, one after the other, on two nodes in turn.
 async fn compare(field: &Field, direct: &str) -> Outcome<String> {
     let program = field.cluster.program.clone();
-    let straight =
-        program.clone().with("CHANCERY_DATABASE__URL", direct).with("CHANCERY_DATABASE__POOLER", "false");
+    let straight = program
+        .clone()
+        .with("CHANCERY_DATABASE__URL", direct)
+        .with("CHANCERY_DATABASE__TRANSACTION_POOLING", "false");
     let (near, far) = (serve(&straight, "direct").await?, serve(&program, "pooled").await?);
     let mut took = [Vec::new(), Vec::new()];
     let credentials = json!({ "email": "comparer@drill.test", "password": PASSWORD });

@@ -48,10 +48,10 @@ async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     cluster
         .set("CHANCERY_SERVER__LISTEN", format!("127.0.0.1:{port}"))
         .set("CHANCERY_SERVER__ISSUER", &issuer)
-        .set("CHANCERY_KEYS__POLL", format!("{POLL_S}s"))
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", format!("{POLL_S}s"))
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", format!("{MAX_AGE_S}s"))
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", format!("{CACHE_S}s"))
-        .set("CHANCERY_TOKENS__ACCESS_LIFE", format!("{LIFE_S}s"))
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", format!("{CACHE_S}s"))
+        .set("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", format!("{LIFE_S}s"))
         // One more than the services grant: they count in whole seconds.
         .set("CHANCERY_TOKENS__LEEWAY", format!("{}s", LEEWAY_S + 1));
     cluster.start(1).await?;

@@ -62,10 +62,10 @@ pub async fn interrupt(brief: &Brief) -> Outcome<String> {
 
 async fn run(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) -> Outcome<String> {
     cluster
-        .set("CHANCERY_KEYS__POLL", format!("{POLL_S}s"))
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", format!("{POLL_S}s"))
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", format!("{MAX_AGE_S}s"))
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", "0s")
-        .set("CHANCERY_TOKENS__ACCESS_LIFE", format!("{LIFE_S}s"))
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "0s")
+        .set("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", format!("{LIFE_S}s"))
         .set("CHANCERY_TOKENS__LEEWAY", format!("{LEEWAY_S}s"))
         // The default: a refresh that a frozen Postgres carries out at last must not pass for theft.
         .set("CHANCERY_SESSIONS__REFRESH_GRACE", "10s");

@@ -97,10 +97,10 @@ async fn drill_one(
 ) -> Outcome<String> {
     let mut cluster = Cluster::prepare(brief, database)?;
     cluster
-        .set("CHANCERY_KEYS__POLL", "500ms")
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", "500ms")
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", "1s")
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", "0s")
-        .set("CHANCERY_TOKENS__ACCESS_LIFE", LIFE)
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "0s")
+        .set("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", LIFE)
         .set("CHANCERY_TOKENS__LEEWAY", format!("{LEEWAY_S}s"))
         .set("CHANCERY_SESSIONS__REFRESH_GRACE", "60s")
         // A drill is about what is lost, not about a busy machine.

@@ -25,9 +25,9 @@ pub async fn race(brief: &Brief) -> Outcome<String> {
 
 async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     cluster
-        .set("CHANCERY_KEYS__POLL", "200ms")
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", "200ms")
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", "1s")
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", "0s");
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "0s");
     cluster.start(NODES).await?;
     let nodes = cluster.addresses();
     let admin = cluster.admin().await?;

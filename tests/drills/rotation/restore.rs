@@ -30,9 +30,9 @@ pub async fn restore(brief: &Brief) -> Outcome<String> {
 fn configure(cluster: &mut Cluster) {
     // The default poll: nobody is notified of a restored database, so polling alone must do.
     cluster
-        .set("CHANCERY_KEYS__POLL", "5s")
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", "5s")
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", "1s")
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", "0s")
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", "0s")
         .set("CHANCERY_TOKENS__LEEWAY", format!("{LEEWAY_S}s"));
 }
 

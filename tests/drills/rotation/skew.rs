@@ -54,10 +54,10 @@ pub fn faketime() -> Outcome<String> {
 
 async fn run(brief: &Brief, cluster: &mut Cluster, library: &str, off: i64) -> Outcome<String> {
     cluster
-        .set("CHANCERY_KEYS__POLL", format!("{POLL}ms"))
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", format!("{POLL}ms"))
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", format!("{MAX_AGE}ms"))
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", format!("{CACHE}ms"))
-        .set("CHANCERY_TOKENS__ACCESS_LIFE", format!("{LIFE_S}s"))
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", format!("{CACHE}ms"))
+        .set("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", format!("{LIFE_S}s"))
         .set("CHANCERY_TOKENS__LEEWAY", format!("{LEEWAY_S}s"));
     cluster.start(SKEWED).await?;
     let skewed = cluster

@@ -43,11 +43,11 @@ pub async fn verify(brief: &Brief) -> Outcome<String> {
 
 async fn run(brief: &Brief, cluster: &mut Cluster) -> Outcome<String> {
     cluster
-        .set("CHANCERY_KEYS__POLL", format!("{POLL}ms"))
+        .set("CHANCERY_KEYS__REFRESH_INTERVAL", format!("{POLL}ms"))
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", format!("{MAX_AGE}ms"))
-        .set("CHANCERY_KEYS__VERIFIER_CACHE", format!("{CACHE}ms"))
+        .set("CHANCERY_KEYS__VERIFIER_CACHE_TTL", format!("{CACHE}ms"))
         .set("CHANCERY_KEYS__ROTATE_EVERY", "5s")
-        .set("CHANCERY_TOKENS__ACCESS_LIFE", format!("{LIFE_S}s"))
+        .set("CHANCERY_TOKENS__ACCESS_TOKEN_TTL", format!("{LIFE_S}s"))
         .set("CHANCERY_TOKENS__LEEWAY", format!("{LEEWAY_S}s"));
     cluster.start(3).await?;
     let nodes = cluster.addresses();

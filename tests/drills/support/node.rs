@@ -33,7 +33,7 @@ impl Program {
             .with("CHANCERY_SERVER__WORKERS", "2")
             .with("CHANCERY_PASSWORDS__MEMORY_KIB", "64")
             .with("CHANCERY_PASSWORDS__ITERATIONS", "1")
-            .with("CHANCERY_LOGIN__SOURCE_REGISTRATIONS", "0")
+            .with("CHANCERY_LOGIN__MAX_REGISTRATIONS_PER_NETWORK", "0")
             .with("CHANCERY_LOG__FORMAT", "json")
     }
 

@@ -13,9 +13,9 @@ use super::{Failure, Outcome, ensure};
 /// What the settings of the drill promise, in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
-    /// How old a node's view may be: keys.poll.
+    /// How old a node's view may be: keys.refresh_interval.
     pub staleness: i64,
-    /// keys.poll + keys.jwks_max_age + keys.verifier_cache.
+    /// keys.refresh_interval + keys.jwks_max_age + keys.verifier_cache_ttl.
     pub lead: i64,
     pub life: i64,
     pub leeway: i64,

@@ -88,7 +88,7 @@ pub(super) async fn begin_session(
 
 /// A client that was promised to go on without the user goes on for as long as any session; others as long as the browser's.
 fn session_end(app: &App, browser: &Session, granted: &GrantedAccess, now: DateTime<Utc>) -> DateTime<Utc> {
-    let longest = now + app.settings.sessions.absolute_life;
+    let longest = now + app.settings.sessions.max_lifetime;
     match granted.scopes.contains(scope::OFFLINE_ACCESS) {
         true => longest,
         false => longest.min(browser.expires_at),

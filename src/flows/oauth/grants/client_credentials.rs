@@ -7,7 +7,7 @@ use crate::domain::sessions::GrantedAccess;
 use crate::domain::{OAuthCode, OAuthError, Parameters, Scopes, scope};
 use crate::flows::keys::fresh_keyring;
 use crate::flows::sessions::{KeyProof, proved_key_alone};
-use crate::flows::sessions::{access_life, audience, sign_access_token};
+use crate::flows::sessions::{access_token_ttl, audience, sign_access_token};
 use crate::tokens::{AccessClaims, Confirmation};
 
 /// A service account for itself (RFC 6749 section 4.4): one signature, and nothing written but, where it shows a
@@ -33,7 +33,7 @@ pub(super) async fn redeem(
     let keyring = fresh_keyring(app).await?;
     let key = proved_key_alone(app, proof).await?;
     let now = app.clock.now();
-    let expires_at = now + access_life(app, Some(client));
+    let expires_at = now + access_token_ttl(app, Some(client));
     let grant = GrantedAccess { scopes, audience: requested };
     let claims = AccessClaims {
         iss: app.settings.server.issuer.clone(),

@@ -9,7 +9,7 @@ use crate::flows::keys::fresh_keyring;
 use crate::flows::oauth::introspect::{IntrospectError, active};
 use crate::flows::sessions::TokenSubject;
 use crate::flows::sessions::{KeyProof, proved_key_alone};
-use crate::flows::sessions::{access_life, sign_access_token};
+use crate::flows::sessions::{access_token_ttl, sign_access_token};
 use crate::tokens::{AccessClaims, Act, Audience, Confirmation};
 
 /// A user's access token for one by which the client acts for that user towards another service (RFC 8693): narrower, no longer good
@@ -38,7 +38,7 @@ pub(super) async fn redeem(
     };
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let expires_at = (now + access_life(app, Some(client))).timestamp().min(shown.exp);
+    let expires_at = (now + access_token_ttl(app, Some(client))).timestamp().min(shown.exp);
     if expires_at <= now.timestamp() {
         return refused("subject_token is not valid");
     }

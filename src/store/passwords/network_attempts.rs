@@ -1,8 +1,8 @@
-//! Table `source_attempts`.
+//! Table `network_attempts`.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::domain::passwords::SourcePolicy;
+use crate::domain::passwords::NetworkPolicy;
 use crate::store::row::row;
 use crate::store::{Conn, StoreError, Tx, execute, on};
 
@@ -14,7 +14,7 @@ row! {
 
 /// What became of the wish to make an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SourceCharge {
+pub enum NetworkCharge {
     /// It is paid for: make it, and settle.
     Charged,
     /// The budget is spent; the next attempt is free after so long.
@@ -27,10 +27,10 @@ pub enum SourceCharge {
 pub async fn charge(
     tx: &mut Tx,
     subject: &[u8],
-    policy: &SourcePolicy,
+    policy: &NetworkPolicy,
     lapses_at: DateTime<Utc>,
     now: DateTime<Utc>,
-) -> Result<SourceCharge, StoreError> {
+) -> Result<NetworkCharge, StoreError> {
     let now_us = now.timestamp_micros();
     let interval_us = policy.interval_us();
     // Whoever owes no more than this may try once more.
@@ -55,7 +55,7 @@ pub async fn charge(
         .bind(bound_us)
     )?;
     if charged == 1 {
-        return Ok(SourceCharge::Charged);
+        return Ok(NetworkCharge::Charged);
     }
     let row: Option<SourceAttemptsRow> = on!(tx, |c| {
         sqlx::query_as("SELECT spent_until_us FROM source_attempts WHERE subject = $1")
@@ -64,9 +64,9 @@ pub async fn charge(
     })?;
     Ok(match row {
         Some(row) if row.spent_until_us > bound_us => {
-            SourceCharge::Refused { retry_after: TimeDelta::microseconds(row.spent_until_us - bound_us) }
+            NetworkCharge::Refused { retry_after: TimeDelta::microseconds(row.spent_until_us - bound_us) }
         }
-        _ => SourceCharge::InFlight,
+        _ => NetworkCharge::InFlight,
     })
 }
 
@@ -74,7 +74,7 @@ pub async fn charge(
 pub async fn finish(
     conn: &mut Conn,
     subject: &[u8],
-    policy: &SourcePolicy,
+    policy: &NetworkPolicy,
     spend: bool,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {

@@ -1,0 +1,47 @@
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+
+use super::check_password::TooManyAttempts;
+use crate::app::App;
+use crate::domain::operations::AuditContext;
+use crate::domain::passwords::NetworkPolicy;
+use crate::keys::MasterKeys;
+use crate::store::passwords::network_attempts;
+use crate::store::passwords::network_attempts::NetworkCharge;
+use crate::store::{StoreError, Tx};
+use crate::throttle::Subject;
+
+/// Charges a source network for what counts whatever becomes of it, so that it is charged and settled in one.
+pub(in crate::flows) async fn charge_network(
+    tx: &mut Tx,
+    network: &Subject,
+    policy: &NetworkPolicy,
+    now: DateTime<Utc>,
+) -> Result<Result<(), TooManyAttempts>, StoreError> {
+    match network_attempts::charge(tx, network.as_bytes(), policy, now, now).await? {
+        NetworkCharge::Charged => {
+            network_attempts::finish(tx, network.as_bytes(), policy, true, now).await?;
+        }
+        // Charges lapse at once here, so none is in flight.
+        NetworkCharge::InFlight => {}
+        NetworkCharge::Refused { retry_after } => return Ok(Err(TooManyAttempts { retry_after })),
+    }
+    Ok(Ok(()))
+}
+
+/// The same where nothing else is written. `network` says what for: accounts, applications and devices are counted apart.
+pub(in crate::flows) async fn charge_network_alone(
+    app: &App,
+    context: &AuditContext,
+    policy: Option<NetworkPolicy>,
+    network: fn(&MasterKeys, IpAddr) -> Subject,
+) -> Result<Result<(), TooManyAttempts>, StoreError> {
+    let Some((ip, policy)) = context.ip.zip(policy) else { return Ok(Ok(())) };
+    let mut tx = app.db.begin().await?;
+    let charged = charge_network(&mut tx, &network(&app.master_keys, ip), &policy, app.clock.now()).await?;
+    if charged.is_ok() {
+        tx.commit().await?;
+    }
+    Ok(charged)
+}
