@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::domain::keys::{KeyStatus, Rotation, Trigger};
-use crate::domain::oauth::LogoutNotice;
+use crate::domain::oauth::BackchannelLogout;
 use crate::domain::operations::AuditContext;
 use crate::flows::keys::{
     RotateKeys, RotateKeysError, flush_usage, keep_last_good, load_keyring, measure_propagation,
     record_retirements, repair_keys, rotate_keys, sync_clock,
 };
-use crate::flows::oauth::{claim_notices, notify_client};
+use crate::flows::oauth::{claim_backchannel_logouts, notify_client};
 use crate::flows::operations::clean_up;
 use crate::keys::JwksDocument;
 use crate::outbound::Outbound;
@@ -239,7 +239,7 @@ async fn notify_clients(app: Arc<App>) {
         let free = TOLD_AT_ONCE - under_way.len();
         let claimed = match free {
             0 => Vec::new(),
-            free => claim_notices(&app, free).await.unwrap_or_else(|error| {
+            free => claim_backchannel_logouts(&app, free).await.unwrap_or_else(|error| {
                 tracing::debug!(event = "logout_notices_not_read", %error);
                 Vec::new()
             }),
@@ -276,7 +276,7 @@ fn prepare_outbound(app: &App) -> Option<Arc<Outbound>> {
     }
 }
 
-async fn notify(app: Arc<App>, outbound: Arc<Outbound>, notice: LogoutNotice) {
+async fn notify(app: Arc<App>, outbound: Arc<Outbound>, notice: BackchannelLogout) {
     match notify_client(&app, &outbound, &notice).await {
         Ok(told) => {
             metrics::counter!("chancery_backchannel_logouts_total", "outcome" => told.as_str()).increment(1);

@@ -91,6 +91,6 @@ fn measure_keys(app: &AppData) {
     metrics::gauge!("chancery_signing_keys_quarantined")
         .set(u32::try_from(keyring.faults().len()).unwrap_or(0));
     #[expect(clippy::cast_precision_loss, reason = "changes of keys are few")]
-    metrics::gauge!("chancery_signing_keys_epoch").set(keyring.version() as f64);
+    metrics::gauge!("chancery_signing_keys_version").set(keyring.version() as f64);
     metrics::gauge!("chancery_signing_keys_read_age_seconds").set(seconds(now - keyring.read_at()));
 }

@@ -27,7 +27,7 @@ macro_rules! migrations {
     };
 }
 
-const MIGRATIONS: [MigrationPair; 19] = migrations![
+const MIGRATIONS: [MigrationPair; 20] = migrations![
     "0001" "users",
     "0002" "sessions",
     "0003" "signing_keys",
@@ -47,6 +47,7 @@ const MIGRATIONS: [MigrationPair; 19] = migrations![
     "0017" "id_claims",
     "0018" "dpop",
     "0019" "initiate_login_uri",
+    "0020" "names",
 ];
 
 /// Why the schema could not be brought up to date.
@@ -145,6 +146,29 @@ async fn table_exists(conn: &mut Conn, table: &str) -> Result<bool, StoreError> 
         Backend::Sqlite(conn) => {
             sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1")
                 .bind(table)
+                .fetch_one(conn)
+                .await?
+        }
+    })
+}
+
+/// Whether a table has this column, asked where the schema may still be the previous release's.
+pub(super) async fn column_exists(conn: &mut Conn, table: &str, column: &str) -> Result<bool, StoreError> {
+    Ok(match conn.backend() {
+        Backend::Postgres(conn) => {
+            sqlx::query_scalar(
+                "SELECT count(*) > 0 FROM pg_attribute
+                 WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped",
+            )
+            .bind(table)
+            .bind(column)
+            .fetch_one(conn)
+            .await?
+        }
+        Backend::Sqlite(conn) => {
+            sqlx::query_scalar("SELECT count(*) > 0 FROM pragma_table_info($1) WHERE name = $2")
+                .bind(table)
+                .bind(column)
                 .fetch_one(conn)
                 .await?
         }

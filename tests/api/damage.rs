@@ -11,7 +11,7 @@ async fn damage_private_half(database: &Database, which: &str) {
         Database::Sqlite(_) => "x'00112233445566778899aabbccddeeff'",
         Database::Postgres { .. } => "'\\x00112233445566778899aabbccddeeff'",
     };
-    database.execute(&format!("UPDATE signing_keys SET sealed_private = {bytes} WHERE {which}")).await;
+    database.execute(&format!("UPDATE signing_keys SET encrypted_private_key = {bytes} WHERE {which}")).await;
 }
 
 const NEXT: &str = "activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL";
@@ -111,7 +111,7 @@ on_both! {
             eventually("it is written down", async || app.database.count(altered).await == 0).await;
             node.stop().await;
         }
-        let told = "SELECT count(*) FROM audit WHERE event = 'key_mended'";
+        let told = "SELECT count(*) FROM audit WHERE event = 'key_repaired'";
         assert_eq!(app.database.count(told).await, 5);
         assert_eq!(app.database.count("SELECT count(*) FROM signing_keys").await, 2, "nothing was rotated");
     }

@@ -44,7 +44,7 @@ on_both! {
         let again = other.login("ada@x.test").await;
         app.get_as(&again.access_token(), "/auth/me").await.expect(200);
         app.refresh(&again.refresh_token()).await.expect(200);
-        let told = "SELECT count(*) FROM audit WHERE event = 'fenced' AND actor = 'operator:cli' AND detail LIKE '%restored a backup%'";
+        let told = "SELECT count(*) FROM audit WHERE event = 'all_sessions_revoked' AND actor = 'operator:cli' AND detail LIKE '%restored a backup%'";
         assert_eq!(app.database.count(told).await, 1);
         other.stop().await;
     }

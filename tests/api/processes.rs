@@ -176,7 +176,7 @@ async fn every_security_event_is_one_line_of_the_log() {
     for event in [
         "login_succeeded",
         "login_failed",
-        "login_stopped",
+        "account_locked",
         "refresh_reuse",
         "keys_rotation_forced",
         "key_revoked",

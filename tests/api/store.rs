@@ -6,7 +6,7 @@ use chancery::domain::clients::{
 };
 use chancery::domain::keys::{Consumer, IssuedTokens, JwksFetch, Kid, SigningAlgorithm, SigningKey};
 use chancery::domain::oauth::{
-    AuthorizationCode, CodeChallenge, DeviceGrant, DeviceStatus, LogoutNotice, UserClaim,
+    AuthorizationCode, BackchannelLogout, CodeChallenge, DeviceGrant, DeviceStatus, UserClaim,
 };
 use chancery::domain::operations::{Actor, AuditContext, AuditEvent, AuditFilter};
 use chancery::domain::passwords::{NetworkPolicy, PasswordHash, ThrottlePolicy};
@@ -17,14 +17,16 @@ use chancery::store::accounts::users;
 use chancery::store::clients::client_registrations;
 use chancery::store::keys::signing_keys::SealedPrivateKey;
 use chancery::store::keys::{idempotency_keys, issued_tokens, jwks_consumers, signing_keys};
-use chancery::store::oauth::{authorization_codes, consents, device_codes, logout_notices, pushed_requests};
+use chancery::store::oauth::{
+    authorization_codes, backchannel_logouts, consents, device_codes, pushed_requests,
+};
 use chancery::store::operations::audit;
 use chancery::store::passwords::login_attempts;
 use chancery::store::passwords::login_attempts::Charge;
 use chancery::store::passwords::network_attempts;
 use chancery::store::passwords::network_attempts::NetworkCharge;
 use chancery::store::sessions::Advance;
-use chancery::store::sessions::used_tokens;
+use chancery::store::sessions::replay_guard;
 use chancery::store::{clients, sessions};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
@@ -57,7 +59,7 @@ fn session(user: UserId, now: DateTime<Utc>) -> Session {
         user_id: user,
         client_id: ClientId::first_party(),
         generation: 1,
-        replays: 0,
+        reuse_count: 0,
         auth_time: now,
         amr: "pwd".to_owned(),
         created_at: now,
@@ -268,7 +270,7 @@ on_both! {
             assert!(sessions::advance(conn, &late, &LIMITS).await.unwrap().is_none(), "nobody waits for it any more");
         }
         let moved = sessions::advance(conn, &wish(first.id, 1, &client, at(5)), &LIMITS).await.unwrap().unwrap();
-        assert_eq!((moved.generation, moved.replays, moved.last_used_at), (2, 0, at(5)));
+        assert_eq!((moved.generation, moved.reuse_count, moved.last_used_at), (2, 0, at(5)));
         for (generation, client, now) in [
             (1, client.clone(), at(6)),
             (3, client.clone(), at(6)),
@@ -278,13 +280,13 @@ on_both! {
         ] {
             assert!(sessions::advance(conn, &wish(first.id, generation, &client, now), &LIMITS).await.unwrap().is_none());
         }
-        for count in 0..=SessionLimits::MAX_REPLAYS {
+        for count in 0..=SessionLimits::MAX_REUSES {
             let counted = sessions::count_replay(conn, 2, &wish(first.id, 2, &client, at(1))).await.unwrap();
-            assert_eq!(counted, count < SessionLimits::MAX_REPLAYS, "{count}");
+            assert_eq!(counted, count < SessionLimits::MAX_REUSES, "{count}");
         }
         assert!(!sessions::count_replay(conn, 1, &wish(first.id, 1, &client, at(1))).await.unwrap());
         let moved = sessions::advance(conn, &wish(first.id, 2, &client, at(7)), &LIMITS).await.unwrap().unwrap();
-        assert_eq!(moved.replays, 0);
+        assert_eq!(moved.reuse_count, 0);
         assert!(sessions::revoke(conn, first.id, at(8)).await.unwrap());
         assert!(!sessions::revoke(conn, first.id, at(9)).await.unwrap());
         assert!(sessions::advance(conn, &wish(first.id, 3, &client, at(9)), &LIMITS).await.unwrap().is_none());
@@ -449,7 +451,7 @@ on_both! {
         let mut removed = Vec::new();
         for _ in 0..3 {
             let conn = &mut db.write().await.unwrap();
-            removed.push(audit::delete_abundant(conn, 3, 3).await.unwrap());
+            removed.push(audit::delete_unauthenticated(conn, 3, 3).await.unwrap());
         }
         assert_eq!(removed, [3, 1, 0]);
         let failed = AuditFilter { event: Some("login_failed".to_owned()), ..AuditFilter::default() };
@@ -699,16 +701,16 @@ on_both! {
     async fn a_token_made_elsewhere_is_good_once(app: TestApp) {
         let db = &app.app.db;
         let use_up = async |number: u8, expires_at| {
-            used_tokens::use_up(&mut db.write().await.unwrap(), &[number; 32], expires_at).await.unwrap()
+            replay_guard::consume(&mut db.write().await.unwrap(), &[number; 32], expires_at).await.unwrap()
         };
         let (a, b, c, d) = tokio::join!(use_up(1, at(9)), use_up(1, at(9)), use_up(1, at(9)), use_up(1, at(9)));
         assert_eq!(u8::from(a) + u8::from(b) + u8::from(c) + u8::from(d), 1);
         assert!(use_up(2, at(10)).await && use_up(3, at(11)).await && !use_up(2, at(99)).await);
         let conn = &mut db.write().await.unwrap();
-        assert_eq!(used_tokens::delete_expired(conn, at(9), 10).await.unwrap(), 0);
-        assert_eq!(used_tokens::delete_expired(conn, at(11), 1).await.unwrap(), 1, "a batch at a time");
-        assert_eq!(used_tokens::delete_expired(conn, at(11), 10).await.unwrap(), 1);
-        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, 1);
+        assert_eq!(replay_guard::delete_expired(conn, at(9), 10).await.unwrap(), 0);
+        assert_eq!(replay_guard::delete_expired(conn, at(11), 1).await.unwrap(), 1, "a batch at a time");
+        assert_eq!(replay_guard::delete_expired(conn, at(11), 10).await.unwrap(), 1);
+        assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, 1);
     }
 
     async fn a_pushed_request_is_used_once_by_its_client_in_time(app: TestApp) {
@@ -1056,7 +1058,7 @@ on_both! {
             sessions::insert(&mut tx, one).await.unwrap();
         }
         tx.commit().await.unwrap();
-        let written = async || app.database.count("SELECT count(*) FROM logout_notices").await;
+        let written = async || app.database.count("SELECT count(*) FROM backchannel_logouts").await;
         let mut tx = db.begin().await.unwrap();
         assert!(sessions::revoke(&mut tx, browser.id, at(1)).await.unwrap());
         assert_eq!(sessions::revoke_children(&mut tx, browser.id, at(1)).await.unwrap(), 2);
@@ -1079,8 +1081,8 @@ on_both! {
         tx.commit().await.unwrap();
         assert_eq!(written().await, 5);
         let mut tx = db.begin().await.unwrap();
-        assert_eq!(logout_notices::forget_client(&mut tx, &silent.id).await.unwrap(), 0);
-        assert_eq!(logout_notices::forget_client(&mut tx, &told.id).await.unwrap(), 5);
+        assert_eq!(backchannel_logouts::forget_client(&mut tx, &silent.id).await.unwrap(), 0);
+        assert_eq!(backchannel_logouts::forget_client(&mut tx, &told.id).await.unwrap(), 5);
         tx.commit().await.unwrap();
     }
 
@@ -1098,27 +1100,27 @@ on_both! {
         }
         tx.commit().await.unwrap();
         let conn = &mut db.write().await.unwrap();
-        assert!(!logout_notices::any_due(conn, at(-1)).await.unwrap());
-        assert!(logout_notices::any_due(conn, at(0)).await.unwrap());
-        let mut first = logout_notices::claim(conn, at(2), at(30), 2).await.unwrap();
+        assert!(!backchannel_logouts::any_due(conn, at(-1)).await.unwrap());
+        assert!(backchannel_logouts::any_due(conn, at(0)).await.unwrap());
+        let mut first = backchannel_logouts::claim(conn, at(2), at(30), 2).await.unwrap();
         first.sort_by_key(|notice| notice.created_at);
-        let expected = LogoutNotice { session: ended[0].id, user: ada.id, client: told.id.clone(), attempts: 1, created_at: at(0) };
+        let expected = BackchannelLogout { session: ended[0].id, user: ada.id, client: told.id.clone(), attempts: 1, created_at: at(0) };
         assert_eq!((first.len(), &first[0], first[1].session), (2, &expected, ended[1].id));
-        let rest = logout_notices::claim(conn, at(2), at(30), 9).await.unwrap();
+        let rest = backchannel_logouts::claim(conn, at(2), at(30), 9).await.unwrap();
         assert_eq!((rest.len(), rest[0].session), (1, ended[2].id));
-        assert!(logout_notices::claim(conn, at(29), at(60), 9).await.unwrap().is_empty());
-        assert!(logout_notices::finish(conn, &first[0]).await.unwrap());
-        assert!(!logout_notices::finish(conn, &first[0]).await.unwrap());
-        assert!(logout_notices::put_off(conn, &first[1], at(40)).await.unwrap());
-        let again = logout_notices::claim(conn, at(30), at(60), 9).await.unwrap();
+        assert!(backchannel_logouts::claim(conn, at(29), at(60), 9).await.unwrap().is_empty());
+        assert!(backchannel_logouts::finish(conn, &first[0]).await.unwrap());
+        assert!(!backchannel_logouts::finish(conn, &first[0]).await.unwrap());
+        assert!(backchannel_logouts::put_off(conn, &first[1], at(40)).await.unwrap());
+        let again = backchannel_logouts::claim(conn, at(30), at(60), 9).await.unwrap();
         assert_eq!((again.len(), again[0].session, again[0].attempts), (1, ended[2].id, 2));
         // Who was slow has nothing to say any more.
-        assert!(!logout_notices::finish(conn, &rest[0]).await.unwrap());
-        assert!(!logout_notices::put_off(conn, &rest[0], at(90)).await.unwrap());
-        assert_eq!(logout_notices::claim(conn, at(40), at(60), 9).await.unwrap()[0].session, ended[1].id);
-        assert_eq!(logout_notices::delete_older(conn, at(1), 9).await.unwrap(), 0);
-        assert_eq!(logout_notices::delete_older(conn, at(9), 1).await.unwrap(), 1);
-        assert_eq!(logout_notices::delete_older(conn, at(9), 9).await.unwrap(), 1);
+        assert!(!backchannel_logouts::finish(conn, &rest[0]).await.unwrap());
+        assert!(!backchannel_logouts::put_off(conn, &rest[0], at(90)).await.unwrap());
+        assert_eq!(backchannel_logouts::claim(conn, at(40), at(60), 9).await.unwrap()[0].session, ended[1].id);
+        assert_eq!(backchannel_logouts::delete_older(conn, at(1), 9).await.unwrap(), 0);
+        assert_eq!(backchannel_logouts::delete_older(conn, at(9), 1).await.unwrap(), 1);
+        assert_eq!(backchannel_logouts::delete_older(conn, at(9), 9).await.unwrap(), 1);
     }
 
     async fn who_registered_itself_and_is_not_used_is_removed(app: TestApp) {

@@ -2,17 +2,17 @@
 
 mod authorization;
 mod authorization_code;
+mod backchannel_logout;
 mod consent;
 mod device_grant;
 mod exchange;
-mod logout_notice;
 
 pub use authorization::{
     AuthorizationRequest, ClaimsRequest, CodeChallenge, CodeVerifier, NonRedirectableError, Prompt,
     RedirectTarget, RequestRules, ResponseMode, UserClaim,
 };
 pub use authorization_code::AuthorizationCode;
+pub use backchannel_logout::BackchannelLogout;
 pub use consent::Consent;
 pub use device_grant::{DeviceGrant, DeviceStatus};
 pub use exchange::ExchangeRequest;
-pub use logout_notice::LogoutNotice;

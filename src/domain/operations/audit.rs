@@ -101,13 +101,13 @@ events! {
     /// A key was taken out at once.
     KeyRevoked "key_revoked",
     /// All keys were revoked and all sessions ended.
-    Fenced "fenced",
+    AllSessionsRevoked "all_sessions_revoked",
     /// A key made elsewhere was taken in.
     KeyImported "key_imported",
     /// A waiting key was taken back before it signed anything.
     KeyWithdrawn "key_withdrawn",
     /// A public half that had been altered was written anew.
-    KeyMended "key_mended",
+    KeyRepaired "key_repaired",
     /// A previous key has left the JWK Set, its last token being dead.
     KeyRetired "key_retired",
     /// Private keys were sealed anew under the first master key.
@@ -116,7 +116,7 @@ events! {
     ProbeKey "probe_key",
     UserCreated "user_created",
     /// Somebody registered with an address that has an account.
-    SignUpRepeated "sign_up_repeated",
+    RegistrationDuplicate "registration_duplicate",
     UserUpdated "user_updated",
     UserDeleted "user_deleted",
     UserDisabled "user_disabled",
@@ -141,7 +141,7 @@ events! {
     /// A password was checked and was wrong, or belonged to nobody, or to somebody disabled.
     LoginFailed "login_failed",
     /// The failures of an account have reached the number after which nothing is checked any more.
-    LoginStopped "login_stopped",
+    AccountLocked "account_locked",
     /// Somebody with a session did not know the password they had to prove.
     PasswordProofFailed "password_proof_failed",
     LoggedOut "logged_out",
@@ -154,11 +154,11 @@ events! {
     /// A user turned a device away.
     DeviceDenied "device_denied",
     /// Somebody typed a code that is no device's.
-    UserCodeRefused "user_code_refused",
+    UserCodeRejected "user_code_rejected",
     /// A client got tokens for a user who had signed in.
-    ClientSessionBegun "client_session_begun",
+    SessionStarted "session_started",
     /// A code came a second time: the session it had become was revoked.
-    CodeReused "code_reused",
+    AuthorizationCodeReused "authorization_code_reused",
     /// Somebody gave a client's name and not its secret.
     ClientRefused "client_refused",
     /// A good token without the scope an operator's route needs.
@@ -174,21 +174,21 @@ impl AuditEvent {
             self,
             Self::KeysRotationForced
                 | Self::KeyRevoked
-                | Self::Fenced
-                | Self::KeyMended
+                | Self::AllSessionsRevoked
+                | Self::KeyRepaired
                 | Self::RefreshReuse
                 | Self::RefreshAhead
                 | Self::RefreshWrongClient
-                | Self::CodeReused
-                | Self::LoginStopped
+                | Self::AuthorizationCodeReused
+                | Self::AccountLocked
         )
     }
 
     /// What anybody can cause as often as they like; only so many of these are kept.
-    pub fn is_abundant(self) -> bool {
+    pub fn is_unauthenticated(self) -> bool {
         matches!(
             self,
-            Self::SignUpRepeated
+            Self::RegistrationDuplicate
                 | Self::ClientRegistered
                 | Self::ClientWithdrawn
                 | Self::LoginFailed
@@ -197,8 +197,8 @@ impl AuditEvent {
                 | Self::OriginRefused
                 | Self::RefreshWrongClient
                 | Self::ClientRefused
-                | Self::ClientSessionBegun
-                | Self::UserCodeRefused
+                | Self::SessionStarted
+                | Self::UserCodeRejected
         )
     }
 }
@@ -245,7 +245,7 @@ mod tests {
             .filter_map(|line| Some((line.strip_prefix("| `")?.split_once('`')?.0, line.contains("| yes |"))))
             .collect();
         let ours: Vec<(&str, bool)> =
-            AuditEvent::ALL.iter().map(|event| (event.as_str(), event.is_abundant())).collect();
+            AuditEvent::ALL.iter().map(|event| (event.as_str(), event.is_unauthenticated())).collect();
         assert_eq!(documented, ours);
     }
 }

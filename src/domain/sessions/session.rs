@@ -14,7 +14,7 @@ pub struct Session {
     /// The generation of the one refresh token that may be used next.
     pub generation: i64,
     /// How often the previous token was answered again within the grace.
-    pub replays: i64,
+    pub reuse_count: i64,
     pub auth_time: DateTime<Utc>,
     /// How the user proved who they are (RFC 8176), space separated.
     pub amr: String,
@@ -47,7 +47,7 @@ pub struct SessionLimits {
 
 impl SessionLimits {
     /// Answers given to one replayed token; more is a loop or an attack.
-    pub const MAX_REPLAYS: i64 = 20;
+    pub const MAX_REUSES: i64 = 20;
 
     /// A session unused since before this moment is over.
     pub fn idle_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -115,7 +115,7 @@ impl Session {
         }
         // Another request may have advanced the session after this one looked at the clock.
         let since_used = (now - self.last_used_at.max(database_back_at)).max(TimeDelta::zero());
-        let within_grace = since_used < limits.grace && self.replays < SessionLimits::MAX_REPLAYS;
+        let within_grace = since_used < limits.grace && self.reuse_count < SessionLimits::MAX_REUSES;
         match self.generation - presented {
             0 => Verdict::Current,
             1 if within_grace => Verdict::Replay,
@@ -143,7 +143,7 @@ mod tests {
             user_id: UserId::random(),
             client_id: ClientId::first_party(),
             generation,
-            replays: 0,
+            reuse_count: 0,
             auth_time: start,
             amr: "pwd".to_owned(),
             created_at: start,
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(judge(&session, 4, 9), Verdict::Replay);
         assert_eq!(judge(&session, 4, 10), Verdict::Reuse);
         assert_eq!(judge(&session, 3, 0), Verdict::Reuse);
-        let worn = Session { replays: SessionLimits::MAX_REPLAYS, ..session };
+        let worn = Session { reuse_count: SessionLimits::MAX_REUSES, ..session };
         assert_eq!(judge(&worn, 4, 1), Verdict::Reuse);
     }
 

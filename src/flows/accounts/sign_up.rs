@@ -48,7 +48,7 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
     let mut tx = app.db.begin().await?;
     let event = match users::insert(&mut tx, &user).await? {
         true => AuditEvent::UserCreated,
-        false => AuditEvent::SignUpRepeated,
+        false => AuditEvent::RegistrationDuplicate,
     };
     audit::append(&mut tx, event, &context, &user.id.to_string(), None, now).await?;
     tx.commit().await?;

@@ -8,7 +8,7 @@ use crate::domain::operations::{Actor, AuditContext, AuditEvent};
 use crate::flows::passwords::TooManyAttempts;
 use crate::flows::passwords::charge_network;
 use crate::store::operations::audit;
-use crate::store::sessions::used_tokens;
+use crate::store::sessions::replay_guard;
 use crate::store::{StoreError, clients};
 use crate::throttle::Subject;
 use crate::tokens::{AssertionError, ClientAssertion, ClientSecret};
@@ -119,7 +119,7 @@ async fn refusal(
         Err(error) => error,
         Ok(unused) => {
             let conn = &mut app.db.write().await?;
-            match used_tokens::use_up(conn, &unused.digest, unused.expires_at).await? {
+            match replay_guard::consume(conn, &unused.digest, unused.expires_at).await? {
                 true => return Ok(None),
                 false => AssertionError::Used,
             }

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::Authority;
 use crate::domain::operations::{AuditContext, AuditEvent};
-use crate::store::oauth::logout_notices;
+use crate::store::oauth::backchannel_logouts;
 use crate::store::operations::audit;
 use crate::store::{StoreError, Tx, clients, sessions};
 
@@ -38,6 +38,6 @@ pub(super) async fn remove(tx: &mut Tx, id: &ClientId, now: DateTime<Utc>) -> Re
     // Its codes go with the row, so this waits for whoever is making a session of one; the statement after it sees that session.
     clients::delete(tx, id).await?;
     let ended = sessions::revoke_of_client(tx, id, None, now).await?;
-    logout_notices::forget_client(tx, id).await?;
+    backchannel_logouts::forget_client(tx, id).await?;
     Ok(ended)
 }

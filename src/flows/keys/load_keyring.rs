@@ -44,7 +44,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
     for _ in 0..3 {
         let mut conn = app.db.read().await?;
         let (at, ticket) = (app.clock.now(), app.next_keyring_ticket());
-        // The epoch first: what is read after it is at least as new.
+        // The version first: what is read after it is at least as new.
         let version = signing_keys::version(&mut conn).await?;
         let mut stored = signing_keys::all(&mut conn).await?;
         drop(conn);

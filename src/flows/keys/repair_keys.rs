@@ -65,7 +65,7 @@ async fn repair_public_keys(app: &App, keyring: &Keyring) -> Result<(), RepairKe
     }
     let now = app.clock.now();
     for kid in &mended {
-        let (event, context) = (AuditEvent::KeyMended, AuditContext::schedule());
+        let (event, context) = (AuditEvent::KeyRepaired, AuditContext::schedule());
         audit::append(&mut tx, event, &context, kid.as_str(), None, now).await?;
     }
     if !mended.is_empty() {

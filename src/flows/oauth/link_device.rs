@@ -84,7 +84,7 @@ async fn look_up(
         network_attempts::finish(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
     }
     if found.is_none() {
-        audit::append(&mut tx, AuditEvent::UserCodeRefused, context, "unknown", None, now).await?;
+        audit::append(&mut tx, AuditEvent::UserCodeRejected, context, "unknown", None, now).await?;
     }
     tx.commit().await?;
     Ok(found.ok_or(CodeRefusal::Wrong))

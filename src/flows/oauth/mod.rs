@@ -30,7 +30,7 @@ pub use grants::{GrantError, TokenSet, redeem_grant};
 pub use introspect::{IntrospectError, Introspection, introspect};
 pub use link_device::{begin_link, decide_link, enter_code};
 pub use list_consents::list_consents;
-pub use notify_client::{DeliveryOutcome, NotifyClientError, claim_notices, notify_client};
+pub use notify_client::{DeliveryOutcome, NotifyClientError, claim_backchannel_logouts, notify_client};
 pub use push_request::{PushRequestError, PushedRequest, push_request};
 pub use revoke_token::revoke_token;
 pub use sign_in::{SignInError, SignedIn, decide, restart, resume, show_sign_in, sign_in, turn_back};

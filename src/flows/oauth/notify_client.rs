@@ -3,11 +3,11 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::clients::Client;
-use crate::domain::oauth::LogoutNotice;
+use crate::domain::oauth::BackchannelLogout;
 use crate::flows::keys::{LoadKeyringError, fresh_keyring};
 use crate::keys::SignerError;
 use crate::outbound::{Outbound, OutboundError};
-use crate::store::oauth::logout_notices;
+use crate::store::oauth::backchannel_logouts;
 use crate::store::{StoreError, clients};
 use crate::tokens::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_token};
 
@@ -52,14 +52,14 @@ pub enum NotifyClientError {
 }
 
 /// Takes up to `most` notices that are due, so that no other node tells of them too.
-pub async fn claim_notices(app: &App, most: usize) -> Result<Vec<LogoutNotice>, StoreError> {
+pub async fn claim_backchannel_logouts(app: &App, most: usize) -> Result<Vec<BackchannelLogout>, StoreError> {
     let now = app.clock.now();
     // Mostly nobody is to be told anything, and who only looks keeps no writer waiting.
-    if !logout_notices::any_due(&mut app.db.read().await?, now).await? {
+    if !backchannel_logouts::any_due(&mut app.db.read().await?, now).await? {
         return Ok(Vec::new());
     }
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    logout_notices::claim(&mut app.db.write().await?, now, now + LogoutNotice::LEASE, most).await
+    backchannel_logouts::claim(&mut app.db.write().await?, now, now + BackchannelLogout::LEASE, most).await
 }
 
 /// Tells a client that a session of its has ended (OpenID Connect Back-Channel Logout section 2.5), and writes down what came of
@@ -67,12 +67,12 @@ pub async fn claim_notices(app: &App, most: usize) -> Result<Vec<LogoutNotice>, 
 pub async fn notify_client(
     app: &App,
     outbound: &Outbound,
-    notice: &LogoutNotice,
+    notice: &BackchannelLogout,
 ) -> Result<DeliveryOutcome, NotifyClientError> {
     let client = clients::by_id(&mut app.db.read().await?, &notice.client).await?;
     let uri = client.as_ref().and_then(|client| client.backchannel_logout_uri.clone());
     let (Some(client), Some(uri)) = (client, uri) else {
-        logout_notices::finish(&mut app.db.write().await?, notice).await?;
+        backchannel_logouts::finish(&mut app.db.write().await?, notice).await?;
         return Ok(DeliveryOutcome::Nobody);
     };
     let token = logout_token(app, &client, notice).await?;
@@ -88,8 +88,10 @@ pub async fn notify_client(
     };
     let mut conn = app.db.write().await?;
     match (told, next) {
-        (DeliveryOutcome::Failed, Some(next)) => logout_notices::put_off(&mut conn, notice, next).await?,
-        _ => logout_notices::finish(&mut conn, notice).await?,
+        (DeliveryOutcome::Failed, Some(next)) => {
+            backchannel_logouts::put_off(&mut conn, notice, next).await?
+        }
+        _ => backchannel_logouts::finish(&mut conn, notice).await?,
     };
     if matches!(told, DeliveryOutcome::Refused | DeliveryOutcome::GivenUp) {
         let why = answer.map_or_else(|error| error.to_string(), |status| format!("status {status}"));
@@ -102,7 +104,7 @@ pub async fn notify_client(
 async fn logout_token(
     app: &App,
     client: &Client,
-    notice: &LogoutNotice,
+    notice: &BackchannelLogout,
 ) -> Result<LogoutToken, NotifyClientError> {
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();

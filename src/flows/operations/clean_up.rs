@@ -4,14 +4,14 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::domain::keys::Consumer;
-use crate::domain::oauth::{DeviceGrant, LogoutNotice};
+use crate::domain::oauth::{BackchannelLogout, DeviceGrant};
 use crate::domain::operations::{AuditContext, AuditEvent};
 use crate::store::clients::client_registrations;
 use crate::store::keys::{idempotency_keys, issued_tokens, jwks_consumers};
-use crate::store::oauth::{authorization_codes, device_codes, logout_notices, pushed_requests};
+use crate::store::oauth::{authorization_codes, backchannel_logouts, device_codes, pushed_requests};
 use crate::store::operations::audit;
 use crate::store::passwords::{login_attempts, network_attempts};
-use crate::store::sessions::used_tokens;
+use crate::store::sessions::replay_guard;
 use crate::store::{StoreError, clients, sessions};
 
 /// How long an Idempotency-Key, a failed attempt, an authorization code and a session that was ended are remembered.
@@ -56,8 +56,9 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
         authorization_codes::delete_expired(&mut db.write().await?, now, forgotten, BATCH).await?
     });
     // Who tries for so long has given up by then.
-    let told_since = now - LogoutNotice::KEPT_FOR - LogoutNotice::KEPT_FOR;
-    removed += in_batches!(logout_notices::delete_older(&mut db.write().await?, told_since, BATCH).await?);
+    let told_since = now - BackchannelLogout::KEPT_FOR - BackchannelLogout::KEPT_FOR;
+    removed +=
+        in_batches!(backchannel_logouts::delete_older(&mut db.write().await?, told_since, BATCH).await?);
     removed += in_batches!(clients::delete_expired_secrets(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(pushed_requests::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!({
@@ -65,7 +66,7 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
         let unused = now - DeviceGrant::LIFE;
         device_codes::delete_expired(&mut db.write().await?, unused, forgotten, BATCH).await?
     });
-    removed += in_batches!(used_tokens::delete_expired(&mut db.write().await?, now, BATCH).await?);
+    removed += in_batches!(replay_guard::delete_expired(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(remove_unused_clients(app).await?);
     removed += in_batches!({
         login_attempts::delete_older(&mut db.write().await?, forgotten, lockout_threshold, BATCH).await?
@@ -73,7 +74,7 @@ pub async fn clean_up(app: &App) -> Result<u64, StoreError> {
     removed += in_batches!(network_attempts::delete_settled(&mut db.write().await?, now, BATCH).await?);
     removed += in_batches!(audit::delete_older(&mut db.write().await?, kept_since, BATCH).await?);
     let kept = app.settings.max_unauthenticated_events;
-    removed += in_batches!(audit::delete_abundant(&mut db.write().await?, kept, BATCH).await?);
+    removed += in_batches!(audit::delete_unauthenticated(&mut db.write().await?, kept, BATCH).await?);
     Ok(removed)
 }
 

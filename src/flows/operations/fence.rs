@@ -66,7 +66,7 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
     let detail = serde_json::json!({
         "reason": request.reason.as_str(), "sessions": ended, "revoked": revoked, "current": current.kid.as_str(),
     });
-    let (event, detail) = (AuditEvent::Fenced, detail.to_string());
+    let (event, detail) = (AuditEvent::AllSessionsRevoked, detail.to_string());
     audit::append(&mut tx, event, &request.context, current.kid.as_str(), Some(&detail), now).await?;
     signing_keys::announce(&mut tx).await?;
     let set = read_set(&mut tx).await?;

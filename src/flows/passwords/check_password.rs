@@ -144,7 +144,7 @@ async fn charge_once(
             NetworkCharge::Charged => {}
             NetworkCharge::InFlight => return Ok(Charged::InFlight),
             NetworkCharge::Refused { retry_after } => {
-                metrics::counter!("chancery_password_checks_throttled_total", "by" => "source").increment(1);
+                metrics::counter!("chancery_password_checks_throttled_total", "by" => "network").increment(1);
                 return Err(TooManyAttempts { retry_after }.into());
             }
         }
@@ -210,7 +210,7 @@ async fn record_failure(
     let detail = failures.map(|failures| serde_json::json!({ "failures": failures }).to_string());
     audit::append(tx, attempt.failure, attempt.context, &subject, detail.as_deref(), now).await?;
     if failures == Some(app.settings.throttle.lockout_threshold) {
-        audit::append(tx, AuditEvent::LoginStopped, attempt.context, &subject, None, now).await?;
+        audit::append(tx, AuditEvent::AccountLocked, attempt.context, &subject, None, now).await?;
     }
     Ok(())
 }

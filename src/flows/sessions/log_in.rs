@@ -84,7 +84,7 @@ pub(in crate::flows) fn new_session(
         user_id: authenticated.user.id,
         client_id,
         generation: 1,
-        replays: 0,
+        reuse_count: 0,
         auth_time: now,
         amr: "pwd".to_owned(),
         created_at: now,

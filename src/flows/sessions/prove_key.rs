@@ -1,6 +1,6 @@
 use crate::app::App;
 use crate::domain::{OAuthCode, OAuthError, Thumbprint};
-use crate::store::sessions::used_tokens;
+use crate::store::sessions::replay_guard;
 use crate::store::{Conn, StoreError};
 use crate::tokens::{DpopError, DpopNonces, ProofWanted, UnusedProof, verify_proof};
 
@@ -58,7 +58,7 @@ impl KeyProof {
 
     /// Uses the proof up. Of any number of parallel callers, on all nodes, one gets the key.
     pub(in crate::flows) async fn use_up(&self, conn: &mut Conn) -> Result<&Thumbprint, ProveKeyError> {
-        match used_tokens::use_up(conn, &self.0.digest, self.0.expires_at).await? {
+        match replay_guard::consume(conn, &self.0.digest, self.0.expires_at).await? {
             true => Ok(&self.0.key),
             false => Err(DpopError::Used.into()),
         }

@@ -15,7 +15,7 @@ use crate::store::{Conn, StoreError, Tx, execute, on};
 macro_rules! columns {
     () => {
         "id, name, auth_method, grant_types, redirect_uris, post_logout_redirect_uris, scopes, audiences, \
-         access_life_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks, backchannel_logout_uri, \
+         access_token_ttl_s, refresh_grace_s, require_pkce, require_consent, created_at, jwks, backchannel_logout_uri, \
          backchannel_logout_session_required, exchange_audiences, require_pushed, dpop_bound_access_tokens, \
          initiate_login_uri"
     };
@@ -31,7 +31,7 @@ row! {
         post_logout_redirect_uris: String,
         scopes: String,
         audiences: String,
-        access_life_s: Option<i64>,
+        access_token_ttl_s: Option<i64>,
         refresh_grace_s: Option<i64>,
         require_pkce: bool,
         require_consent: bool,
@@ -72,7 +72,7 @@ impl TryFrom<ClientRow> for Client {
             post_logout_redirect_uris: uris(&row.post_logout_redirect_uris),
             scopes: Scopes::from_claim(&row.scopes),
             audiences: row.audiences.split_ascii_whitespace().map(str::to_owned).collect(),
-            access_token_ttl: row.access_life_s.map(TimeDelta::seconds),
+            access_token_ttl: row.access_token_ttl_s.map(TimeDelta::seconds),
             refresh_grace: row.refresh_grace_s.map(TimeDelta::seconds),
             require_pkce: row.require_pkce,
             require_consent: row.require_consent,
@@ -138,7 +138,7 @@ pub async fn update(tx: &mut Tx, client: &Client) -> Result<bool, StoreError> {
         tx,
         written!(
             "UPDATE clients SET name = $2, auth_method = $3, grant_types = $4, redirect_uris = $5,
-                                post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_life_s = $9,
+                                post_logout_redirect_uris = $6, scopes = $7, audiences = $8, access_token_ttl_s = $9,
                                 refresh_grace_s = $10, require_pkce = $11, require_consent = $12, jwks = $13,
                                 backchannel_logout_uri = $14, backchannel_logout_session_required = $15,
                                 exchange_audiences = $16, require_pushed = $17, dpop_bound_access_tokens = $18,

@@ -6,13 +6,14 @@ use sqlx::Row as _;
 
 use crate::domain::keys::{Kid, SigningAlgorithm, SigningKey};
 use crate::store::dialect::notify_keys;
+use crate::store::migrate::column_exists;
 use crate::store::row::row;
 use crate::store::{Conn, StoreError, Tx, execute, on};
 
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
     () => {
-        "kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s, \
+        "kid, alg, public_jwk, encrypted_private_key, master_key_id, longest_life_s, \
          created_at, published_at, activated_at, demoted_at, retires_at, revoked_at, imported_at"
     };
 }
@@ -36,7 +37,7 @@ struct Cells {
     kid: Option<String>,
     alg: Option<String>,
     public_jwk: Option<String>,
-    sealed_private: Option<Option<Vec<u8>>>,
+    encrypted_private_key: Option<Option<Vec<u8>>>,
     master_key_id: Option<Option<String>>,
     longest_life_s: Option<i64>,
     created_at: Option<DateTime<Utc>>,
@@ -95,7 +96,7 @@ impl From<Cells> for StoredKey {
         // A time that cannot be read is a time: whatever it was, the key had been activated, demoted, revoked.
         let maybe = |cell: Option<Option<DateTime<Utc>>>| cell.unwrap_or(Some(DateTime::UNIX_EPOCH));
         let sealed = cells
-            .sealed_private
+            .encrypted_private_key
             .flatten()
             .zip(cells.master_key_id.flatten())
             .map(|(ciphertext, master_key_id)| SealedPrivateKey { master_key_id, ciphertext });
@@ -125,7 +126,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
             kid: row.try_get("kid").ok(),
             alg: row.try_get("alg").ok(),
             public_jwk: row.try_get("public_jwk").ok(),
-            sealed_private: row.try_get("sealed_private").ok(),
+            encrypted_private_key: row.try_get("encrypted_private_key").ok(),
             master_key_id: row.try_get("master_key_id").ok(),
             longest_life_s: row.try_get("longest_life_s").ok(),
             created_at: row.try_get("created_at").ok(),
@@ -144,7 +145,7 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<StoredKey>, StoreError> {
 /// How often the signing keys have changed.
 pub async fn version(conn: &mut Conn) -> Result<i64, StoreError> {
     let version: Option<i64> =
-        on!(conn, |c| { sqlx::query_scalar("SELECT epoch FROM signing_keys_epoch").fetch_optional(c) })?;
+        on!(conn, |c| { sqlx::query_scalar("SELECT version FROM signing_keys_version").fetch_optional(c) })?;
     Ok(version.unwrap_or(0))
 }
 
@@ -153,8 +154,8 @@ pub async fn announce(tx: &mut Tx) -> Result<(), StoreError> {
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO signing_keys_epoch (id, epoch) VALUES (1, 1)
-             ON CONFLICT (id) DO UPDATE SET epoch = signing_keys_epoch.epoch + 1"
+            "INSERT INTO signing_keys_version (id, version) VALUES (1, 1)
+             ON CONFLICT (id) DO UPDATE SET version = signing_keys_version.version + 1"
         )
     )?;
     notify_keys(tx).await
@@ -164,25 +165,30 @@ row! {
     struct SealedRow {
         kid: String,
         alg: String,
-        sealed_private: Option<Vec<u8>>,
+        encrypted_private_key: Option<Vec<u8>>,
         master_key_id: Option<String>,
     }
 }
 
-/// Every sealed private key, that of the current key first; without an algorithm when that cannot be read. Asked before
-/// migrations are run, so these four columns are here to stay.
+const SEALED: &str = "SELECT kid, alg, encrypted_private_key, master_key_id FROM signing_keys
+     WHERE encrypted_private_key IS NOT NULL ORDER BY activated_at IS NULL, kid";
+
+/// The same in a database of 0.1.0, before migration 0020 has renamed the column.
+const SEALED_BEFORE_0020: &str =
+    "SELECT kid, alg, sealed_private AS encrypted_private_key, master_key_id FROM signing_keys
+     WHERE sealed_private IS NOT NULL ORDER BY activated_at IS NULL, kid";
+
+/// Every sealed private key, the current key's first; without an algorithm when the algorithm cannot be read. The server reads
+/// them before it migrates the database, so this reads the schema of the previous release, too.
 pub async fn sealed(
     conn: &mut Conn,
 ) -> Result<Vec<(Kid, Option<SigningAlgorithm>, SealedPrivateKey)>, StoreError> {
-    let rows: Vec<SealedRow> = on!(conn, |c| {
-        sqlx::query_as(
-            "SELECT kid, alg, sealed_private, master_key_id FROM signing_keys
-             WHERE sealed_private IS NOT NULL ORDER BY activated_at IS NULL, kid",
-        )
-        .fetch_all(c)
-    })?;
+    let is_renamed = column_exists(conn, "signing_keys", "encrypted_private_key").await?;
+    let statement = if is_renamed { SEALED } else { SEALED_BEFORE_0020 };
+    let rows: Vec<SealedRow> = on!(conn, |c| sqlx::query_as(statement).fetch_all(c))?;
     let keys = rows.into_iter().filter_map(|row| {
-        let sealed = SealedPrivateKey { master_key_id: row.master_key_id?, ciphertext: row.sealed_private? };
+        let sealed =
+            SealedPrivateKey { master_key_id: row.master_key_id?, ciphertext: row.encrypted_private_key? };
         Some((Kid::new(row.kid), SigningAlgorithm::parse(&row.alg), sealed))
     });
     Ok(keys.collect())
@@ -198,7 +204,7 @@ pub async fn insert(
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO signing_keys (kid, alg, public_jwk, sealed_private, master_key_id, longest_life_s,
+            "INSERT INTO signing_keys (kid, alg, public_jwk, encrypted_private_key, master_key_id, longest_life_s,
                                        created_at, published_at, activated_at, demoted_at, retires_at, imported_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         )
@@ -223,7 +229,7 @@ pub async fn revoke(tx: &mut Tx, kid: &Kid, now: DateTime<Utc>) -> Result<bool, 
     let changed = execute!(
         tx,
         sqlx::query(
-            "UPDATE signing_keys SET revoked_at = $1, sealed_private = NULL, master_key_id = NULL
+            "UPDATE signing_keys SET revoked_at = $1, encrypted_private_key = NULL, master_key_id = NULL
              WHERE kid = $2 AND revoked_at IS NULL",
         )
         .bind(now)
@@ -242,7 +248,7 @@ pub async fn withdraw(
     let changed = execute!(
         tx,
         sqlx::query(
-            "UPDATE signing_keys SET demoted_at = $1, retires_at = $3, sealed_private = NULL, master_key_id = NULL
+            "UPDATE signing_keys SET demoted_at = $1, retires_at = $3, encrypted_private_key = NULL, master_key_id = NULL
              WHERE kid = $2 AND activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL",
         )
         .bind(now)
@@ -291,8 +297,8 @@ pub async fn reseal(
     let changed = execute!(
         tx,
         sqlx::query(
-            "UPDATE signing_keys SET sealed_private = $1, master_key_id = $2
-             WHERE kid = $3 AND sealed_private = $4 AND master_key_id = $5",
+            "UPDATE signing_keys SET encrypted_private_key = $1, master_key_id = $2
+             WHERE kid = $3 AND encrypted_private_key = $4 AND master_key_id = $5",
         )
         .bind(&after.ciphertext)
         .bind(&after.master_key_id)
@@ -327,7 +333,7 @@ pub async fn demote(
         tx,
         sqlx::query(
             "UPDATE signing_keys
-             SET demoted_at = $1, retires_at = $2, sealed_private = NULL, master_key_id = NULL
+             SET demoted_at = $1, retires_at = $2, encrypted_private_key = NULL, master_key_id = NULL
              WHERE kid = $3 AND activated_at IS NOT NULL AND demoted_at IS NULL AND revoked_at IS NULL",
         )
         .bind(demoted_at)

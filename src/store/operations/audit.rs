@@ -55,7 +55,7 @@ pub async fn append(
     execute!(
         tx,
         sqlx::query(
-            "INSERT INTO audit (id, at, event, actor, source, request_id, subject, detail, abundant)
+            "INSERT INTO audit (id, at, event, actor, source, request_id, subject, detail, unauthenticated)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(time_ordered_id(now))
@@ -66,7 +66,7 @@ pub async fn append(
         .bind(context.request_id)
         .bind(subject)
         .bind(detail)
-        .bind(event.is_abundant())
+        .bind(event.is_unauthenticated())
     )?;
     let (subject, detail) = (subject.to_owned(), detail.map(str::to_owned));
     tx.events.push(PendingLogLine { event, context: context.clone(), subject, detail });
@@ -115,10 +115,11 @@ pub async fn delete_older(conn: &mut Conn, before: DateTime<Utc>, limit: i64) ->
     )?)
 }
 
-/// Removes up to `limit` of the abundant events beyond the newest `kept`, the oldest first. Returns how many.
-pub async fn delete_abundant(conn: &mut Conn, kept: i64, limit: i64) -> Result<u64, StoreError> {
-    let excess: i64 =
-        on!(conn, |c| { sqlx::query_scalar("SELECT count(*) FROM audit WHERE abundant").fetch_one(c) })?;
+/// Removes up to `limit` of the unauthenticated events beyond the newest `kept`, the oldest first. Returns how many.
+pub async fn delete_unauthenticated(conn: &mut Conn, kept: i64, limit: i64) -> Result<u64, StoreError> {
+    let excess: i64 = on!(conn, |c| {
+        sqlx::query_scalar("SELECT count(*) FROM audit WHERE unauthenticated").fetch_one(c)
+    })?;
     let excess = (excess - kept).min(limit);
     if excess <= 0 {
         return Ok(0);
@@ -126,7 +127,7 @@ pub async fn delete_abundant(conn: &mut Conn, kept: i64, limit: i64) -> Result<u
     Ok(execute!(
         conn,
         sqlx::query(
-            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE abundant ORDER BY at LIMIT $1)"
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE unauthenticated ORDER BY at LIMIT $1)"
         )
         .bind(excess)
     )?)

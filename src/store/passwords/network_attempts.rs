@@ -38,15 +38,15 @@ pub async fn charge(
     let charged = execute!(
         tx,
         sqlx::query(
-            "INSERT INTO source_attempts (subject, spent_until_us, in_flight, in_flight_until_us)
+            "INSERT INTO network_attempts (subject, spent_until_us, in_flight, in_flight_until_us)
              VALUES ($1, $2, 1, $3)
              ON CONFLICT (subject) DO UPDATE SET
-                 in_flight = CASE WHEN source_attempts.in_flight_until_us <= $2 THEN 1
-                                  ELSE source_attempts.in_flight + 1 END,
+                 in_flight = CASE WHEN network_attempts.in_flight_until_us <= $2 THEN 1
+                                  ELSE network_attempts.in_flight + 1 END,
                  in_flight_until_us = $3
-             WHERE (CASE WHEN source_attempts.spent_until_us > $2 THEN source_attempts.spent_until_us ELSE $2 END)
-                 + (CASE WHEN source_attempts.in_flight_until_us <= $2 THEN 0
-                         ELSE source_attempts.in_flight * $4 END) <= $5",
+             WHERE (CASE WHEN network_attempts.spent_until_us > $2 THEN network_attempts.spent_until_us ELSE $2 END)
+                 + (CASE WHEN network_attempts.in_flight_until_us <= $2 THEN 0
+                         ELSE network_attempts.in_flight * $4 END) <= $5",
         )
         .bind(subject)
         .bind(now_us)
@@ -58,7 +58,7 @@ pub async fn charge(
         return Ok(NetworkCharge::Charged);
     }
     let row: Option<SourceAttemptsRow> = on!(tx, |c| {
-        sqlx::query_as("SELECT spent_until_us FROM source_attempts WHERE subject = $1")
+        sqlx::query_as("SELECT spent_until_us FROM network_attempts WHERE subject = $1")
             .bind(subject)
             .fetch_optional(c)
     })?;
@@ -83,7 +83,7 @@ pub async fn finish(
     execute!(
         conn,
         sqlx::query(
-            "UPDATE source_attempts SET
+            "UPDATE network_attempts SET
                  in_flight = CASE WHEN in_flight > 0 THEN in_flight - 1 ELSE 0 END,
                  spent_until_us = CASE WHEN spent_until_us > $2 THEN spent_until_us ELSE $2 END + $3
              WHERE subject = $1",
@@ -100,8 +100,8 @@ pub async fn delete_settled(conn: &mut Conn, before: DateTime<Utc>, limit: i64) 
     Ok(execute!(
         conn,
         sqlx::query(
-            "DELETE FROM source_attempts WHERE subject IN (
-                 SELECT subject FROM source_attempts WHERE spent_until_us < $1 AND in_flight_until_us < $1
+            "DELETE FROM network_attempts WHERE subject IN (
+                 SELECT subject FROM network_attempts WHERE spent_until_us < $1 AND in_flight_until_us < $1
                  ORDER BY spent_until_us LIMIT $2)",
         )
         .bind(before.timestamp_micros())

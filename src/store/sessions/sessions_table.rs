@@ -13,7 +13,7 @@ use crate::store::{Backend, Conn, StoreError, Tx, execute, on};
 /// The columns of a row, by name: a newer node may have added others.
 macro_rules! columns {
     () => {
-        "id, user_id, client_id, generation, replays, auth_time, amr, created_at, last_used_at, \
+        "id, user_id, client_id, generation, reuse_count, auth_time, amr, created_at, last_used_at, \
          expires_at, revoked_at, ip, user_agent, parent_id, scope, audience, master_key_id, dpop_jkt"
     };
 }
@@ -24,7 +24,7 @@ row! {
         user_id: Uuid,
         client_id: String,
         generation: i64,
-        replays: i64,
+        reuse_count: i64,
         auth_time: DateTime<Utc>,
         amr: String,
         created_at: DateTime<Utc>,
@@ -52,7 +52,7 @@ impl TryFrom<SessionRow> for Session {
             user_id: UserId(row.user_id),
             client_id: ClientId::new_unchecked(row.client_id),
             generation: row.generation,
-            replays: row.replays,
+            reuse_count: row.reuse_count,
             auth_time: row.auth_time,
             amr: row.amr,
             created_at: row.created_at,
@@ -92,7 +92,7 @@ pub async fn insert_of_flow(tx: &mut Tx, session: &Session, flow: Option<Uuid>) 
     let inserted = execute!(
         tx,
         sqlx::query(
-            "INSERT INTO sessions (id, user_id, client_id, generation, replays, auth_time, amr, created_at,
+            "INSERT INTO sessions (id, user_id, client_id, generation, reuse_count, auth_time, amr, created_at,
                                    last_used_at, expires_at, revoked_at, ip, user_agent, master_key_id,
                                    parent_id, scope, audience, flow_id, dpop_jkt)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
@@ -102,7 +102,7 @@ pub async fn insert_of_flow(tx: &mut Tx, session: &Session, flow: Option<Uuid>) 
         .bind(session.user_id.0)
         .bind(session.client_id.as_str())
         .bind(session.generation)
-        .bind(session.replays)
+        .bind(session.reuse_count)
         .bind(session.auth_time)
         .bind(&session.amr)
         .bind(session.created_at)
@@ -158,7 +158,7 @@ pub async fn live_of_user(
 macro_rules! advance {
     ($found:literal, $in_time:literal) => {
         concat!(
-            "UPDATE sessions SET generation = generation + 1, replays = 0, last_used_at = $1, master_key_id = $6,
+            "UPDATE sessions SET generation = generation + 1, reuse_count = 0, last_used_at = $1, master_key_id = $6,
                                  dpop_jkt = COALESCE(dpop_jkt, $9)
              WHERE id = ",
             $found,
@@ -230,18 +230,18 @@ pub async fn advance(
 }
 
 /// Counts one more answer to the parent of `generation`, and binds the session as [`advance`] does. `false` when the session has
-/// moved on, ended, was bound to another key, or has given all the replays it may.
+/// moved on, ended, was bound to another key, or has answered as many reuses as it may.
 pub async fn count_replay(conn: &mut Conn, generation: i64, wish: &Advance<'_>) -> Result<bool, StoreError> {
     let changed = execute!(
         conn,
         sqlx::query(
-            "UPDATE sessions SET replays = replays + 1, dpop_jkt = COALESCE(dpop_jkt, $5)
-             WHERE id = $1 AND generation = $2 AND replays < $3 AND revoked_at IS NULL
+            "UPDATE sessions SET reuse_count = reuse_count + 1, dpop_jkt = COALESCE(dpop_jkt, $5)
+             WHERE id = $1 AND generation = $2 AND reuse_count < $3 AND revoked_at IS NULL
                    AND (dpop_jkt IS NULL OR dpop_jkt = $4)",
         )
         .bind(wish.id.0)
         .bind(generation)
-        .bind(SessionLimits::MAX_REPLAYS)
+        .bind(SessionLimits::MAX_REUSES)
         .bind(wish.key.map(Thumbprint::as_str))
         .bind(wish.key.filter(|_| wish.binds).map(Thumbprint::as_str))
     )?;
@@ -252,7 +252,7 @@ pub async fn count_replay(conn: &mut Conn, generation: i64, wish: &Advance<'_>) 
 macro_rules! notify_clients {
     ($found:expr) => {
         concat!(
-            "INSERT INTO logout_notices (session_id, user_id, client_id, attempts, created_at, due_at)
+            "INSERT INTO backchannel_logouts (session_id, user_id, client_id, attempts, created_at, due_at)
              SELECT id, user_id, client_id, 0, $1, $1 FROM ",
             $found,
             " AND client_id IN (SELECT id FROM clients WHERE backchannel_logout_uri IS NOT NULL)

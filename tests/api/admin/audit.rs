@@ -136,7 +136,7 @@ on_both! {
         app.database.execute("UPDATE login_attempts SET failures = 99").await;
         app.try_login("ada@x.test", "wrong and out").await.expect(401);
         app.try_login("ada@x.test", "not even checked").await.expect(401);
-        for (event, count) in [("login_stopped", 1), ("login_failed", 2)] {
+        for (event, count) in [("account_locked", 1), ("login_failed", 2)] {
             let list = app.get_as(&admin, &format!("/admin/audit?event={event}")).await.json();
             assert_eq!(told(&list, "event").len(), count, "{event}");
         }

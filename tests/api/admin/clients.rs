@@ -41,7 +41,7 @@ fn session_of(app: &TestApp, user: UserId, client: &ClientId, grant: Option<&str
         user_id: user,
         client_id: client.clone(),
         generation: 1,
-        replays: 0,
+        reuse_count: 0,
         auth_time: now,
         amr: "pwd".to_owned(),
         created_at: now,

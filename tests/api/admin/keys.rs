@@ -82,8 +82,8 @@ on_both! {
     async fn the_private_half_is_erased_at_demotion_and_in_no_answer(app: TestApp) {
         let admin = app.admin().await;
         app.post_as(&admin, "/admin/keys/rotate", json!({ "force": true, "reason": "test" })).await.expect(200);
-        let sealed = "SELECT count(*) FROM signing_keys WHERE sealed_private IS NOT NULL AND demoted_at IS NULL";
-        let erased = "SELECT count(*) FROM signing_keys WHERE sealed_private IS NULL AND demoted_at IS NOT NULL";
+        let sealed = "SELECT count(*) FROM signing_keys WHERE encrypted_private_key IS NOT NULL AND demoted_at IS NULL";
+        let erased = "SELECT count(*) FROM signing_keys WHERE encrypted_private_key IS NULL AND demoted_at IS NOT NULL";
         assert_eq!((app.database.count(sealed).await, app.database.count(erased).await), (2, 1));
         for answer in [app.get_as(&admin, "/admin/keys").await, app.get("/.well-known/jwks.json").await] {
             for member in ["\"d\"", "\"p\"", "\"q\"", "\"dp\"", "\"dq\"", "\"qi\"", "\"oth\"", "\"k\"", "sealed", "PRIVATE"] {
@@ -256,7 +256,7 @@ on_both! {
         assert_eq!(app.get("/.well-known/jwks.json").await.header("cache-control"), "no-cache");
         app.advance(TimeDelta::minutes(2));
         assert!(app.get("/.well-known/jwks.json").await.header("cache-control").starts_with("public, max-age="));
-        let erased = "SELECT count(*) FROM signing_keys WHERE revoked_at IS NOT NULL AND sealed_private IS NULL";
+        let erased = "SELECT count(*) FROM signing_keys WHERE revoked_at IS NOT NULL AND encrypted_private_key IS NULL";
         assert_eq!(app.database.count(erased).await, 2);
         let told = "SELECT count(*) FROM audit WHERE event = 'key_revoked' AND actor LIKE 'user:%' AND detail LIKE '%a laptop is gone%'";
         assert_eq!(app.database.count(told).await, 2);

@@ -143,7 +143,7 @@ on_both! {
         node.try_login("ada@x.test", PASSWORD).await.expect(429);
         app.advance(TimeDelta::minutes(2));
         chancery::flows::operations::clean_up(&app.app).await.unwrap();
-        assert_eq!(app.database.count("SELECT count(*) FROM source_attempts").await, 0);
+        assert_eq!(app.database.count("SELECT count(*) FROM network_attempts").await, 0);
         node.login("ada@x.test").await;
         node.stop().await;
         other.stop().await;
@@ -217,7 +217,7 @@ on_both! {
         for number in 0..3 {
             fail(&node, &format!("nobody{number}@x.test"), 4).await;
         }
-        assert_eq!(app.database.count("SELECT count(*) FROM source_attempts").await, 0);
+        assert_eq!(app.database.count("SELECT count(*) FROM network_attempts").await, 0);
         node.stop().await;
     }
 }

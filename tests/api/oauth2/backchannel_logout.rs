@@ -104,7 +104,7 @@ fn sid(tokens: &Answer) -> Value {
 }
 
 async fn pending(app: &TestApp) -> i64 {
-    app.database.count("SELECT count(*) FROM logout_notices").await
+    app.database.count("SELECT count(*) FROM backchannel_logouts").await
 }
 
 async fn nobody_is_told(app: &TestApp, receiver: &Receiver, times: usize) {
@@ -232,7 +232,7 @@ on_both! {
         let own = app.login("ada@x.test").await.access_token();
         app.delete_as(&own, &format!("/auth/sessions/{}", sid(&tokens).as_str().unwrap())).await.expect(204);
         let first = part(&receiver.told(1).await, 1);
-        eventually("put off", async || app.database.count("SELECT count(*) FROM logout_notices WHERE attempts = 1").await == 1).await;
+        eventually("put off", async || app.database.count("SELECT count(*) FROM backchannel_logouts WHERE attempts = 1").await == 1).await;
         app.advance(TimeDelta::seconds(4));
         tokio::time::sleep(Duration::from_millis(1500)).await;
         assert_eq!(receiver.times(), 1, "too soon");
@@ -283,7 +283,7 @@ on_both! {
         well.told(1).await;
         hanging.told(1).await;
         eventually("timed out", async || {
-            app.database.count("SELECT count(*) FROM logout_notices WHERE attempts = 1").await == 1 && begun.elapsed() > Duration::from_secs(5)
+            app.database.count("SELECT count(*) FROM backchannel_logouts WHERE attempts = 1").await == 1 && begun.elapsed() > Duration::from_secs(5)
         }).await;
     }
 

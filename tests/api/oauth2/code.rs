@@ -53,7 +53,7 @@ on_both! {
         spa.exchange(&app, &code).await.expect_oauth(400, "invalid_grant");
         spa.refresh(&app, &tokens.refresh_token()).await.expect_oauth(400, "invalid_grant");
         app.get_as(&tokens.access_token(), "/oauth2/userinfo").await.expect_oauth(401, "invalid_token");
-        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'code_reused'").await, 1);
+        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'authorization_code_reused'").await, 1);
     }
 
     async fn of_sixteen_exchanges_at_once_one_succeeds(app: TestApp) {

@@ -99,7 +99,7 @@ on_both! {
         for secret in [codes.device.as_str(), user_code, &user_code.replace('-', "")] {
             assert!(!app.database.holds(secret), "{secret}");
         }
-        for event in ["device_allowed", "client_session_begun"] {
+        for event in ["device_allowed", "session_started"] {
             assert_eq!(app.database.count(&format!("SELECT count(*) FROM audit WHERE event = '{event}'")).await, 1, "{event}");
         }
         assert_eq!(app.database.count("SELECT count(*) FROM consents").await, 0, "the next device is asked about as well");
@@ -206,7 +206,7 @@ on_both! {
         poll(&app, &tv, &codes).await.expect_oauth(400, "invalid_grant");
         tv.refresh(&app, &tokens.refresh_token()).await.expect_oauth(400, "invalid_grant");
         app.get_as(&tokens.access_token(), "/oauth2/userinfo").await.expect_oauth(401, "invalid_token");
-        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'code_reused'").await, 1);
+        assert_eq!(app.database.count("SELECT count(*) FROM audit WHERE event = 'authorization_code_reused'").await, 1);
     }
 
     async fn a_withdrawn_consent_takes_the_device_with_it(app: TestApp) {
@@ -408,7 +408,7 @@ on_both! {
             let page = enter(&browser, wrong).await.page(422);
             assert!(page.text.contains("No device waits with this code") && !page.text.contains("<b>"), "{}", page.text);
         }
-        let told = "SELECT count(*) FROM audit WHERE event = 'user_code_refused' AND subject = 'unknown'";
+        let told = "SELECT count(*) FROM audit WHERE event = 'user_code_rejected' AND subject = 'unknown'";
         assert_eq!(app.database.count(told).await, 5);
     }
 
@@ -445,7 +445,7 @@ async fn guesses_are_throttled(kind: Kind) {
         assert!(page.text.contains("Too many codes were wrong"), "{}", page.text);
         assert!((1..=301).contains(&page.header("retry-after").parse().unwrap()));
     }
-    let told = "SELECT count(*) FROM audit WHERE event = 'user_code_refused'";
+    let told = "SELECT count(*) FROM audit WHERE event = 'user_code_rejected'";
     assert_eq!(app.database.count(told).await, 3, "what is not looked at is not written down");
     app.advance(TimeDelta::minutes(8));
     let page = enter(&browser, &codes.user).await.page(200);

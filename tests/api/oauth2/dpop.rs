@@ -173,7 +173,7 @@ on_both! {
         assert!(claims(&plain.access_token()).get("cnf").is_none());
         let told = robot.post(&app, "/oauth2/introspect", &[("token", &plain.access_token())]).await.expect(200).json();
         assert!(told["token_type"] == "Bearer" && told.get("cnf").is_none(), "{told}");
-        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, 4, "without a proof nothing is written");
+        assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, 4, "without a proof nothing is written");
     }
 
     async fn a_proof_must_be_right_in_everything(app: TestApp) {
@@ -246,7 +246,7 @@ on_both! {
         assert!(!app.database.holds("the same"));
         app.advance(TimeDelta::minutes(7));
         chancery::flows::operations::clean_up(&app.app).await.unwrap();
-        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, 0);
+        assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, 0);
     }
 
     async fn a_bound_token_is_of_use_with_a_proof_of_its_key_and_only_so(app: TestApp) {
@@ -356,10 +356,10 @@ on_both! {
         spa.exchange_with(&app, &[&proof], &code().await).await.expect(200);
         spa.exchange_with(&app, &[&proof], &bound).await.expect_oauth(400, "invalid_dpop_proof");
         spa.exchange_with(&app, &[&ED.for_token(&app)], &bound).await.expect(200);
-        let before = app.database.count("SELECT count(*) FROM used_tokens").await;
+        let before = app.database.count("SELECT count(*) FROM replay_guard").await;
         spa.exchange_with(&app, &[&ED.for_token(&app)], "unknown").await.expect_oauth(400, "invalid_grant");
         spa.refresh_with(&app, &[&ED.for_token(&app)], "unknown").await.expect_oauth(400, "invalid_grant");
-        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, before, "nobody fills the table for nothing");
+        assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, before, "nobody fills the table for nothing");
     }
 
     async fn a_public_clients_refresh_tokens_are_bound_to_the_key(app: TestApp) {
@@ -489,14 +489,14 @@ on_both! {
         let orders = service(&app, "orders", "openid orders:write", &["orders"]).await;
         let code = browser.code(&web, "ada@x.test", &[("scope", "openid")]).await;
         let subject = web.exchange_with(&app, &[&ED.for_token(&app)], &code).await.expect(200).access_token();
-        let before = app.database.count("SELECT count(*) FROM used_tokens").await;
+        let before = app.database.count("SELECT count(*) FROM replay_guard").await;
         // Neither the one it was given to nor a service it was shown to.
         for by in [&web, &orders] {
             by.trade(&app, &[], &subject, &[]).await.expect_oauth(400, "invalid_dpop_proof");
             by.trade(&app, &["x"], &subject, &[]).await.expect_oauth(400, "invalid_dpop_proof");
             by.trade(&app, &[&EC.for_token(&app)], &subject, &[]).await.expect_oauth(400, "invalid_request");
         }
-        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, before);
+        assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, before);
         let proof = ED.for_token(&app);
         let traded = web.trade(&app, &[&proof], &subject, &[]).await.expect(200);
         assert_eq!((&traded.json()["token_type"], &claims(&traded.access_token())["cnf"]), (&json!("DPoP"), &json!({ "jkt": ED.jkt() })));
@@ -594,7 +594,7 @@ on_both! {
         let robot = robot(&app).await;
         let token = robot.token_with(&app, &[&ED.for_token(&app)], &[SERVICE]).await.expect(200).access_token();
         let plain = robot.token(&app, &[SERVICE]).await.expect(200).access_token();
-        let before = app.database.count("SELECT count(*) FROM used_tokens").await;
+        let before = app.database.count("SELECT count(*) FROM replay_guard").await;
         let keys = "https://auth.test/admin/keys";
         let ask = async |scheme: &'static str, token: &str, proof: &str| {
             shown(&app, Method::GET, "/admin/keys", scheme, token, &[proof]).await
@@ -614,13 +614,13 @@ on_both! {
         stranger.token_with(&app, &[&ED.for_token(&app)], &[SERVICE]).await.expect_oauth(401, "invalid_client");
         robot.token_with(&app, &[&ED.for_token(&app)], &[("grant_type", "password")]).await.expect_oauth(400, "unsupported_grant_type");
         robot.token_with(&app, &[&ED.for_token(&app)], &[SERVICE, ("scope", "users:write")]).await.expect_oauth(400, "invalid_scope");
-        assert_eq!(app.database.count("SELECT count(*) FROM used_tokens").await, before);
+        assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, before);
     }
 
     async fn a_request_without_a_proof_asks_the_database_nothing_of_proofs(app: TestApp) {
         app.register("ada@x.test").await;
         let (web, browser) = (service(&app, "web", "openid orders:write", &["chancery"]).await, Browser::new(&app));
-        app.database.execute("DROP TABLE used_tokens").await;
+        app.database.execute("DROP TABLE replay_guard").await;
         let code = browser.code(&web, "ada@x.test", &[("scope", "openid")]).await;
         let tokens = web.exchange(&app, &code).await.expect(200);
         app.get_as(&tokens.access_token(), "/oauth2/userinfo").await.expect(200);

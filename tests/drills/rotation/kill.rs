@@ -290,7 +290,8 @@ impl Bench {
     /// Private keys that this master key does not seal.
     async fn not_under(&self, master_key: &str) -> Outcome<i64> {
         let id = master_key.split(':').next().unwrap_or_default();
-        let count = "SELECT count(*) FROM signing_keys WHERE sealed_private IS NOT NULL AND master_key_id <>";
+        let count =
+            "SELECT count(*) FROM signing_keys WHERE encrypted_private_key IS NOT NULL AND master_key_id <>";
         self.cluster.database.number(format!("{count} '{id}'")).await
     }
 

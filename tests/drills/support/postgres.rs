@@ -30,7 +30,8 @@ pub struct Stored {
 
 const CURRENT: &str = "activated_at IS NOT NULL AND demoted_at IS NULL AND revoked_at IS NULL";
 const NEXT: &str = "activated_at IS NULL AND demoted_at IS NULL AND revoked_at IS NULL";
-const NOT_ERASED: &str = "sealed_private IS NOT NULL AND (demoted_at IS NOT NULL OR revoked_at IS NOT NULL)";
+const NOT_ERASED: &str =
+    "encrypted_private_key IS NOT NULL AND (demoted_at IS NOT NULL OR revoked_at IS NOT NULL)";
 
 impl Database {
     pub fn sqlite(folder: &Path) -> Self {

@@ -61,7 +61,7 @@ pub(super) async fn begin_session(
         id,
         client_id: client.id.clone(),
         generation: 1,
-        replays: 0,
+        reuse_count: 0,
         created_at: now,
         last_used_at: now,
         expires_at: session_end(app, &browser, &granted, now),
@@ -81,7 +81,7 @@ pub(super) async fn begin_session(
         "sid": session.id.0, "client": client.id.as_str(), "scope": token_set.scope,
     });
     let context = AuditContext { actor: Actor::Client(client.id.clone()), ..context.clone() };
-    let (event, subject) = (AuditEvent::ClientSessionBegun, user.id.to_string());
+    let (event, subject) = (AuditEvent::SessionStarted, user.id.to_string());
     audit::append(tx, event, &context, &subject, Some(&detail.to_string()), now).await?;
     Ok(token_set)
 }
@@ -105,7 +105,7 @@ pub(super) async fn end_reused(
 ) -> Result<(), StoreError> {
     if sessions::revoke(tx, session, now).await? {
         let detail = serde_json::json!({ "client": client.id.as_str() }).to_string();
-        let (event, subject) = (AuditEvent::CodeReused, session.to_string());
+        let (event, subject) = (AuditEvent::AuthorizationCodeReused, session.to_string());
         audit::append(tx, event, context, &subject, Some(&detail), now).await?;
     }
     Ok(())

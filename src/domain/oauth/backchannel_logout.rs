@@ -4,7 +4,7 @@ use crate::domain::{ClientId, SessionId, UserId};
 
 /// News for a client: a session of its has ended (OpenID Connect Back-Channel Logout).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogoutNotice {
+pub struct BackchannelLogout {
     pub session: SessionId,
     pub user: UserId,
     pub client: ClientId,
@@ -14,7 +14,7 @@ pub struct LogoutNotice {
     pub created_at: DateTime<Utc>,
 }
 
-impl LogoutNotice {
+impl BackchannelLogout {
     /// Who set out to tell a client is done by then, or has gone down.
     pub const LEASE: TimeDelta = TimeDelta::seconds(30);
     /// Who has not heard by then will not.
@@ -40,7 +40,7 @@ mod tests {
         let ended = DateTime::UNIX_EPOCH;
         let (session, user) = (SessionId::new(ended), UserId::random());
         let client = ClientId::parse("a").unwrap();
-        let mut notice = LogoutNotice { session, user, client, attempts: 0, created_at: ended };
+        let mut notice = BackchannelLogout { session, user, client, attempts: 0, created_at: ended };
         let (mut now, mut pauses) = (ended, Vec::new());
         loop {
             notice.attempts += 1;
@@ -50,7 +50,7 @@ mod tests {
         }
         assert_eq!(pauses[..11], [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600]);
         assert!(pauses[11..].iter().all(|pause| *pause == 3600));
-        assert!(now < ended + LogoutNotice::KEPT_FOR && now > ended + TimeDelta::hours(22));
+        assert!(now < ended + BackchannelLogout::KEPT_FOR && now > ended + TimeDelta::hours(22));
         notice.attempts = i64::MAX;
         assert_eq!(notice.next_attempt(ended), Some(ended + TimeDelta::hours(1)));
     }

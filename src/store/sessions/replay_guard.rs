@@ -1,15 +1,15 @@
-//! Table `used_tokens`.
+//! Table `replay_guard`.
 
 use chrono::{DateTime, Utc};
 
 use crate::store::{Conn, StoreError, execute};
 
 /// Uses a token up. `false` when somebody has used it before: of any number of parallel callers one gets `true`.
-pub async fn use_up(conn: &mut Conn, digest: &[u8], expires_at: DateTime<Utc>) -> Result<bool, StoreError> {
+pub async fn consume(conn: &mut Conn, digest: &[u8], expires_at: DateTime<Utc>) -> Result<bool, StoreError> {
     let inserted = execute!(
         conn,
         sqlx::query(
-            "INSERT INTO used_tokens (digest, expires_at) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
+            "INSERT INTO replay_guard (digest, expires_at) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING"
         )
         .bind(digest)
         .bind(expires_at)
@@ -22,8 +22,8 @@ pub async fn delete_expired(conn: &mut Conn, before: DateTime<Utc>, limit: i64) 
     Ok(execute!(
         conn,
         sqlx::query(
-            "DELETE FROM used_tokens WHERE digest IN (
-                 SELECT digest FROM used_tokens WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM replay_guard WHERE digest IN (
+                 SELECT digest FROM replay_guard WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
         )
         .bind(before)
         .bind(limit)

@@ -1,9 +1,9 @@
-//! Table `logout_notices`: an outbox. Rows come from `sessions.rs`, in the transaction that ends a session.
+//! Table `backchannel_logouts`: an outbox. Rows come from `sessions.rs`, in the transaction that ends a session.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::domain::oauth::LogoutNotice;
+use crate::domain::oauth::BackchannelLogout;
 use crate::domain::{ClientId, SessionId, UserId};
 use crate::store::row::row;
 use crate::store::{Conn, StoreError, Tx, execute, on};
@@ -18,7 +18,7 @@ row! {
     }
 }
 
-impl From<NoticeRow> for LogoutNotice {
+impl From<NoticeRow> for BackchannelLogout {
     fn from(row: NoticeRow) -> Self {
         Self {
             session: SessionId(row.session_id),
@@ -33,7 +33,7 @@ impl From<NoticeRow> for LogoutNotice {
 /// Whether anybody is to be told something now.
 pub async fn any_due(conn: &mut Conn, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let due: Option<i64> = on!(conn, |c| {
-        sqlx::query_scalar("SELECT attempts FROM logout_notices WHERE due_at <= $1 LIMIT 1")
+        sqlx::query_scalar("SELECT attempts FROM backchannel_logouts WHERE due_at <= $1 LIMIT 1")
             .bind(now)
             .fetch_optional(c)
     })?;
@@ -46,13 +46,13 @@ pub async fn claim(
     now: DateTime<Utc>,
     leased_until: DateTime<Utc>,
     limit: i64,
-) -> Result<Vec<LogoutNotice>, StoreError> {
+) -> Result<Vec<BackchannelLogout>, StoreError> {
     // Looked at twice: another node may have taken a row while this statement waited for it.
     let rows: Vec<NoticeRow> = on!(conn, |c| {
         sqlx::query_as(
-            "UPDATE logout_notices SET due_at = $2, attempts = attempts + 1
+            "UPDATE backchannel_logouts SET due_at = $2, attempts = attempts + 1
              WHERE due_at <= $1 AND session_id IN (
-                 SELECT session_id FROM logout_notices WHERE due_at <= $1 ORDER BY due_at, session_id LIMIT $3)
+                 SELECT session_id FROM backchannel_logouts WHERE due_at <= $1 ORDER BY due_at, session_id LIMIT $3)
              RETURNING session_id, user_id, client_id, attempts, created_at",
         )
         .bind(now)
@@ -60,14 +60,14 @@ pub async fn claim(
         .bind(limit)
         .fetch_all(c)
     })?;
-    Ok(rows.into_iter().map(LogoutNotice::from).collect())
+    Ok(rows.into_iter().map(BackchannelLogout::from).collect())
 }
 
 /// Removes a notice that is done with. `false` when somebody else has taken it since.
-pub async fn finish(conn: &mut Conn, notice: &LogoutNotice) -> Result<bool, StoreError> {
+pub async fn finish(conn: &mut Conn, notice: &BackchannelLogout) -> Result<bool, StoreError> {
     let deleted = execute!(
         conn,
-        sqlx::query("DELETE FROM logout_notices WHERE session_id = $1 AND attempts = $2")
+        sqlx::query("DELETE FROM backchannel_logouts WHERE session_id = $1 AND attempts = $2")
             .bind(notice.session.0)
             .bind(notice.attempts)
     )?;
@@ -77,12 +77,12 @@ pub async fn finish(conn: &mut Conn, notice: &LogoutNotice) -> Result<bool, Stor
 /// Puts a notice off. `false` when somebody else has taken it since.
 pub async fn put_off(
     conn: &mut Conn,
-    notice: &LogoutNotice,
+    notice: &BackchannelLogout,
     until: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let changed = execute!(
         conn,
-        sqlx::query("UPDATE logout_notices SET due_at = $1 WHERE session_id = $2 AND attempts = $3")
+        sqlx::query("UPDATE backchannel_logouts SET due_at = $1 WHERE session_id = $2 AND attempts = $3")
             .bind(until)
             .bind(notice.session.0)
             .bind(notice.attempts)
@@ -95,8 +95,8 @@ pub async fn delete_older(conn: &mut Conn, before: DateTime<Utc>, limit: i64) ->
     Ok(execute!(
         conn,
         sqlx::query(
-            "DELETE FROM logout_notices WHERE session_id IN (
-                 SELECT session_id FROM logout_notices WHERE created_at < $1 LIMIT $2)",
+            "DELETE FROM backchannel_logouts WHERE session_id IN (
+                 SELECT session_id FROM backchannel_logouts WHERE created_at < $1 LIMIT $2)",
         )
         .bind(before)
         .bind(limit)
@@ -105,5 +105,8 @@ pub async fn delete_older(conn: &mut Conn, before: DateTime<Utc>, limit: i64) ->
 
 /// Forgets what a client that is removed was to be told.
 pub async fn forget_client(tx: &mut Tx, client: &ClientId) -> Result<u64, StoreError> {
-    Ok(execute!(tx, sqlx::query("DELETE FROM logout_notices WHERE client_id = $1").bind(client.as_str()))?)
+    Ok(execute!(
+        tx,
+        sqlx::query("DELETE FROM backchannel_logouts WHERE client_id = $1").bind(client.as_str())
+    )?)
 }

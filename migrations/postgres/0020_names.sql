@@ -1,0 +1,40 @@
+-- Tables, columns and audit events get the names of their field. The only migration that does not work beside the release
+-- before (0.1.0): its statements name what is renamed here, so a node of 0.1.0 that still runs fails on them and issues no
+-- token.
+--
+-- The order is the one in which transactions of 0.1.0 lock these tables, so that one under way does not deadlock with this.
+
+ALTER TABLE source_attempts RENAME TO network_attempts;
+ALTER INDEX source_attempts_by_debt RENAME TO network_attempts_by_debt;
+
+ALTER TABLE used_tokens RENAME TO replay_guard;
+ALTER INDEX used_tokens_by_expiry RENAME TO replay_guard_by_expiry;
+
+ALTER TABLE clients RENAME COLUMN access_life_s TO access_token_ttl_s;
+ALTER TABLE sessions RENAME COLUMN replays TO reuse_count;
+
+ALTER TABLE logout_notices RENAME TO backchannel_logouts;
+ALTER INDEX logout_notices_by_due RENAME TO backchannel_logouts_by_due;
+ALTER INDEX logout_notices_by_client RENAME TO backchannel_logouts_by_client;
+
+ALTER TABLE signing_keys RENAME COLUMN sealed_private TO encrypted_private_key;
+ALTER TABLE signing_keys_epoch RENAME TO signing_keys_version;
+ALTER TABLE signing_keys_version RENAME COLUMN epoch TO version;
+
+ALTER TABLE audit RENAME COLUMN abundant TO unauthenticated;
+ALTER INDEX audit_abundant RENAME TO audit_unauthenticated;
+
+-- The only time that rows of audit change: alarms and filters know the new names only.
+ALTER TABLE audit DISABLE TRIGGER audit_append_only;
+UPDATE audit SET event = CASE event
+    WHEN 'fenced' THEN 'all_sessions_revoked'
+    WHEN 'login_stopped' THEN 'account_locked'
+    WHEN 'sign_up_repeated' THEN 'registration_duplicate'
+    WHEN 'client_session_begun' THEN 'session_started'
+    WHEN 'code_reused' THEN 'authorization_code_reused'
+    WHEN 'key_mended' THEN 'key_repaired'
+    WHEN 'user_code_refused' THEN 'user_code_rejected'
+    END
+WHERE event IN ('fenced', 'login_stopped', 'sign_up_repeated', 'client_session_begun', 'code_reused', 'key_mended',
+                'user_code_refused');
+ALTER TABLE audit ENABLE TRIGGER audit_append_only;
