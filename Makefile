@@ -7,7 +7,9 @@ help: ## list these targets
 run: toolchain ## start the server, optimised
 	cargo run --release --locked
 
+# The previous release is built first: the tests would build it while others of them run.
 test: toolchain ## all tests, on SQLite and on a throwaway Postgres
+	scripts/previous-release >/dev/null
 	scripts/with-postgres cargo test --workspace --locked
 
 interop: toolchain ## the libraries other stacks verify tokens and sign users in with, against a running server

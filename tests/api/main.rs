@@ -27,4 +27,5 @@ mod processes;
 mod stalls;
 mod store;
 mod tls;
+mod upgrade;
 mod well_known;

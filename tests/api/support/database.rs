@@ -101,6 +101,56 @@ impl Database {
         }
     }
 
+    /// The rows of a table as text, in one order: two texts are equal when no row has changed.
+    pub async fn rows(&self, table: &str) -> String {
+        let rows = match self {
+            Self::Sqlite(_) => {
+                let columns = format!(
+                    "SELECT group_concat('quote(\"' || name || '\")', ' || '','' || ')
+                     FROM pragma_table_info('{table}')"
+                );
+                let columns = self.text(&columns).await;
+                format!(
+                    "SELECT group_concat(line, char(10)) FROM (SELECT {columns} AS line FROM {table} ORDER BY 1)"
+                )
+            }
+            Self::Postgres { .. } => {
+                format!("SELECT string_agg(line::text, chr(10) ORDER BY line::text) FROM {table} AS line")
+            }
+        };
+        self.text(&rows).await
+    }
+
+    /// The names of all tables, in one order.
+    pub async fn tables(&self) -> Vec<String> {
+        let names = match self {
+            Self::Sqlite(_) => {
+                "SELECT group_concat(name, ' ') FROM (SELECT name FROM sqlite_master
+                 WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name)"
+            }
+            Self::Postgres { .. } => {
+                "SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_tables WHERE schemaname = 'public'"
+            }
+        };
+        self.text(names).await.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// One text, empty for NULL.
+    pub async fn text(&self, sql: &str) -> String {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        let text: Option<String> = match self {
+            Self::Sqlite(_) => {
+                let mut conn = sqlx::SqliteConnection::connect(&self.url()).await.expect("connected");
+                sqlx::query_scalar(sql).fetch_one(&mut conn).await.expect("a text")
+            }
+            Self::Postgres { .. } => {
+                let mut conn = PgConnection::connect(&self.url()).await.expect("connected");
+                sqlx::query_scalar(sql).fetch_one(&mut conn).await.expect("a text")
+            }
+        };
+        text.unwrap_or_default()
+    }
+
     /// Whether what is stored holds a text.
     pub fn holds(&self, text: &str) -> bool {
         self.stored_bytes().windows(text.len()).any(|window| window == text.as_bytes())

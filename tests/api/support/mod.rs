@@ -1,6 +1,7 @@
 //! A real server in this process, on a database of its own, with a clock that tests move.
 
 mod database;
+mod previous;
 mod process;
 mod proxy;
 

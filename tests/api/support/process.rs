@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 /// The real program in a folder of its own, with nothing in its environment but what a test gives it.
 pub struct Chancery {
     pub folder: PathBuf,
+    program: PathBuf,
     environment: Vec<(String, String)>,
 }
 
@@ -21,8 +22,13 @@ impl Chancery {
             ("CHANCERY_DATABASE__ACQUIRE_TIMEOUT", "30s"),
             ("CHANCERY_SERVER__REQUEST_TIMEOUT", "60s"),
         ];
-        let environment = cheap.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
-        Self { folder: folder.to_owned(), environment }
+        Self::of(Path::new(env!("CARGO_BIN_EXE_chancery")), folder, &cheap)
+    }
+
+    /// A program with its own names of settings.
+    pub(super) fn of(program: &Path, folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self { folder: folder.to_owned(), program: program.to_owned(), environment: environment.collect() }
     }
 
     pub fn with(mut self, name: &str, value: &str) -> Self {
@@ -31,7 +37,7 @@ impl Chancery {
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chancery"));
+        let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(&self.folder).env_clear().envs(self.environment.iter().cloned());
         command
     }
