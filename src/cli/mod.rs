@@ -4,13 +4,13 @@
 
 mod clients;
 mod config;
-mod fence;
 mod healthcheck;
 mod keys;
 mod migrate;
 mod openapi;
 mod password;
 mod probe;
+mod revoke_all;
 mod serve;
 mod users;
 
@@ -50,8 +50,8 @@ enum Command {
     /// Look at signing keys; rotate, revoke, import and export them; change the master key.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Make every earlier token and session dead: after a backup was restored, or a theft of unknown extent.
-    Fence(fence::FenceArgs),
+    /// Revoke all sessions and all signing keys: after a restored backup, or a theft of unknown extent.
+    RevokeAll(revoke_all::RevokeAllArgs),
     /// Make and manage accounts.
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -115,7 +115,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Keys(command) => keys::run(command, settings, output).await,
         Command::Users(command) => users::run(command, settings()?, output).await,
         Command::Clients(command) => clients::run(command, settings()?, output).await,
-        Command::Fence(args) => fence::run(args, settings()?, output).await,
+        Command::RevokeAll(args) => revoke_all::run(args, settings()?, output).await,
         Command::Config(command) => config::run(&command, config.as_deref()),
         Command::Probe(args) => probe::run(args, settings()?, output).await,
         Command::Healthcheck => healthcheck::run(&settings()?).await,

@@ -66,7 +66,7 @@ async fn greet(server: &Server) -> Result<(), Failure> {
     let program = std::env::args().next().unwrap_or_else(|| "chancery".to_owned());
     println!("Next:");
     if nobody_yet {
-        println!("  {program} users create --email you@example.com --admin");
+        println!("  {program} users create you@example.com --admin");
     }
     println!("  curl {base}/auth/login --json '{{\"email\":\"you@example.com\",\"password\":\"…\"}}'");
     println!("  curl {base}/.well-known/jwks.json");

@@ -5,33 +5,37 @@ use super::{Failure, Output, failed, open, print_json};
 use crate::app::App;
 use crate::domain::accounts::{Authority, Role, User, UserStatus};
 use crate::domain::operations::AuditContext;
-use crate::domain::{DisplayName, Email};
-use crate::flows::accounts::{CreateUser, UserChange, create_user, find_user, set_password, update_user};
+use crate::domain::{DisplayName, Email, InvalidEmail, UserId};
+use crate::flows::accounts::{
+    CreateUser, UserChange, create_user, find_user, get_user, set_password, update_user,
+};
 use crate::settings::Settings;
 use crate::views::UserView;
 
 #[derive(Subcommand)]
 pub enum UsersCommand {
-    /// Make an account. With --admin: the way to the first administrator.
+    /// Create an account; with --admin, the first administrator
     Create(CreateArgs),
-    /// Disable an account and end all its sessions.
-    Disable(WhoArgs),
-    /// Let a disabled account log in again.
-    Enable(WhoArgs),
-    /// Set an account's password and end all its sessions.
+    /// Disable an account and revoke its sessions
+    Disable(WhichArgs),
+    /// Enable a disabled account
+    Enable(WhichArgs),
+    /// Set the password of an account and revoke its sessions
     SetPassword(SetPasswordArgs),
 }
 
 #[derive(Args)]
 pub struct CreateArgs {
-    #[arg(long)]
-    email: String,
+    /// E-mail address of the account
+    #[arg(value_name = "EMAIL", value_parser = Email::parse)]
+    email: Email,
+    /// Display name
     #[arg(long)]
     name: Option<String>,
-    /// Give role `admin`.
+    /// Grant role `admin`
     #[arg(long)]
     admin: bool,
-    /// Give a role of [roles]; may be repeated.
+    /// Grant a role of [roles]; may be repeated
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
     #[command(flatten)]
@@ -39,15 +43,30 @@ pub struct CreateArgs {
 }
 
 #[derive(Args)]
-pub struct WhoArgs {
-    #[arg(long)]
-    email: String,
+pub struct WhichArgs {
+    /// E-mail address or id of the account
+    #[arg(value_name = "EMAIL|ID", value_parser = Account::parse)]
+    account: Account,
+}
+
+/// How a command names an account.
+#[derive(Clone)]
+enum Account {
+    Email(Email),
+    Id(UserId),
+}
+
+impl Account {
+    fn parse(typed: &str) -> Result<Self, InvalidEmail> {
+        // An address has an `@`, which no UUID has.
+        typed.parse().map(|id| Self::Id(UserId(id))).or_else(|_| Email::parse(typed).map(Self::Email))
+    }
 }
 
 #[derive(Args)]
 pub struct SetPasswordArgs {
-    #[arg(long)]
-    email: String,
+    #[command(flatten)]
+    which: WhichArgs,
     #[command(flatten)]
     password: PasswordArgs,
 }
@@ -57,10 +76,12 @@ pub async fn run(command: UsersCommand, settings: Settings, output: Output) -> R
     let context = AuditContext::operator();
     let user = match command {
         UsersCommand::Create(args) => create(&app, args, context).await?,
-        UsersCommand::Disable(args) => set_status(&app, &args.email, UserStatus::Disabled, &context).await?,
-        UsersCommand::Enable(args) => set_status(&app, &args.email, UserStatus::Active, &context).await?,
+        UsersCommand::Disable(args) => {
+            set_status(&app, &args.account, UserStatus::Disabled, &context).await?
+        }
+        UsersCommand::Enable(args) => set_status(&app, &args.account, UserStatus::Active, &context).await?,
         UsersCommand::SetPassword(args) => {
-            let user = find(&app, &args.email).await?;
+            let user = find(&app, &args.which.account).await?;
             let password = read_password(&args.password)?;
             set_password(&app, &user, &password, &Authority::Unlimited, &context).await.map_err(failed)?;
             user
@@ -76,12 +97,11 @@ pub async fn run(command: UsersCommand, settings: Settings, output: Output) -> R
 }
 
 async fn create(app: &App, args: CreateArgs, context: AuditContext) -> Result<User, Failure> {
-    let email = parse_email(&args.email)?;
     let name = args.name.as_deref().map(DisplayName::parse).transpose();
     let admin = args.admin.then_some(Role::ADMIN);
     let roles = app.settings.roles.parse_roles(args.roles.iter().map(String::as_str).chain(admin));
     let wanted = CreateUser {
-        email,
+        email: args.email,
         name: name.map_err(|error| Failure::Usage(format!("--name: {error}")))?,
         roles: roles.map_err(|error| Failure::Usage(format!("--role: {error}")))?,
         password: &read_password(&args.password)?,
@@ -93,19 +113,19 @@ async fn create(app: &App, args: CreateArgs, context: AuditContext) -> Result<Us
 
 async fn set_status(
     app: &App,
-    email: &str,
+    account: &Account,
     status: UserStatus,
     context: &AuditContext,
 ) -> Result<User, Failure> {
-    let user = find(app, email).await?;
+    let user = find(app, account).await?;
     let change = UserChange { status: Some(status), ..UserChange::default() };
     update_user(app, user.id, change, &Authority::Unlimited, context).await.map_err(failed)
 }
 
-async fn find(app: &App, email: &str) -> Result<User, Failure> {
-    find_user(app, &parse_email(email)?).await.map_err(failed)
-}
-
-fn parse_email(typed: &str) -> Result<Email, Failure> {
-    Email::parse(typed).map_err(|error| Failure::Usage(format!("--email: {error}")))
+async fn find(app: &App, account: &Account) -> Result<User, Failure> {
+    match account {
+        Account::Email(email) => find_user(app, email).await,
+        Account::Id(id) => get_user(app, *id).await,
+    }
+    .map_err(failed)
 }

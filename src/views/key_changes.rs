@@ -141,9 +141,9 @@ impl ImpactView {
     }
 }
 
-/// What a fence ended, or, for a dry run, what it would end.
+/// What `revoke-all` revoked, or what a dry run would revoke.
 #[derive(Clone, Debug, Serialize)]
-pub struct FenceView {
+pub struct RevokeAllView {
     pub dry_run: bool,
     pub sessions: i64,
     /// Access tokens that were not expired, as far as the nodes had told.

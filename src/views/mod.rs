@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 
 pub use audit::AuditView;
 pub use clients::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
-pub use key_changes::{FenceView, ImpactView, RevocationView, RotationView};
+pub use key_changes::{ImpactView, RevocationView, RevokeAllView, RotationView};
 pub use keys::{KeyListView, KeyView};
 pub use master_keys::{MasterKeyView, RewrapView};
 pub use propagation::{ConsumerView, PropagationView, ReachView};

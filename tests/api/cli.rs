@@ -42,11 +42,8 @@ fn a_first_start_makes_everything_and_says_so() {
     assert!(folder.path().join("data/chancery.db").exists());
     let (made, line) = (fs::metadata(&key).unwrap().modified().unwrap(), fs::read(&key).unwrap());
 
-    let (code, _) = outcome(
-        &chancery,
-        &["users", "create", "--email", "a@x.test", "--admin", "--password-stdin"],
-        PASSWORD,
-    );
+    let (code, _) =
+        outcome(&chancery, &["users", "create", "a@x.test", "--admin", "--password-stdin"], PASSWORD);
     assert_eq!(code, 0);
     assert_eq!(serving.terminate(), Some(0));
 
@@ -142,7 +139,7 @@ fn a_missing_database_is_a_clear_failure() {
     assert!(is_empty(folder.path()));
 
     let embedded = Chancery::new(folder.path()).with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY);
-    for arguments in [&["keys", "list"][..], &["users", "disable", "--email", "a@x.test"]] {
+    for arguments in [&["keys", "list"][..], &["users", "disable", "a@x.test"]] {
         let (code, said) = outcome(&embedded, arguments, "");
         assert_eq!(code, 1);
         assert!(said.contains("there is no database at data/chancery.db"), "{said}");
@@ -224,16 +221,14 @@ async fn operators_manage_keys_and_accounts() {
             (&"revoked".into(), &rotated["current"])
         );
 
-        let create = ["users", "create", "--email", "a@x.test", "--admin", "--password-stdin"];
+        let create = ["users", "create", "a@x.test", "--admin", "--password-stdin"];
         assert_eq!(outcome(&chancery, &create, &format!("{PASSWORD}\n")).0, 0);
         assert!(outcome(&chancery, &create, PASSWORD).1.contains("has an account already"));
-        let without_terminal = outcome(&chancery, &["users", "create", "--email", "b@x.test"], "");
+        let without_terminal = outcome(&chancery, &["users", "create", "b@x.test"], "");
         assert!(without_terminal.0 == 2 && without_terminal.1.contains("--password-stdin"));
-        let weak =
-            outcome(&chancery, &["users", "create", "--email", "b@x.test", "--password-stdin"], "password1");
+        let weak = outcome(&chancery, &["users", "create", "b@x.test", "--password-stdin"], "password1");
         assert!(weak.0 == 1 && weak.1.contains("common"), "{}", weak.1);
-        let unknown_role =
-            ["users", "create", "--email", "b@x.test", "--role", "emperor", "--password-stdin"];
+        let unknown_role = ["users", "create", "b@x.test", "--role", "emperor", "--password-stdin"];
         assert_eq!(outcome(&chancery, &unknown_role, PASSWORD).0, 2);
 
         let login = |password: &str| {
@@ -243,14 +238,26 @@ async fn operators_manage_keys_and_accounts() {
         };
         assert_eq!(login(PASSWORD).await, 200);
         fs::write(folder.path().join("new"), "an entirely new one\n").unwrap();
-        let set = ["users", "set-password", "--email", "a@x.test", "--password-file", "new"];
+        let set = ["users", "set-password", "a@x.test", "--password-file", "new"];
         assert_eq!(outcome(&chancery, &set, "").0, 0);
         assert_eq!((login(PASSWORD).await, login("an entirely new one").await), (401, 200));
-        assert_eq!(outcome(&chancery, &["users", "disable", "--email", "A@x.test"], "").0, 0);
+        assert_eq!(outcome(&chancery, &["users", "disable", "A@x.test"], "").0, 0);
         assert_eq!(login("an entirely new one").await, 401);
-        assert_eq!(outcome(&chancery, &["users", "enable", "--email", "a@x.test"], "").0, 0);
+        assert_eq!(outcome(&chancery, &["users", "enable", "a@x.test"], "").0, 0);
         assert_eq!(login("an entirely new one").await, 200);
-        assert_eq!(outcome(&chancery, &["users", "disable", "--email", "nobody@x.test"], "").0, 1);
+        let by_id = chancery.run(&["users", "disable", "a@x.test", "-o", "json"], "");
+        let id = serde_json::from_slice::<serde_json::Value>(&by_id.stdout).unwrap()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(outcome(&chancery, &["users", "enable", &id], "").0, 0);
+        assert_eq!(login("an entirely new one").await, 200);
+        assert_eq!(outcome(&chancery, &["users", "disable", "nobody@x.test"], "").0, 1);
+        assert_eq!(
+            outcome(&chancery, &["users", "disable", "00000000-0000-4000-8000-000000000000"], "").0,
+            1
+        );
+        assert_eq!(outcome(&chancery, &["users", "disable", "neither"], "").0, 2);
         assert_eq!(serving.terminate(), Some(0));
     }
 }
@@ -358,7 +365,7 @@ async fn a_client_secret_is_in_no_log_and_no_database() {
         let (first, second) = (of_command(&create), of_command(&["clients", "rotate-secret", "grafana"]));
 
         // As an administrator would, so that the server has had the secrets, too.
-        let create = words("users create --email a@x.test --admin --password-stdin");
+        let create = words("users create a@x.test --admin --password-stdin");
         assert_eq!(outcome(&chancery, &create, PASSWORD).0, 0);
         let http = reqwest::Client::new();
         let ask = async |path: &str, token: &str, body: Value| -> Value {

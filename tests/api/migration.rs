@@ -86,7 +86,7 @@ async fn a_foreign_key_comes_in_as_previous_and_its_tokens_verify() {
         assert!(verifies(&legacy_token("legacy:1/a"), &set));
         let (code, said) = run(&chancery, &import);
         assert!(code == Some(1) && said.contains("is here already, as previous"), "{said}");
-        let create = ["users", "create", "--email", "root@x.test", "--admin", "--password-stdin"];
+        let create = ["users", "create", "root@x.test", "--admin", "--password-stdin"];
         assert!(chancery.run(&create, PASSWORD).status.success());
         let login = json!({ "email": "root@x.test", "password": PASSWORD });
         let login =

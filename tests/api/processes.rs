@@ -124,7 +124,7 @@ async fn every_security_event_is_one_line_of_the_log() {
         .with("CHANCERY_SESSIONS__REFRESH_GRACE", "0s")
         .with("CHANCERY_LOGIN__ATTEMPTS_BEFORE_BACKOFF", "2")
         .with("CHANCERY_LOGIN__LOCKOUT_THRESHOLD", "2");
-    let create = ["users", "create", "--email", "admin@x.test", "--admin", "--password-stdin"];
+    let create = ["users", "create", "admin@x.test", "--admin", "--password-stdin"];
     let serving = chancery.serve();
     assert!(chancery.run(&create, PASSWORD).status.success());
     let base = serving.address.clone();

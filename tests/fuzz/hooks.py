@@ -31,7 +31,7 @@ def ask(path: str, body=None, token=None) -> dict:
 
 def new_admin() -> str:
     email = f"admin{next(numbers)}.{os.getpid()}@fuzz.test"
-    command = [CHANCERY, "users", "create", "--email", email, "--admin", "--password-stdin"]
+    command = [CHANCERY, "users", "create", email, "--admin", "--password-stdin"]
     subprocess.run(command, input=PASSWORD.encode(), check=True, capture_output=True, timeout=60)
     return ask("/auth/login", {"email": email, "password": PASSWORD})["access_token"]
 

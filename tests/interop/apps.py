@@ -102,7 +102,7 @@ class Apps:
             c.chancery, "shop-api", "--grant", "urn:ietf:params:oauth:grant-type:token-exchange",
             "--scope", "orders:read", "--audience", "chancery", "--exchange-audience", "orders",
         )
-        clerk = "--email", "clerk@example.test", "--role", "clerk"
+        clerk = "clerk@example.test", "--role", "clerk"
         c.chancery.command("users", "create", *clerk, "--password-stdin", said=f"{c.run.password}\n")
         env = c.user(c.chancery, "page-service") | c.admin() | {
             "EMAIL": "clerk@example.test",

@@ -4,11 +4,11 @@
 //! `flows::keys`.
 
 mod clean_up;
-mod fence;
 mod read_audit;
 mod record_refusal;
+mod revoke_all;
 
 pub use clean_up::clean_up;
-pub use fence::{Fence, FenceError, fence};
 pub use read_audit::{AuditPage, read_audit};
 pub use record_refusal::record_refusal;
+pub use revoke_all::{RevokeAll, RevokeAllError, revoke_all};

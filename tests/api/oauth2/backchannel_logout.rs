@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chancery::domain::clients::{Client, LogoutUri};
 use chancery::domain::operations::{AuditContext, Reason};
-use chancery::flows::operations::{Fence, fence};
+use chancery::flows::operations::{RevokeAll, revoke_all};
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -152,7 +152,7 @@ on_both! {
         let user = app.register("ada@x.test").await.json()["id"].as_str().unwrap().to_owned();
         let user_path = format!("/admin/users/{user}");
         let mut times = 0;
-        for way in ["logout all", "one session", "its browser", "password", "an administrator's password", "disabled", "fenced", "deleted"] {
+        for way in ["logout all", "one session", "its browser", "password", "an administrator's password", "disabled", "all revoked", "deleted"] {
             let tokens = signed_in(&app, &rp, "ada@x.test", "openid").await;
             signed_in(&app, &quiet, "ada@x.test", "openid").await;
             let own = app.login("ada@x.test").await.access_token();
@@ -172,9 +172,9 @@ on_both! {
                     app.request_as(&admin, Method::PATCH, &user_path, json!({ "status": "disabled" })).await.expect(200);
                     app.request_as(&admin, Method::PATCH, &user_path, json!({ "status": "active" })).await.expect(200);
                 }
-                "fenced" => {
-                    let request = Fence { reason: Reason::parse("a drill").unwrap(), dry_run: false, context: AuditContext::operator() };
-                    fence(&app.app, request).await.unwrap();
+                "all revoked" => {
+                    let request = RevokeAll { reason: Reason::parse("a drill").unwrap(), dry_run: false, context: AuditContext::operator() };
+                    revoke_all(&app.app, request).await.unwrap();
                 }
                 _ => {
                     let admin = app.login("admin@x.test").await.access_token();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chancery::domain::keys::SigningAlgorithm;
-use chancery::keys::MintedKey;
+use chancery::keys::GeneratedKey;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -225,7 +225,7 @@ struct Signer {
 
 impl Signer {
     fn new(der: &[u8]) -> Self {
-        let minted = MintedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
+        let minted = GeneratedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
         let signer = chancery::keys::Signer::from_pkcs8(minted.kid.clone(), SigningAlgorithm::Rs256, der);
         Self { signer: signer.expect("a key"), public: minted.public_jwk }
     }

@@ -6,13 +6,13 @@ mod controls;
 mod crash;
 mod disk;
 mod failover;
-mod fence;
 mod field;
 mod locks;
 mod master;
 mod network;
 mod outage;
 mod pooler;
+mod revoke_all;
 mod stop;
 mod upgrade;
 
@@ -111,10 +111,10 @@ pub const DRILLS: &[Drill] = &[
         run: |brief| Box::pin(upgrade::upgrade(brief)),
     },
     Drill {
-        name: "fence",
-        what: "the database is set back, and the fence drawn",
+        name: "revoke-all",
+        what: "the database is set back, and everything is revoked",
         limit: 4,
         beside: false,
-        run: |brief| Box::pin(fence::fence(brief)),
+        run: |brief| Box::pin(revoke_all::revoke_all(brief)),
     },
 ];

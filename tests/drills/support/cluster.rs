@@ -73,7 +73,7 @@ impl Cluster {
 
     /// Makes the administrator and logs them in.
     pub async fn admin(&self) -> Outcome<Admin> {
-        let arguments = ["users", "create", "--email", ADMIN, "--admin", "--password-stdin"];
+        let arguments = ["users", "create", ADMIN, "--admin", "--password-stdin"];
         self.program.run("users-create", &arguments, &format!("{PASSWORD}\n")).await?;
         Admin::log_in(&self.api, &self.nodes[0].address).await
     }

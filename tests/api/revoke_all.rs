@@ -1,21 +1,21 @@
 //! One command after which nothing from before is good any more.
 
 use chancery::domain::operations::{AuditContext, Reason};
-use chancery::flows::operations::{Fence, FenceError, fence};
-use chancery::views::FenceView;
+use chancery::flows::operations::{RevokeAll, RevokeAllError, revoke_all};
+use chancery::views::RevokeAllView;
 use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::{Chancery, Database, Kind, MASTER_KEY, PASSWORD, TestApp, kids, on_both};
 
-async fn draw(app: &TestApp, dry_run: bool) -> Result<FenceView, FenceError> {
+async fn revoke(app: &TestApp, dry_run: bool) -> Result<RevokeAllView, RevokeAllError> {
     let reason = Reason::parse("restored a backup").unwrap();
-    fence(&app.app, Fence { reason, dry_run, context: AuditContext::operator() }).await
+    revoke_all(&app.app, RevokeAll { reason, dry_run, context: AuditContext::operator() }).await
 }
 
 on_both! {
-    async fn after_a_fence_nothing_from_before_is_good_on_any_node(app: TestApp) {
+    async fn after_revoke_all_nothing_from_before_is_good_on_any_node(app: TestApp) {
         let other = app.another_node(&[]).await;
         let admin = app.admin().await;
         let ada = app.newcomer("ada@x.test").await;
@@ -24,11 +24,11 @@ on_both! {
         let before = kids(&app.get("/.well-known/jwks.json").await.json());
         assert_eq!(before.len(), 3);
 
-        let foreseen = draw(&app, true).await.unwrap();
+        let foreseen = revoke(&app, true).await.unwrap();
         assert_eq!((foreseen.sessions, foreseen.revoked.len(), foreseen.valid_tokens), (3, 3, 3));
         app.get_as(&ada.access_token(), "/auth/me").await.expect(200);
 
-        let done = draw(&app, false).await.unwrap();
+        let done = revoke(&app, false).await.unwrap();
         assert_eq!((done.sessions, done.revoked.len()), (3, 3));
         for node in [&app, &other] {
             chancery::flows::keys::load_keyring(&node.app).await.unwrap();
@@ -49,10 +49,10 @@ on_both! {
         other.stop().await;
     }
 
-    async fn a_fence_may_be_drawn_again(app: TestApp) {
+    async fn revoke_all_may_run_again(app: TestApp) {
         app.newcomer("ada@x.test").await;
-        draw(&app, false).await.unwrap();
-        let again = draw(&app, false).await.unwrap();
+        revoke(&app, false).await.unwrap();
+        let again = revoke(&app, false).await.unwrap();
         assert_eq!((again.sessions, again.revoked.len()), (0, 2));
         app.login("ada@x.test").await;
         app.open_the_gate();
@@ -67,14 +67,14 @@ on_both! {
         let body = json!({ "force": true, "reason": "test" }).to_string();
         app.send(reqwest::Method::POST, "/admin/keys/rotate", &headers, Some(body)).await.expect(200);
         app.advance(chrono::TimeDelta::seconds(1));
-        draw(&app, false).await.unwrap();
+        revoke(&app, false).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM idempotency_keys").await, 0);
     }
 }
 
-/// The whole story with the real program: a backup, what happens after it, the backup restored, the fence.
+/// The whole story with the real program: a backup, what happens after it, the backup restored, `revoke-all`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restored_backup_brings_back_nothing_once_the_fence_is_drawn() {
+async fn a_restored_backup_brings_back_nothing_after_revoke_all() {
     let folder = tempdir().unwrap();
     let database = Database::create(Kind::Sqlite).await;
     let chancery = Chancery::new(folder.path())
@@ -106,14 +106,14 @@ async fn a_restored_backup_brings_back_nothing_once_the_fence_is_drawn() {
     }
     std::fs::copy(folder.path().join("backup.db"), &files).unwrap();
 
-    let dry = chancery.run(&["fence", "--reason", "restored", "--dry-run", "-o", "json"], "");
+    let dry = chancery.run(&["revoke-all", "--reason", "restored", "--dry-run", "-o", "json"], "");
     let foreseen: Value = serde_json::from_slice(&dry.stdout).unwrap();
     assert_eq!(
         (&foreseen["sessions"], &foreseen["dry_run"]),
         (&json!(1), &json!(true)),
         "the ended session lives again"
     );
-    let done = chancery.run(&["fence", "--reason", "restored"], "");
+    let done = chancery.run(&["revoke-all", "--reason", "restored"], "");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(String::from_utf8_lossy(&done.stdout).starts_with("Ended 1 session:"));
     let serving = chancery.serve();
@@ -121,6 +121,6 @@ async fn a_restored_backup_brings_back_nothing_once_the_fence_is_drawn() {
     let me = Client::new().get(format!("{}/auth/me", serving.address));
     assert_eq!(me.bearer_auth(stolen["access_token"].as_str().unwrap()).send().await.unwrap().status(), 401);
     assert_eq!(post(&serving.address, "/auth/login", credentials).await.0, 200);
-    let reasonless = chancery.run(&["fence", "--reason", " "], "");
+    let reasonless = chancery.run(&["revoke-all", "--reason", " "], "");
     assert_eq!(reasonless.status.code(), Some(2));
 }

@@ -3,25 +3,25 @@ use clap::Args;
 use super::keys::parse_reason;
 use super::{Failure, Output, failed, open, print_json};
 use crate::domain::operations::AuditContext;
-use crate::flows::operations::{Fence, fence};
+use crate::flows::operations::{RevokeAll, revoke_all};
 use crate::settings::Settings;
-use crate::views::{FenceView, rfc3339};
+use crate::views::{RevokeAllView, rfc3339};
 
 #[derive(Args)]
-pub struct FenceArgs {
-    /// Why; kept in the audit table.
+pub struct RevokeAllArgs {
+    /// Reason for the audit log
     #[arg(long)]
     reason: String,
-    /// Only tell what it would cost.
+    /// Show what would be revoked, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-pub async fn run(args: FenceArgs, settings: Settings, output: Output) -> Result<(), Failure> {
+pub async fn run(args: RevokeAllArgs, settings: Settings, output: Output) -> Result<(), Failure> {
     let app = open(settings).await?;
     let reason = parse_reason(&args.reason)?;
-    let wish = Fence { reason, dry_run: args.dry_run, context: AuditContext::operator() };
-    let view = fence(&app, wish).await.map_err(failed)?;
+    let options = RevokeAll { reason, dry_run: args.dry_run, context: AuditContext::operator() };
+    let view = revoke_all(&app, options).await.map_err(failed)?;
     if output == Output::Json {
         return print_json(&view);
     }
@@ -29,7 +29,7 @@ pub async fn run(args: FenceArgs, settings: Settings, output: Output) -> Result<
     Ok(())
 }
 
-fn print(view: &FenceView) {
+fn print(view: &RevokeAllView) {
     let (did, keys) = match view.dry_run {
         true => ("Nothing was changed. It would end", "It would revoke the keys"),
         false => ("Ended", "Revoked the keys"),

@@ -10,22 +10,22 @@ use crate::store;
 use crate::store::keys::{idempotency_keys, issued_tokens, signing_keys};
 use crate::store::operations::audit;
 use crate::store::{StoreError, sessions};
-use crate::views::{FenceView, KeyView};
+use crate::views::{KeyView, RevokeAllView};
 
 /// Sessions ended by one statement: short enough that nobody waits for it.
 const BATCH: i64 = 5000;
 
-/// The wish that nothing from before be good any more.
-pub struct Fence {
+/// A request to revoke every session and every published key.
+pub struct RevokeAll {
     pub reason: Reason,
-    /// Only tell what it would cost.
+    /// Only count what would be revoked.
     pub dry_run: bool,
     pub context: AuditContext,
 }
 
-/// Why the fence does not stand. What was ended stays ended; doing it again goes on.
+/// Why not everything was revoked. Sessions that were revoked stay revoked; a second call continues.
 #[derive(Debug, thiserror::Error)]
-pub enum FenceError {
+pub enum RevokeAllError {
     #[error(transparent)]
     Read(#[from] ReadKeysError),
     #[error(transparent)]
@@ -34,13 +34,12 @@ pub enum FenceError {
     Store(#[from] StoreError),
 }
 
-/// Makes every token and session of before dead: all sessions end, every published key leaves the JWK Set at once, and keys
-/// sign that were never published. For a database that was restored from a backup, where sessions that had ended live
-/// again and revoked keys are good again, or for a theft nobody knows the extent of.
+/// Revokes all sessions and all published keys, and signs with keys that were never published. For a database that was
+/// restored from a backup, in which ended sessions and revoked keys are valid again, or for a theft of unknown extent.
 ///
 /// Sessions first, in batches, so that none of them can refresh into a token under the new keys; then the keys, in one
 /// transaction.
-pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
+pub async fn revoke_all(app: &App, request: RevokeAll) -> Result<RevokeAllView, RevokeAllError> {
     let begun = app.clock.now();
     if request.dry_run {
         return foresee(app, begun).await;
@@ -75,7 +74,7 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
     end_sessions(app, begun).await?;
     let set = finish_key_change(app, now).await.unwrap_or(set);
     let (policy, now) = (&app.settings.key_policy, app.clock.now());
-    Ok(FenceView {
+    Ok(RevokeAllView {
         dry_run: false,
         sessions: ended,
         valid_tokens: tokens,
@@ -86,12 +85,12 @@ pub async fn fence(app: &App, request: Fence) -> Result<FenceView, FenceError> {
     })
 }
 
-async fn foresee(app: &App, now: DateTime<Utc>) -> Result<FenceView, FenceError> {
+async fn foresee(app: &App, now: DateTime<Utc>) -> Result<RevokeAllView, RevokeAllError> {
     flush_usage(app).await?;
     let set = read_set(&mut app.db.read().await?).await?;
     let sessions = sessions::count_live(&mut app.db.read().await?, &app.settings.sessions, now).await?;
     let (tokens, last_expires_at) = valid_tokens(app, &set, now).await?;
-    Ok(FenceView {
+    Ok(RevokeAllView {
         dry_run: true,
         sessions,
         valid_tokens: tokens,

@@ -1,4 +1,4 @@
-//! The database is set back, and the fence drawn: nothing from before is good any more, on any node, and everything works again.
+//! The database is set back and `chancery revoke-all` run: every earlier token is refused on every node, and new logins work.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ const PEOPLE: usize = 6;
 const DEAD_WITHIN: Duration = Duration::from_secs(5);
 const OTHER_PASSWORD: &str = "another password for drills";
 
-pub async fn fence(brief: &Brief) -> Outcome<String> {
+pub async fn revoke_all(brief: &Brief) -> Outcome<String> {
     let postgres = Postgres::from_environment()?;
     let database = postgres.create_database().await?;
     let mut cluster = Cluster::prepare(brief, |_| database)?;
@@ -54,7 +54,7 @@ impl Past {
 }
 
 fn configure(cluster: &mut Cluster) {
-    // Whatever is refused afterwards is refused because of the fence, and not because it has expired.
+    // Whatever is refused afterwards is refused because of revoke-all, and not because it has expired.
     cluster
         .set("CHANCERY_KEYS__REFRESH_INTERVAL", "4s")
         .set("CHANCERY_KEYS__JWKS_MAX_AGE", "1s")
@@ -79,7 +79,7 @@ async fn on_postgres(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) 
         admin = goes_on(cluster, round).await?;
     }
     Ok(format!(
-        "postgres: {rounds} times set back under 3 running nodes and fenced; {} access and {} refresh tokens refused on every node \
+        "postgres: {rounds} times set back under 3 running nodes and revoked; {} access and {} refresh tokens refused on every node \
          after at most {longest} ms, {} kids gone",
         past.access.len(),
         past.refresh.len(),
@@ -87,7 +87,7 @@ async fn on_postgres(brief: &Brief, postgres: &Postgres, cluster: &mut Cluster) 
     ))
 }
 
-/// Stopped, copied back, fenced, started.
+/// Stopped, copied back, revoked, started.
 async fn on_sqlite(cluster: &mut Cluster) -> Outcome<String> {
     configure(cluster);
     cluster.start(1).await?;
@@ -107,7 +107,7 @@ async fn on_sqlite(cluster: &mut Cluster) -> Outcome<String> {
     nothing_is_left(cluster, &past).await?;
     goes_on(cluster, 0).await?;
     Ok(format!(
-        "sqlite: stopped, copied back, fenced, started; {} access and {} refresh tokens refused, {} kids gone",
+        "sqlite: stopped, copied back, revoked, started; {} access and {} refresh tokens refused, {} kids gone",
         past.access.len(),
         past.refresh.len(),
         past.kids.len()
@@ -176,8 +176,9 @@ async fn live_on(
 
 async fn draw(cluster: &Cluster, round: usize) -> Outcome {
     let reason = format!("drill {round}: set back");
-    let told = cluster.program.run(&format!("fence{round}"), &["fence", "--reason", &reason], "").await?;
-    ensure!(told.starts_with("Ended "), "the fence says {told}");
+    let told =
+        cluster.program.run(&format!("revoke-all{round}"), &["revoke-all", "--reason", &reason], "").await?;
+    ensure!(told.starts_with("Ended "), "revoke-all prints {told}");
     Ok(())
 }
 
