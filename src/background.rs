@@ -13,12 +13,12 @@ use crate::app::App;
 use crate::domain::keys::{KeyStatus, Rotation, Trigger};
 use crate::domain::oauth::BackchannelLogout;
 use crate::domain::operations::AuditContext;
+use crate::flows::clean_up;
 use crate::flows::keys::{
     RotateKeys, RotateKeysError, flush_usage, keep_last_good, load_keyring, measure_propagation,
     record_retirements, repair_keys, rotate_keys, sync_clock,
 };
 use crate::flows::oauth::{claim_backchannel_logouts, notify_client};
-use crate::flows::operations::clean_up;
 use crate::keys::JwksDocument;
 use crate::outbound::Outbound;
 use crate::store::{KeysListener, StoreError};

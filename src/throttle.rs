@@ -45,6 +45,17 @@ impl<'a> Account<'a> {
     }
 }
 
+/// What the attempts of a network are counted for. Each feature declares its budget beside the code that spends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkBudget(&'static str);
+
+impl NetworkBudget {
+    /// `label` keys the rows in the database, so it must be unique and never changes.
+    pub const fn new(label: &'static str) -> Self {
+        Self(label)
+    }
+}
+
 /// Whom failures are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subject([u8; 32]);
@@ -60,38 +71,9 @@ impl Subject {
         Self(account.mac(master_keys.first(), b"device", device.0.as_bytes()))
     }
 
-    /// Everyone at one source, an IPv4 address or an IPv6 /64, who checks passwords.
-    pub fn password_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(master_keys, ip, b"password source")
-    }
-
-    /// Everyone at one source who makes accounts.
-    pub fn registration_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(master_keys, ip, b"registration source")
-    }
-
-    /// Everyone at one source who registers applications.
-    pub fn client_registration_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(master_keys, ip, b"client registration source")
-    }
-
-    /// Everyone at one source who shows client secrets.
-    pub fn client_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(master_keys, ip, b"client source")
-    }
-
-    /// Everyone at one source whose devices begin to wait for somebody to let them in.
-    pub fn device_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(master_keys, ip, b"device source")
-    }
-
-    /// Everyone at one source who types codes of devices.
-    pub fn user_code_source(master_keys: &MasterKeys, ip: IpAddr) -> Self {
-        Self::source(master_keys, ip, b"user code source")
-    }
-
-    fn source(master_keys: &MasterKeys, ip: IpAddr, what: &[u8]) -> Self {
-        let key = master_keys.first().derive(Purpose::LoginAttempts, what);
+    /// Everyone in one network, an IPv4 address or an IPv6 /64, who spends this budget.
+    pub fn network(master_keys: &MasterKeys, budget: NetworkBudget, ip: IpAddr) -> Self {
+        let key = master_keys.first().derive(Purpose::LoginAttempts, budget.0.as_bytes());
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &network(ip));
         let mut whole = [0; 32];
         whole.copy_from_slice(tag.as_ref());
@@ -208,16 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_an_ipv4_address_or_an_ipv6_64_however_it_is_written() {
+    fn a_network_is_an_ipv4_address_or_an_ipv6_64_however_it_is_written() {
         let master_keys = master_keys();
-        let source = |ip: &str| Subject::password_source(&master_keys, ip.parse().unwrap());
-        assert_eq!(source("192.0.2.7"), source("::ffff:192.0.2.7"));
-        assert_eq!(source("192.0.2.7"), source("::ffff:c000:207"));
-        assert_ne!(source("192.0.2.7"), source("192.0.2.8"));
-        assert_eq!(source("2001:db8:1:2::1"), source("2001:0DB8:0001:0002:ffff:ffff:ffff:ffff"));
-        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        let network =
+            |ip: &str| Subject::network(&master_keys, NetworkBudget::new("one"), ip.parse().unwrap());
+        assert_eq!(network("192.0.2.7"), network("::ffff:192.0.2.7"));
+        assert_eq!(network("192.0.2.7"), network("::ffff:c000:207"));
+        assert_ne!(network("192.0.2.7"), network("192.0.2.8"));
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:0DB8:0001:0002:ffff:ffff:ffff:ffff"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
         let ip = "192.0.2.7".parse().unwrap();
-        assert_ne!(source("192.0.2.7"), Subject::registration_source(&master_keys, ip));
+        assert_ne!(network("192.0.2.7"), Subject::network(&master_keys, NetworkBudget::new("two"), ip));
     }
 
     #[test]

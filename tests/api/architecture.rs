@@ -219,6 +219,28 @@ fn every_module_is_in_the_table_and_opens_with_a_paragraph() {
     }
 }
 
+/// The label keys rows in the database, so two budgets under one label would be one, and a changed label forgets all counts.
+#[test]
+fn network_budgets_have_the_labels_they_always_had() {
+    let mut labels: Vec<String> = code_of("flows")
+        .iter()
+        .flat_map(|(_, code)| code.split("NetworkBudget::new(\"").skip(1))
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    labels.sort();
+    assert_eq!(
+        labels,
+        [
+            "client registration source",
+            "client source",
+            "device source",
+            "password source",
+            "registration source",
+            "user code source",
+        ]
+    );
+}
+
 #[test]
 fn sql_is_written_in_the_store_only() {
     for (module, ..) in MODULES.iter().filter(|(module, ..)| *module != "store") {

@@ -9,7 +9,10 @@ use crate::flows::passwords::{NewPasswordError, hash_new_password};
 use crate::store::StoreError;
 use crate::store::accounts::users;
 use crate::store::operations::audit;
-use crate::throttle::Subject;
+use crate::throttle::NetworkBudget;
+
+/// Accounts that people make themselves.
+const REGISTRATIONS: NetworkBudget = NetworkBudget::new("registration source");
 
 /// A stranger's wish for an account.
 pub struct SignUp<'a> {
@@ -41,7 +44,7 @@ pub async fn sign_up(app: &App, request: SignUp<'_>) -> Result<User, SignUpError
     let SignUp { email, password, name, context } = request;
     // Also for an address that is taken: it makes as much work.
     let policy = app.settings.max_registrations_per_network;
-    charge_network_alone(app, &context, policy, Subject::registration_source).await??;
+    charge_network_alone(app, &context, policy, REGISTRATIONS).await??;
     let hash = hash_new_password(app, password, &email, name.as_ref()).await?;
     let now = app.clock.now();
     let user = new_user(email, name, hash, Roles::default(), now);

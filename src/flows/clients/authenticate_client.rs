@@ -10,8 +10,11 @@ use crate::flows::passwords::charge_network;
 use crate::store::operations::audit;
 use crate::store::sessions::replay_guard;
 use crate::store::{StoreError, clients};
-use crate::throttle::Subject;
+use crate::throttle::{NetworkBudget, Subject};
 use crate::tokens::{AssertionError, ClientAssertion, ClientSecret};
+
+/// Wrong client secrets and assertions.
+const CLIENT_SECRETS: NetworkBudget = NetworkBudget::new("client source");
 
 /// What a client shows of itself (RFC 6749 section 2.3).
 pub struct ClientCredentials {
@@ -141,8 +144,8 @@ async fn refuse(
     let now = app.clock.now();
     let mut tx = app.db.begin().await?;
     if let Some((ip, policy)) = context.ip.zip(app.settings.max_failures_per_network) {
-        let source = Subject::client_source(&app.master_keys, ip);
-        charge_network(&mut tx, &source, &policy, now).await??;
+        let network = Subject::network(&app.master_keys, CLIENT_SECRETS, ip);
+        charge_network(&mut tx, &network, &policy, now).await??;
     }
     // A name that is nobody's may be a password in the wrong field.
     let subject = client.map_or("unknown", |client| client.id.as_str());

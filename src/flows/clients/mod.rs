@@ -6,6 +6,7 @@
 
 mod authenticate_client;
 mod change_registration;
+mod clean_ups;
 mod client_authority;
 mod create_client;
 mod delete_client;
@@ -20,6 +21,7 @@ mod withdraw_registration;
 
 pub use authenticate_client::{AuthenticateClientError, ClientCredentials, Proof, authenticate_client};
 pub use change_registration::{ChangeRegistration, change_registration};
+pub(in crate::flows) use clean_ups::CLEAN_UPS;
 pub use create_client::{CreateClient, CreateClientError, create_client};
 pub use delete_client::delete_client;
 pub use find_client::{ClientError, get_client};

@@ -12,8 +12,11 @@ use crate::settings::Registration;
 use crate::store::clients::client_registrations;
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients};
-use crate::throttle::Subject;
+use crate::throttle::NetworkBudget;
 use crate::tokens::{ClientSecret, RegistrationToken};
+
+/// Clients that register themselves.
+const CLIENT_REGISTRATIONS: NetworkBudget = NetworkBudget::new("client registration source");
 
 /// Why an application was not registered, or its registration not changed.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +67,7 @@ pub async fn register_client(
 ) -> Result<Registered, RegisterClientError> {
     // Also for what cannot be registered.
     let policy = app.settings.max_registrations_per_network;
-    charge_network_alone(app, context, policy, Subject::client_registration_source).await??;
+    charge_network_alone(app, context, policy, CLIENT_REGISTRATIONS).await??;
     let now = app.clock.now();
     let client = metadata.into_client(ClientId::random(), limits(app), now)?;
     let token = RegistrationToken::random().ok_or(RegisterClientError::NoRandomness)?;

@@ -6,6 +6,7 @@
 
 mod assess_impact;
 mod check_master_keys;
+mod clean_ups;
 mod create_first_keys;
 mod flush_usage;
 mod idempotency;
@@ -28,6 +29,7 @@ mod sync_clock;
 mod warn_of_lost_sessions;
 
 pub use check_master_keys::{CheckMasterKeysError, check_master_keys};
+pub(in crate::flows) use clean_ups::CLEAN_UPS;
 pub use create_first_keys::create_first_keys;
 pub use flush_usage::flush_usage;
 pub use idempotency::IdempotencyError;

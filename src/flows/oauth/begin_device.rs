@@ -8,8 +8,11 @@ use crate::flows::passwords::TooManyAttempts;
 use crate::flows::passwords::charge_network_alone;
 use crate::store::StoreError;
 use crate::store::oauth::device_codes;
-use crate::throttle::Subject;
+use crate::throttle::NetworkBudget;
 use crate::tokens::{DeviceCode, UserCode};
+
+/// Devices of public clients that begin to wait.
+const DEVICES: NetworkBudget = NetworkBudget::new("device source");
 
 /// Of so many user codes one is free.
 const TRIES: usize = 5;
@@ -50,7 +53,7 @@ pub async fn begin_device(
     let audience = client.audience_for(&client.resources(parameters, &app.settings.tokens.audience)?);
     if client.is_public() {
         let policy = app.settings.max_failures_per_network;
-        charge_network_alone(app, context, policy, Subject::device_source).await??;
+        charge_network_alone(app, context, policy, DEVICES).await??;
     }
     let device_code = DeviceCode::random().ok_or(BeginDeviceError::NoRandomness)?;
     let now = app.clock.now();

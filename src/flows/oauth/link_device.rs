@@ -14,8 +14,11 @@ use crate::store::operations::audit;
 use crate::store::passwords::network_attempts;
 use crate::store::passwords::network_attempts::NetworkCharge;
 use crate::store::{Conn, StoreError, clients};
-use crate::throttle::Subject;
+use crate::throttle::{NetworkBudget, Subject};
 use crate::tokens::{PendingRequest, PendingRequestKind, PresentedConsent, UserCode};
+
+/// Wrong user codes.
+const USER_CODES: NetworkBudget = NetworkBudget::new("user code source");
 
 /// The name of the code in a flow.
 const USER_CODE: &str = "user_code";
@@ -62,7 +65,7 @@ async fn look_up(
 ) -> Result<Result<UserCode, CodeRefusal>, StoreError> {
     let (now, context) = (app.clock.now(), &browser.audit);
     let policy = app.settings.max_failures_per_network.unwrap_or(DeviceGrant::GUESSES);
-    let source = context.ip.map(|ip| Subject::user_code_source(&app.master_keys, ip));
+    let source = context.ip.map(|ip| Subject::network(&app.master_keys, USER_CODES, ip));
     let mut tx = app.db.begin().await?;
     if let Some(source) = &source {
         // It lapses at once: what is charged is settled in this transaction, so none is in flight.

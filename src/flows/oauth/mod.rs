@@ -8,6 +8,7 @@
 mod authorize;
 mod begin_device;
 mod browser;
+mod clean_ups;
 mod grants;
 mod introspect;
 mod link_device;
@@ -26,6 +27,7 @@ pub use browser::{
     Answer, Asking, AuthorizeError, BrowserContext, CodeRefusal, Confirming, DeviceStep, NextStep, Restart,
     SubmittedForm, SubmittedFormError,
 };
+pub(in crate::flows) use clean_ups::CLEAN_UPS;
 pub use grants::{GrantError, TokenSet, redeem_grant};
 pub use introspect::{IntrospectError, Introspection, introspect};
 pub use link_device::{begin_link, decide_link, enter_code};

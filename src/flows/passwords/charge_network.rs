@@ -1,16 +1,13 @@
-use std::net::IpAddr;
-
 use chrono::{DateTime, Utc};
 
 use super::check_password::TooManyAttempts;
 use crate::app::App;
 use crate::domain::operations::AuditContext;
 use crate::domain::passwords::NetworkPolicy;
-use crate::keys::MasterKeys;
 use crate::store::passwords::network_attempts;
 use crate::store::passwords::network_attempts::NetworkCharge;
 use crate::store::{StoreError, Tx};
-use crate::throttle::Subject;
+use crate::throttle::{NetworkBudget, Subject};
 
 /// Charges a source network for what counts whatever becomes of it, so that it is charged and settled in one.
 pub(in crate::flows) async fn charge_network(
@@ -30,16 +27,17 @@ pub(in crate::flows) async fn charge_network(
     Ok(Ok(()))
 }
 
-/// The same where nothing else is written. `network` says what for: accounts, applications and devices are counted apart.
+/// The same in a transaction of its own.
 pub(in crate::flows) async fn charge_network_alone(
     app: &App,
     context: &AuditContext,
     policy: Option<NetworkPolicy>,
-    network: fn(&MasterKeys, IpAddr) -> Subject,
+    budget: NetworkBudget,
 ) -> Result<Result<(), TooManyAttempts>, StoreError> {
     let Some((ip, policy)) = context.ip.zip(policy) else { return Ok(Ok(())) };
+    let network = Subject::network(&app.master_keys, budget, ip);
     let mut tx = app.db.begin().await?;
-    let charged = charge_network(&mut tx, &network(&app.master_keys, ip), &policy, app.clock.now()).await?;
+    let charged = charge_network(&mut tx, &network, &policy, app.clock.now()).await?;
     if charged.is_ok() {
         tx.commit().await?;
     }

@@ -14,7 +14,10 @@ use crate::store::passwords::login_attempts::Charge;
 use crate::store::passwords::network_attempts;
 use crate::store::passwords::network_attempts::NetworkCharge;
 use crate::store::{StoreError, Tx};
-use crate::throttle::Subject;
+use crate::throttle::{NetworkBudget, Subject};
+
+/// Wrong passwords.
+const PASSWORD_CHECKS: NetworkBudget = NetworkBudget::new("password source");
 
 /// The timer wakes at whole milliseconds, the next one.
 const TIMER_GRAIN: Duration = Duration::from_millis(1);
@@ -55,7 +58,7 @@ pub(in crate::flows) struct Payers {
 impl Payers {
     /// `ip` is left out where a known device pays for itself: whoever shares its network cannot lock it out.
     pub fn new(app: &App, account: Option<Subject>, ip: Option<IpAddr>) -> Self {
-        let network = |(ip, policy)| (Subject::password_source(&app.master_keys, ip), policy);
+        let network = |(ip, policy)| (Subject::network(&app.master_keys, PASSWORD_CHECKS, ip), policy);
         Self { account, network: ip.zip(app.settings.max_failures_per_network).map(network) }
     }
 }

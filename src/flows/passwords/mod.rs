@@ -6,12 +6,14 @@
 
 mod charge_network;
 mod check_password;
+mod clean_ups;
 mod hash_new_password;
 mod prove_password;
 
 pub(in crate::flows) use charge_network::{charge_network, charge_network_alone};
 pub use check_password::TooManyAttempts;
 pub(in crate::flows) use check_password::{Attempt, CheckPasswordError, Payers, check_password};
+pub(in crate::flows) use clean_ups::CLEAN_UPS;
 pub use hash_new_password::NewPasswordError;
 pub(in crate::flows) use hash_new_password::hash_new_password;
 pub(in crate::flows) use prove_password::{AuthenticatedUser, prove_password};

@@ -6,6 +6,7 @@
 
 mod authenticate;
 mod browser_session;
+mod clean_ups;
 mod end_session;
 mod issue_tokens;
 mod list_sessions;
@@ -17,6 +18,7 @@ mod refresh;
 pub use authenticate::{AuthenticateError, CurrentUser, PresentedToken, TokenSubject, authenticate};
 pub(in crate::flows) use authenticate::{look_up, verified_claims};
 pub(in crate::flows) use browser_session::{BrowserUser, browser_user_of};
+pub(in crate::flows) use clean_ups::CLEAN_UPS;
 pub use end_session::end_session;
 pub use issue_tokens::IssuedTokens;
 pub(in crate::flows) use issue_tokens::{

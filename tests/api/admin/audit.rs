@@ -78,7 +78,7 @@ on_both! {
         app.newcomer("ada@x.test").await;
         assert!(app.database.count("SELECT count(*) FROM audit").await > 0);
         app.advance(TimeDelta::days(401));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM audit").await, 0);
     }
 

@@ -2,7 +2,7 @@ use chancery::domain::clients::RedirectUri;
 use chancery::domain::oauth::AuthorizationCode;
 use chancery::domain::sessions::{GrantedAccess, Session};
 use chancery::domain::{ClientId, Scopes, SessionId, UserId};
-use chancery::flows::operations::clean_up;
+use chancery::flows::clean_up;
 use chancery::store::oauth::{authorization_codes, consents};
 use chancery::store::{clients, sessions};
 use chancery::tokens::ClientSecret;

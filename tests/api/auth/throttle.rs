@@ -101,7 +101,7 @@ on_both! {
         fail(&app, "ada@x.test", 5).await;
         app.database.execute("UPDATE login_attempts SET failures = 100").await;
         app.advance(TimeDelta::days(2));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         app.try_login("ada@x.test", PASSWORD).await.expect(401);
         let admin = { drop(admin); app.login("admin@x.test").await.access_token() };
         let path = format!("/admin/users/{id}/password");
@@ -112,7 +112,7 @@ on_both! {
     async fn failures_of_yesterday_are_forgotten(app: TestApp) {
         fail(&app, "nobody@x.test", 5).await;
         app.advance(TimeDelta::hours(25));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM login_attempts").await, 0);
     }
 
@@ -142,7 +142,7 @@ on_both! {
         fail(&node, "nobody@x.test", 1).await;
         node.try_login("ada@x.test", PASSWORD).await.expect(429);
         app.advance(TimeDelta::minutes(2));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM network_attempts").await, 0);
         node.login("ada@x.test").await;
         node.stop().await;

@@ -218,7 +218,7 @@ on_both! {
         token(&app, &signed(&named("other"))).await.expect(200);
         token(&app, &signed(&with(named("robot"), "aud", json!("https://auth.test/oauth2/token")))).await.expect_oauth(401, "invalid_client");
         app.advance(TimeDelta::minutes(4));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, 0);
         assert!(!app.database.holds("the same"));
     }

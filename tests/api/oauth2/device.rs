@@ -161,11 +161,11 @@ on_both! {
         decided(&browser, &used, "allow").await;
         poll(&app, &tv, &used).await.expect(200);
         app.advance(TimeDelta::minutes(21));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM device_codes").await, 1);
         poll(&app, &tv, &waiting).await.expect_oauth(400, "invalid_grant");
         app.advance(TimeDelta::hours(24));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM device_codes").await, 0);
     }
 

@@ -238,14 +238,14 @@ on_both! {
         robot.token_with(&app, &[&proof], &[SERVICE]).await.expect(200);
         app.advance(TimeDelta::minutes(5));
         robot.token_with(&other, &[&proof], &[SERVICE]).await.expect_oauth(400, "invalid_dpop_proof");
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         robot.token_with(&app, &[&proof], &[SERVICE]).await.expect_oauth(400, "invalid_dpop_proof");
         let named = |key: Key| key.proves(&with(says(&app, "POST", TOKEN), "jti", json!("the same")));
         robot.token_with(&app, &[&named(ED)], &[SERVICE]).await.expect(200);
         robot.token_with(&app, &[&named(EC)], &[SERVICE]).await.expect(200);
         assert!(!app.database.holds("the same"));
         app.advance(TimeDelta::minutes(7));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM replay_guard").await, 0);
     }
 

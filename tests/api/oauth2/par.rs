@@ -149,7 +149,7 @@ on_both! {
         }
         assert_eq!(app.database.count("SELECT count(*) FROM pushed_requests").await, 2);
         app.advance(TimeDelta::seconds(1));
-        chancery::flows::operations::clean_up(&app.app).await.unwrap();
+        chancery::flows::clean_up(&app.app).await.unwrap();
         assert_eq!(app.database.count("SELECT count(*) FROM pushed_requests").await, 0);
     }
 

@@ -1,6 +1,6 @@
 //! Applications that register themselves (RFC 7591) and manage that (RFC 7592).
 
-use chancery::flows::operations::clean_up;
+use chancery::flows::clean_up;
 use chrono::TimeDelta;
 use reqwest::Method;
 use serde_json::{Value, json};
