@@ -1,28 +1,28 @@
 //! Chancery: a standalone auth server. It checks passwords, issues signed access tokens that any service verifies offline,
 //! and rotates its signing keys without breaking anyone.
 //!
-//! # The rooms, lowest first; `docs/ARCHITECTURE.md` says who may import whom, `tests/api/architecture.rs` holds them to it
+//! # The modules, lowest first. `docs/ARCHITECTURE.md` says which may import which; `tests/api/architecture.rs` checks it.
 //!
 //! - [`clock`], [`domain`]: time, words and rules. No I/O.
-//! - [`store`]: the only room that knows sqlx. One text for Postgres and SQLite.
+//! - [`store`]: the only module that knows sqlx. One text for Postgres and SQLite.
 //! - [`passwords`], [`keys`], [`tokens`], [`throttle`]: hashing; key material; what is signed; whose failures count
 //!   together. No SQL, no HTTP.
-//! - [`outbound`]: requests to addresses that others have written.
-//! - [`usage_recorder`]: what a node has seen since it last told the database.
+//! - [`outbound`]: requests to addresses that clients registered.
+//! - [`usage_recorder`]: what a node has seen since it last wrote to the database.
 //! - [`settings`], [`views`]: what operators write and what others read.
 //! - [`app`]: the one shared state of a node.
 //! - [`flows`]: one file, one verb, at most one write transaction.
 //! - [`start`], [`telemetry`], [`background`]: from settings to a working node, and what it does unasked.
-//! - [`http`], [`server`], [`cli`]: the doors to the flows, and what runs them.
+//! - [`http`], [`server`], [`cli`]: the entrances to the flows, and what runs them.
 //!
 //! # Two paths
 //!
 //! *Log in*: `http::auth::login` → [`flows::sessions::log_in`] → find the user → charge, check the hash or the decoy → sign → one
-//! transaction: the login noted, the session inserted → commit → token response.
+//! transaction: the login recorded, the session inserted → commit → token response.
 //!
 //! *Rotate*: `background` or `http::admin::keys` or `cli::keys` → [`flows::keys::rotate_keys`] → read the keys →
-//! [`domain::KeySet::decide`] → make a key outside any transaction → under a lock: read and decide again, demote,
-//! promote, insert → commit → this node reads its keyring anew, the others hear or poll.
+//! [`domain::keys::KeySet::decide`] → make a key outside any transaction → under a lock: read and decide again, demote,
+//! promote, insert → commit → this node reads its keyring again, the others follow by NOTIFY or poll.
 
 pub mod app;
 pub mod background;

@@ -15,7 +15,7 @@ use crate::domain::keys::{Consumer, IssuedTokens, JwksFetch, Kid};
 /// flood from the same address.
 const CROWD: usize = 10 * Consumer::PER_NETWORK;
 
-/// See the room's opening.
+/// See the opening of this module.
 #[derive(Default)]
 pub struct UsageRecorder(Mutex<Batch>);
 

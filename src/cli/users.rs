@@ -35,7 +35,7 @@ pub struct CreateArgs {
     /// Grant role `admin`
     #[arg(long)]
     admin: bool,
-    /// Grant a role of [roles]; may be repeated
+    /// Grant a role of `[roles]`; may be repeated
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
     #[command(flatten)]

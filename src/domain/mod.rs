@@ -1,6 +1,7 @@
-//! Words and rules: what an e-mail, a password, a session, a signing key is, and what may happen to it when.
+//! Types and rules: what an e-mail address, a password, a session, a signing key is, and what may happen to it when.
 //!
-//! Owns no I/O, no async, no database row and no HTTP; every rule takes `now`. Called by every room above.
+//! Owns no I/O, no async, no database row and no HTTP; every rule takes `now`. Called by every module above. The files at the
+//! root are the types that several sub-modules share.
 
 mod client_id;
 mod display_name;

@@ -23,7 +23,7 @@ const MAX_HEADERS: usize = 16 * 1024;
 ///
 /// The path's pattern is logged and never the path or its query, which may hold what must not be in a log. The id is always
 /// our own: a client's could forge a line or another request's id.
-pub async fn frame(
+pub async fn middleware(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse, Error> {

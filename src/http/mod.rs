@@ -1,4 +1,4 @@
-//! HTTP: the URL table, the frame around every request, extractors, and one file per resource.
+//! HTTP: the URL table, the middleware, extractors, and one file per resource.
 //!
 //! A handler has four moves: parse, call one flow, shape the answer, return. What a request may do is said by the types of
 //! its arguments. No SQL and no key material here. Called by the server.
@@ -19,7 +19,7 @@ mod routes;
 mod scheme;
 mod well_known;
 
-pub use middleware::frame;
+pub use middleware::middleware;
 pub use openapi::{Description, document as openapi_document};
 pub use problem::{ErrorCode, Problem};
 pub use routes::{Endpoint, Listener, configure, url_table};

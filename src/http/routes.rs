@@ -156,10 +156,10 @@ pub fn early_error_at(path: &str, problem: Problem) -> Error {
     error_at(path, problem)
 }
 
-/// What is served at an address.
+/// Which part of the URL table a listening address serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// There is but one: everything.
+    /// The only listening address: everything.
     Only,
     /// For services, login UIs and clients.
     Public,
@@ -168,8 +168,8 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// Health and the API's description are at every door.
-    fn leads_to(self, path: &str) -> bool {
+    /// Health and the API's description are on every listener.
+    fn serves(self, path: &str) -> bool {
         let is_operators = path.starts_with("/admin/") || path == "/metrics";
         let is_everyones = path.starts_with("/health/") || path == "/openapi.json";
         match self {
@@ -180,10 +180,10 @@ impl Listener {
     }
 }
 
-/// Mounts what the door leads to. Anything else is `not_found`.
-pub fn configure(config: &mut ServiceConfig, door: Listener, origins: &[String]) {
+/// Mounts what the listener serves. Any other path is answered `not_found`.
+pub fn configure(config: &mut ServiceConfig, listener: Listener, origins: &[String]) {
     for endpoint in
-        url_table().into_iter().chain(page_table()).filter(|endpoint| door.leads_to(endpoint.path))
+        url_table().into_iter().chain(page_table()).filter(|endpoint| listener.serves(endpoint.path))
     {
         endpoint.mount(config, origins);
     }

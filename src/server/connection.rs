@@ -70,9 +70,9 @@ impl Drop for ConnectionSlot {
 }
 
 /// A connection that comes to an end, as if the client had hung up, when patience does.
-pub struct Line {
+pub struct Connection {
     stream: TcpStream,
-    patience: ConnectionTimeouts,
+    timeouts: ConnectionTimeouts,
     /// Something was read since the last answer.
     is_asked: bool,
     /// The client takes nothing at the moment. Until it does, nothing is taken from it: what it sends ahead would be kept here.
@@ -82,12 +82,12 @@ pub struct Line {
     _place: ConnectionSlot,
 }
 
-impl Line {
-    pub fn new(stream: TcpStream, patience: ConnectionTimeouts, clients: &Arc<Connections>) -> Self {
-        let end = Box::pin(sleep(patience.silence));
+impl Connection {
+    pub fn new(stream: TcpStream, timeouts: ConnectionTimeouts, clients: &Arc<Connections>) -> Self {
+        let end = Box::pin(sleep(timeouts.silence));
         Self {
             stream,
-            patience,
+            timeouts,
             is_asked: false,
             is_stuck: false,
             is_put_off: false,
@@ -110,12 +110,12 @@ impl Line {
         }
         if matches!(written, Poll::Ready(Ok(1..))) {
             self.is_asked = false;
-            self.end.as_mut().reset(Instant::now() + self.patience.silence);
+            self.end.as_mut().reset(Instant::now() + self.timeouts.silence);
         }
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -131,7 +131,7 @@ impl AsyncRead for Line {
             read @ Poll::Ready(_) => {
                 if !self.is_asked && buf.filled().len() > before {
                     self.is_asked = true;
-                    let end = Instant::now() + self.patience.request;
+                    let end = Instant::now() + self.timeouts.request;
                     self.end.as_mut().reset(end);
                 }
                 read
@@ -140,7 +140,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.record_written(cx, &written);
@@ -170,7 +170,7 @@ impl AsyncWrite for Line {
     }
 }
 
-impl ActixStream for Line {
+impl ActixStream for Connection {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         ActixStream::poll_read_ready(&self.stream, cx)
     }
@@ -186,15 +186,15 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    async fn pair(request: u64, silence: u64) -> (Line, TcpStream) {
+    async fn pair(request: u64, silence: u64) -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let patience = ConnectionTimeouts {
+        let timeouts = ConnectionTimeouts {
             request: Duration::from_millis(request),
             silence: Duration::from_millis(silence),
         };
-        (Line::new(stream, patience, &Connections::at_most(1)), client)
+        (Connection::new(stream, timeouts, &Connections::at_most(1)), client)
     }
 
     #[tokio::test]

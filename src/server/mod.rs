@@ -33,7 +33,7 @@ use crate::start::{StartError, StartReport, complete_start, start_server_app};
 use crate::tls;
 use crate::tls::Certificates;
 use crate::{background, telemetry};
-use connection::{ConnectionTimeouts, Connections, Line};
+use connection::{Connection, ConnectionTimeouts, Connections};
 use fair_poll::fair_poll;
 
 /// A request whose head has not arrived by then is not coming.
@@ -116,14 +116,14 @@ impl Server {
         let allowed = connections_allowed(&app.settings.database);
         let operators = if admin_listener.is_some() { OPERATORS.min(allowed / 4) } else { 0 };
         let workers = app.settings.server.workers;
-        let mut doors = Vec::new();
+        let mut listeners = Vec::new();
         let public = if admin_listener.is_some() { Listener::Public } else { Listener::Only };
-        doors.push(open(&app, public, listener, certificates.as_ref(), workers, allowed - operators)?);
+        listeners.push(open(&app, public, listener, certificates.as_ref(), workers, allowed - operators)?);
         if let Some(listener) = admin_listener {
-            doors.push(open(&app, Listener::Admin, listener, certificates.as_ref(), 1, operators)?);
+            listeners.push(open(&app, Listener::Admin, listener, certificates.as_ref(), 1, operators)?);
         }
 
-        let handles: Vec<_> = doors.iter().map(Listening::handle).collect();
+        let handles: Vec<_> = listeners.iter().map(Listening::handle).collect();
         let stopping = stop.clone();
         let draining = Arc::clone(&app);
         let stopper = tokio::spawn(async move {
@@ -134,7 +134,7 @@ impl Server {
         });
         let following = certificates.map(|pair| tokio::spawn(tls::follow(pair, LOOK_FOR_CERTIFICATE)));
         let work = tokio::spawn(work(Arc::clone(&app), stop.clone()));
-        let outcome = futures_util::future::try_join_all(doors).await.map(|_| ());
+        let outcome = futures_util::future::try_join_all(listeners).await.map(|_| ());
         stop.cancel();
         stopper.abort();
         if let Some(following) = following {
@@ -167,8 +167,8 @@ fn bind(key: &str, address: SocketAddr) -> io::Result<TcpListener> {
 /// One address with everything that is served there.
 fn open(
     app: &Arc<App>,
-    door: Listener,
-    listener: TcpListener,
+    listener: Listener,
+    socket: TcpListener,
     certificates: Option<&Arc<Certificates>>,
     workers: usize,
     clients: usize,
@@ -180,32 +180,34 @@ fn open(
         .max_concurrent_connections(each)
         .shutdown_timeout(settings.shutdown_timeout.as_secs())
         .disable_signals();
-    let patience = ConnectionTimeouts {
+    let timeouts = ConnectionTimeouts {
         request: HEAD_ARRIVES_WITHIN + settings.request_timeout,
         silence: KEEP_ALIVE + HEAD_ARRIVES_WITHIN,
     };
-    let room = Room::new(app, door, builder.graceful_shutdown_signal())?;
+    let http_server = HttpServer::new(app, listener, builder.graceful_shutdown_signal())?;
     let clients = Connections::at_most(each * workers);
     let answer = move || {
         let clients = Arc::clone(&clients);
-        fn_service(move |stream: TcpStream| ready(Ok::<_, ()>(Line::new(stream, patience, &clients))))
+        fn_service(move |stream: TcpStream| ready(Ok::<_, ()>(Connection::new(stream, timeouts, &clients))))
     };
-    let name = format!("chancery-{}", listener.local_addr()?);
+    let name = format!("chancery-{}", socket.local_addr()?);
     let builder = match certificates {
         Some(pair) => {
             let mut config = pair.config().map_err(io::Error::other)?;
             config.alpn_protocols = vec![b"http/1.1".to_vec()];
-            builder.listen(name, listener, move || {
+            builder.listen(name, socket, move || {
                 let mut handshake = Acceptor::new(config.clone());
                 handshake.set_handshake_timeout(HANDSHAKE_WITHIN);
-                let secured = handshake.map_err(|_| ()).map(|connection: TlsStream<Line>| {
+                let secured = handshake.map_err(|_| ()).map(|connection: TlsStream<Connection>| {
                     with_peer(connection, |connection| connection.get_ref().0.peer())
                 });
-                answer().and_then(secured).and_then(room.serve())
+                answer().and_then(secured).and_then(http_server.serve())
             })?
         }
-        None => builder.listen(name, listener, move || {
-            answer().map(|connection: Line| with_peer(connection, Line::peer)).and_then(room.serve())
+        None => builder.listen(name, socket, move || {
+            answer()
+                .map(|connection: Connection| with_peer(connection, Connection::peer))
+                .and_then(http_server.serve())
         })?,
     };
     Ok(builder.run())
@@ -219,21 +221,21 @@ fn with_peer<T>(stream: T, peer: impl FnOnce(&T) -> Option<SocketAddr>) -> (T, O
 
 /// What every worker at one address serves.
 #[derive(Clone)]
-struct Room {
+struct HttpServer {
     data: web::Data<App>,
     document: web::Data<http::Description>,
     origins: Arc<[String]>,
-    door: Listener,
+    listener: Listener,
     stops: GracefulShutdownSignal,
 }
 
-impl Room {
-    fn new(app: &Arc<App>, door: Listener, stops: GracefulShutdownSignal) -> io::Result<Self> {
+impl HttpServer {
+    fn new(app: &Arc<App>, listener: Listener, stops: GracefulShutdownSignal) -> io::Result<Self> {
         Ok(Self {
             data: web::Data::from(Arc::clone(app)),
             document: web::Data::new(http::Description::of(&http::openapi_document())?),
             origins: app.settings.server.origins.clone().into(),
-            door,
+            listener,
             stops,
         })
     }
@@ -243,12 +245,12 @@ impl Room {
         &self,
     ) -> impl ServiceFactory<(T, Option<SocketAddr>), Config = (), Response = (), Error = (), InitError = ()>
     + use<T> {
-        let (door, origins) = (self.door, Arc::clone(&self.origins));
+        let (listener, origins) = (self.listener, Arc::clone(&self.origins));
         let app = actix_web::App::new()
             .app_data(self.data.clone())
             .app_data(self.document.clone())
-            .wrap(from_fn(http::frame))
-            .configure(move |config| http::configure(config, door, &origins));
+            .wrap(from_fn(http::middleware))
+            .configure(move |config| http::configure(config, listener, &origins));
         let stops = self.stops.clone();
         let service = HttpService::build()
             .graceful_shutdown_signal(move || {
@@ -261,7 +263,7 @@ impl Room {
             .h1(map_config(app.into_factory().map_err(|error| error.error_response()), |()| {
                 AppConfig::default()
             }));
-        // The library has told of its errors; nobody else wants to hear.
+        // The library has logged its errors.
         let service = service.map_err(|_| ());
         apply_fn_factory(service, |connection, http| fair_poll(http.call(connection)))
     }

@@ -1,6 +1,6 @@
-//! The only room that knows sqlx: connections, transactions, and one file of statements per table.
+//! The only module that knows sqlx: connections, transactions, and one file of statements per table.
 //!
-//! SQL is written once, in the tongue Postgres and SQLite share, and run natively on either by [`on!`]. Where the two
+//! SQL is written once, in the dialect that Postgres and SQLite share, and run natively on either by [`on!`]. Where the two
 //! truly differ, the difference stands in `dialect.rs`. Store functions take a connection and domain values; they
 //! decide nothing. Called by the flows, which open and commit.
 

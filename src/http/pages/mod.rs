@@ -1,6 +1,6 @@
 //! The hosted pages: what people see when they sign in, sign up, consent, let a device in, sign out, or when something is wrong.
 //!
-//! This room owns how they look and what a browser may do with them: templates, style, Content-Security-Policy. A page is a
+//! This module owns how they look and what a browser may do with them: templates, style, Content-Security-Policy. A page is a
 //! struct of what it shows, and `render` makes the answer. Who is signed in, which flow a page belongs to and what follows a
 //! form is for the handlers, who call this. No page needs script, and none loads anything from elsewhere, but for the
 //! operator's logo.

@@ -1,4 +1,4 @@
-//! The settings as people write them, and the checks that turn them into [`Settings`](super::Settings): a file for each
+//! The settings as people write them, and the checks that turn them into [`Settings`]: a file for each
 //! table of `config/default.toml`.
 
 mod audit;
