@@ -77,7 +77,7 @@ fn claims() -> AccessClaims {
         aud: Audience::of(&["chancery".to_owned()]),
         exp: 1_800_000_600,
         iat: 1_800_000_000,
-        nbf: 1_800_000_000,
+        nbf: Some(1_800_000_000),
         jti: Uuid::new_v4(),
         client_id: "chancery".to_owned(),
         scope: "keys:read keys:rotate users:read users:write".to_owned(),

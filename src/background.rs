@@ -207,7 +207,7 @@ async fn keep_usage(app: Arc<App>) {
     loop {
         ticks.tick().await;
         if let Err(error) = flush_usage(&app).await {
-            tracing::debug!(event = "ledger_kept", %error);
+            tracing::debug!(event = "usage_not_written", %error);
         }
         if let Err(error) = measure_propagation(&app).await {
             tracing::debug!(event = "propagation_not_measured", %error);
@@ -240,7 +240,7 @@ async fn notify_clients(app: Arc<App>) {
         let claimed = match free {
             0 => Vec::new(),
             free => claim_backchannel_logouts(&app, free).await.unwrap_or_else(|error| {
-                tracing::debug!(event = "logout_notices_not_read", %error);
+                tracing::debug!(event = "backchannel_logouts_not_read", %error);
                 Vec::new()
             }),
         };
@@ -270,7 +270,7 @@ fn prepare_outbound(app: &App) -> Option<Arc<Outbound>> {
     match Outbound::new(app.settings.oauth.backchannel_private_networks) {
         Ok(outbound) => Some(Arc::new(outbound)),
         Err(error) => {
-            tracing::error!(event = "clients_not_told", %error);
+            tracing::error!(event = "clients_not_notified", %error);
             None
         }
     }
@@ -278,12 +278,13 @@ fn prepare_outbound(app: &App) -> Option<Arc<Outbound>> {
 
 async fn notify(app: Arc<App>, outbound: Arc<Outbound>, notice: BackchannelLogout) {
     match notify_client(&app, &outbound, &notice).await {
-        Ok(told) => {
-            metrics::counter!("chancery_backchannel_logouts_total", "outcome" => told.as_str()).increment(1);
+        Ok(outcome) => {
+            metrics::counter!("chancery_backchannel_logouts_total", "outcome" => outcome.as_str())
+                .increment(1);
         }
         Err(error) => {
             metrics::counter!("chancery_backchannel_logouts_total", "outcome" => "unavailable").increment(1);
-            tracing::debug!(event = "client_not_told", %error);
+            tracing::debug!(event = "client_not_notified", %error);
         }
     }
 }

@@ -43,7 +43,7 @@ def caller(credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(b
             issuer=ISSUER,
             audience=AUDIENCE,
             leeway=5,
-            options={"require": ["iss", "aud", "exp", "nbf", "sub"]},
+            options={"require": ["iss", "aud", "exp", "sub"]},
         )
     except jwt.PyJWKClientConnectionError as error:
         # The token may be good; we cannot tell without the keys.

@@ -18,7 +18,9 @@ pub struct AccessClaims {
     /// Seconds since 1970, as `iat`, `nbf` and `auth_time`.
     pub exp: i64,
     pub iat: i64,
-    pub nbf: i64,
+    /// Optional when read: a later release stops writing `nbf`, and its tokens must be valid on a node of this release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
     pub jti: Uuid,
     pub client_id: String,
     pub scope: String,

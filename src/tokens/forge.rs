@@ -117,9 +117,9 @@ pub fn forge(
         }
         Forgery::Expired => {
             (claims.iat, claims.nbf, claims.auth_time, claims.exp) =
-                (now - 900, now - 900, Some(now - 900), now - 600);
+                (now - 900, Some(now - 900), Some(now - 900), now - 600);
         }
-        Forgery::NotYetValid => (claims.nbf, claims.exp) = (now + 600, now + 900),
+        Forgery::NotYetValid => (claims.nbf, claims.exp) = (Some(now + 600), now + 900),
         Forgery::OtherAudience => claims.aud = Audience::One("https://another-service.invalid".to_owned()),
         Forgery::OtherIssuer => "https://another-issuer.invalid".clone_into(&mut claims.iss),
         Forgery::OtherType => header["typ"] = json!("JWT"),

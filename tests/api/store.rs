@@ -137,7 +137,7 @@ fn code(client: &ClientId, browser: &Session, number: u8, flow: Option<Uuid>) ->
     }
 }
 
-fn wish(id: SessionId, generation: i64, client: &ClientId, now: DateTime<Utc>) -> Advance<'_> {
+fn advance(id: SessionId, generation: i64, client: &ClientId, now: DateTime<Utc>) -> Advance<'_> {
     Advance {
         id,
         generation,
@@ -266,10 +266,10 @@ on_both! {
         assert_eq!((read.created_at, read.expires_at, read.amr.as_str()), (at(0), first.expires_at, "pwd"));
 
                 if db.kind() == "postgres" {
-            let late = Advance { deadline: DateTime::UNIX_EPOCH, ..wish(first.id, 1, &client, at(5)) };
+            let late = Advance { deadline: DateTime::UNIX_EPOCH, ..advance(first.id, 1, &client, at(5)) };
             assert!(sessions::advance(conn, &late, &LIMITS).await.unwrap().is_none(), "nobody waits for it any more");
         }
-        let moved = sessions::advance(conn, &wish(first.id, 1, &client, at(5)), &LIMITS).await.unwrap().unwrap();
+        let moved = sessions::advance(conn, &advance(first.id, 1, &client, at(5)), &LIMITS).await.unwrap().unwrap();
         assert_eq!((moved.generation, moved.reuse_count, moved.last_used_at), (2, 0, at(5)));
         for (generation, client, now) in [
             (1, client.clone(), at(6)),
@@ -278,19 +278,19 @@ on_both! {
             (2, client.clone(), at(5) + LIMITS.idle_timeout),
             (2, client.clone(), first.expires_at),
         ] {
-            assert!(sessions::advance(conn, &wish(first.id, generation, &client, now), &LIMITS).await.unwrap().is_none());
+            assert!(sessions::advance(conn, &advance(first.id, generation, &client, now), &LIMITS).await.unwrap().is_none());
         }
         for count in 0..=SessionLimits::MAX_REUSES {
-            let counted = sessions::count_replay(conn, 2, &wish(first.id, 2, &client, at(1))).await.unwrap();
+            let counted = sessions::count_replay(conn, 2, &advance(first.id, 2, &client, at(1))).await.unwrap();
             assert_eq!(counted, count < SessionLimits::MAX_REUSES, "{count}");
         }
-        assert!(!sessions::count_replay(conn, 1, &wish(first.id, 1, &client, at(1))).await.unwrap());
-        let moved = sessions::advance(conn, &wish(first.id, 2, &client, at(7)), &LIMITS).await.unwrap().unwrap();
+        assert!(!sessions::count_replay(conn, 1, &advance(first.id, 1, &client, at(1))).await.unwrap());
+        let moved = sessions::advance(conn, &advance(first.id, 2, &client, at(7)), &LIMITS).await.unwrap().unwrap();
         assert_eq!(moved.reuse_count, 0);
         assert!(sessions::revoke(conn, first.id, at(8)).await.unwrap());
         assert!(!sessions::revoke(conn, first.id, at(9)).await.unwrap());
-        assert!(sessions::advance(conn, &wish(first.id, 3, &client, at(9)), &LIMITS).await.unwrap().is_none());
-        assert!(!sessions::count_replay(conn, 3, &wish(first.id, 3, &client, at(1))).await.unwrap());
+        assert!(sessions::advance(conn, &advance(first.id, 3, &client, at(9)), &LIMITS).await.unwrap().is_none());
+        assert!(!sessions::count_replay(conn, 3, &advance(first.id, 3, &client, at(1))).await.unwrap());
     }
 
     async fn sessions_are_listed_revoked_and_removed_by_user_and_age(app: TestApp) {
@@ -859,8 +859,8 @@ on_both! {
             (4, Some(&other), false, None),
             (4, Some(&one), false, Some(Some(&one))),
         ] {
-            let wish = Advance { key, binds, ..wish(begun.id, generation, &client, at(1)) };
-            let moved = sessions::advance(conn, &wish, &LIMITS).await.unwrap();
+            let advance = Advance { key, binds, ..advance(begun.id, generation, &client, at(1)) };
+            let moved = sessions::advance(conn, &advance, &LIMITS).await.unwrap();
             let found = moved.as_ref().map(|session| session.dpop_jkt.as_ref());
             assert_eq!(found, bound_to, "{generation} {key:?} {binds}");
         }
@@ -868,8 +868,8 @@ on_both! {
         for (key, binds, counted, bound_to) in
             [(None, true, true, None), (Some(&one), false, true, None), (Some(&one), true, true, Some(&one)), (Some(&other), true, false, Some(&one)), (None, true, false, Some(&one))]
         {
-            let wish = Advance { key, binds, ..wish(other_session.id, 1, &client, at(1)) };
-            assert_eq!(sessions::count_replay(conn, 1, &wish).await.unwrap(), counted, "{key:?} {binds}");
+            let advance = Advance { key, binds, ..advance(other_session.id, 1, &client, at(1)) };
+            assert_eq!(sessions::count_replay(conn, 1, &advance).await.unwrap(), counted, "{key:?} {binds}");
             let found = sessions::by_id(conn, other_session.id).await.unwrap().unwrap().dpop_jkt;
             assert_eq!(found.as_ref(), bound_to);
         }

@@ -104,7 +104,7 @@ impl TokenMaker {
             aud: self.audience.clone(),
             exp: (now + self.life).timestamp(),
             iat: now.timestamp(),
-            nbf: now.timestamp(),
+            nbf: Some(now.timestamp()),
             jti: Uuid::new_v4(),
             client_id: "chancery-probe".to_owned(),
             scope: self.scope.clone(),

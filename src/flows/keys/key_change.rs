@@ -29,7 +29,7 @@ pub(in crate::flows) async fn read_set(conn: &mut Conn) -> Result<KeySet, ReadKe
 /// caller's failure. Gives the keys anew where mending changed them.
 pub(in crate::flows) async fn finish_key_change(app: &App, stamped_at: DateTime<Utc>) -> Option<KeySet> {
     let mended = repair_after_slow_commit(app, stamped_at).await.unwrap_or_else(|error| {
-        tracing::error!(event = "slow_commit_not_mended", %error);
+        tracing::error!(event = "slow_commit_not_repaired", %error);
         None
     });
     if let Err(error) = load_keyring(app).await {

@@ -133,15 +133,15 @@ pub(super) async fn proceed(
     let mut conn = app.db.read().await?;
     let known = consents::of(&mut conn, browser_user.user.id, &client.id).await?;
     drop(conn);
-    let shown = PresentedConsent { user: browser_user.user.id.0, scope: request.scopes.to_string() };
+    let presented = PresentedConsent { user: browser_user.user.id.0, scope: request.scopes.to_string() };
     // Somebody else may have signed in meanwhile in another tab, or the client have changed: what was not shown is not agreed to.
-    let agreed = progress.agreed && pending.has_presented(&shown);
+    let agreed = progress.agreed && pending.has_presented(&presented);
     if request.needs_consent(&client, known.as_ref()) && !agreed {
         if request.prompt.none {
             return refuse(OAuthError::new(OAuthCode::ConsentRequired, "the user has not agreed to this"));
         }
         let user = browser_user.user.clone();
-        let asking = asking(app, &pending.presenting(shown), client, request)?;
+        let asking = asking(app, &pending.presenting(presented), client, request)?;
         return Ok(NextStep::Consent(Box::new(asking), Box::new(user)));
     }
     let code = AuthorizationCodeSecret::random().ok_or(AuthorizeError::NoRandomness)?;
@@ -168,8 +168,8 @@ pub(super) async fn proceed(
         sessions::mark_used(&mut tx, browser_user.session.id, now).await?;
     }
     tx.commit().await?;
-    let told = vec![("code", code.expose().to_owned())];
-    Ok(NextStep::Return(answer(app, &back, told)))
+    let parameters = vec![("code", code.expose().to_owned())];
+    Ok(NextStep::Return(answer(app, &back, parameters)))
 }
 
 /// The client and where its answers go. Everything else may be told there.
@@ -248,9 +248,9 @@ fn new_code(
 /// An error for the client (RFC 6749 section 4.1.2.1).
 pub(super) fn refusal(app: &App, back: &RedirectTarget, error: &OAuthError) -> Answer {
     let description: Cow<'_, str> = Cow::clone(&error.description);
-    let told =
+    let parameters =
         vec![("error", error.code.as_str().to_owned()), ("error_description", description.into_owned())];
-    answer(app, back, told)
+    answer(app, back, parameters)
 }
 
 /// With the client's `state` as it was sent, and who answers: a client of several servers must be able to tell them apart

@@ -130,7 +130,7 @@ async fn waiting(app: &App, pending: &PendingRequest) -> Result<Option<Linking>,
 }
 
 /// What the page shows that asks about a device.
-fn shown(user: &User, device: &DeviceGrant) -> PresentedConsent {
+fn presented_consent(user: &User, device: &DeviceGrant) -> PresentedConsent {
     PresentedConsent { user: user.id.0, scope: device.granted.scopes.to_string() }
 }
 
@@ -149,7 +149,7 @@ pub(super) async fn proceed_link(
     };
     let Linking { code, device, client } = linking;
     let pending = pending
-        .presenting(shown(&user, &device))
+        .presenting(presented_consent(&user, &device))
         .seal(&app.master_keys)
         .ok_or(AuthorizeError::NoRandomness)?;
     let confirming = Confirming { pending, client, user, user_code: code, scopes: device.granted.scopes };
@@ -188,7 +188,9 @@ pub async fn decide_link(
         return Ok(NextStep::Device(ask_for_code(app, browser, Some(CodeRefusal::Wrong))?));
     };
     let browser_user = match browser_user {
-        Some(browser_user) if pending.has_presented(&shown(&browser_user.user, &device)) => browser_user,
+        Some(browser_user) if pending.has_presented(&presented_consent(&browser_user.user, &device)) => {
+            browser_user
+        }
         other => return proceed_link(app, pending, other, browser).await,
     };
     let (now, user) = (app.clock.now(), browser_user.user);

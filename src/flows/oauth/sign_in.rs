@@ -103,16 +103,16 @@ async fn replace(tx: &mut Tx, before: &BrowserUser, session: &Session) -> Result
     Ok(())
 }
 
-/// The page to sign in, once more: after wrong credentials, or for another account. `anew` lets it sign somebody in although it
+/// The page to sign in, once more: after wrong credentials, or for another account. `is_restart` lets it sign somebody in although it
 /// has done so before.
 pub async fn show_sign_in(
     app: &App,
     submitted: &SubmittedForm,
     browser: &BrowserContext,
-    anew: bool,
+    is_restart: bool,
 ) -> Result<NextStep, AuthorizeError> {
     let fresh = submitted.0.restarted(app.clock.now());
-    let pending = if anew { &fresh } else { &submitted.0 };
+    let pending = if is_restart { &fresh } else { &submitted.0 };
     if submitted.is_of_device() {
         return show_link_sign_in(app, pending, browser).await;
     }

@@ -76,7 +76,7 @@ pub(in crate::flows) fn issue_client_tokens(
         aud: audience(app, session.granted.as_ref(), &scopes, options.resources, options.client),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
-        nbf: now.timestamp(),
+        nbf: Some(now.timestamp()),
         jti: Uuid::new_v4(),
         client_id: session.client_id.to_string(),
         scope: scopes.to_string(),

@@ -80,14 +80,14 @@ impl FromRequest for AnyToken {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let shown = presented_token(request).map_err(|problem| match problem.code() {
+        let presented = presented_token(request).map_err(|problem| match problem.code() {
             ErrorCode::TokenRequired => problem.header("WWW-Authenticate", Scheme::Dpop.challenge("")),
             _ => problem,
         });
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
-            Self::of(&app, shown?).await
+            Self::of(&app, presented?).await
         })
     }
 }
@@ -98,14 +98,14 @@ impl FromRequest for RequireUser {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         // Tokens from /auth are never bound to a key.
-        let shown = presented_token(request).and_then(|shown| match shown.0 {
-            Scheme::Bearer => Ok(shown),
+        let presented = presented_token(request).and_then(|presented| match presented.0 {
+            Scheme::Bearer => Ok(presented),
             Scheme::Dpop => Err(Problem::new(ErrorCode::TokenRequired)),
         });
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
-            match AnyToken::of(&app, shown?).await?.subject {
+            match AnyToken::of(&app, presented?).await?.subject {
                 TokenSubject::User(current)
                     if current.session.client_id.is_first_party() && current.acting.is_none() =>
                 {

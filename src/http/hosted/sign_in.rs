@@ -82,13 +82,13 @@ pub async fn sign_up(app: AppData, http: HttpRequest, network: ClientNetwork, bo
         Ok(name) => name,
         Err(error) => return sign_up_page(&app, &posted, Some(unprocessable(&error))).await,
     };
-    let wish = SignUp {
+    let options = SignUp {
         email,
         password: posted.says("password"),
         name,
         context: network.audit_context(Actor::Anonymous),
     };
-    let refusal = match flows::accounts::sign_up(&app, wish).await {
+    let refusal = match flows::accounts::sign_up(&app, options).await {
         Ok(_) => return enter(&app, &http, network, &posted).await,
         Err(SignUpError::Closed) => return foreign(&app),
         Err(SignUpError::Store(error)) => return unavailable(&app, &error),

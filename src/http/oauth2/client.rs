@@ -28,9 +28,9 @@ impl ClientRequest {
     ) -> Result<Self, OAuthProblem> {
         let parameters: Parameters = body.form().await?.into_iter().collect();
         parameters.each_once()?;
-        let (shown, by_header) = credentials(http, &parameters)?;
+        let (presented, by_header) = credentials(http, &parameters)?;
         let context = network.audit_context(Actor::Anonymous);
-        let client = authenticate_client(app, &shown, &context)
+        let client = authenticate_client(app, &presented, &context)
             .await
             .map_err(|error| OAuthProblem::of_client(error, by_header))?;
         Ok(Self { client, parameters })

@@ -123,7 +123,7 @@ impl From<Problem> for OAuthProblem {
         problem.log();
         let description = match problem.code() {
             ErrorCode::UnsupportedMediaType => "the body must be application/x-www-form-urlencoded".into(),
-            ErrorCode::InvalidDpopProof | ErrorCode::UseDpopNonce => problem.told().into(),
+            ErrorCode::InvalidDpopProof | ErrorCode::UseDpopNonce => problem.description().into(),
             code => code.title().into(),
         };
         let description = Some(description);

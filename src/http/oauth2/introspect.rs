@@ -102,7 +102,7 @@ impl IntrospectionAnswer {
             token_type: Some(if claims.cnf.is_some() { "DPoP" } else { "Bearer" }),
             exp: Some(claims.exp),
             iat: Some(claims.iat),
-            nbf: Some(claims.nbf),
+            nbf: claims.nbf,
             sub: Some(claims.sub.clone()),
             aud: Some(claims.aud.iter().map(str::to_owned).collect()),
             iss: Some(claims.iss.clone()),

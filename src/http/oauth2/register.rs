@@ -28,7 +28,7 @@ impl FromRequest for Registrant {
     type Future = LocalBoxFuture<'static, Result<Self, OAuthProblem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = shown(request);
+        let token = presented(request);
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
             let app = app.ok_or_else(|| Problem::new(ErrorCode::Internal))?;
@@ -50,7 +50,7 @@ impl FromRequest for OwnRegistration {
     type Future = LocalBoxFuture<'static, Result<Self, OAuthProblem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let token = shown(request);
+        let token = presented(request);
         let id = request.match_info().get("client_id").unwrap_or_default().to_owned();
         let app = request.app_data::<AppData>().cloned();
         Box::pin(async move {
@@ -63,9 +63,9 @@ impl FromRequest for OwnRegistration {
     }
 }
 
-fn shown(request: &HttpRequest) -> Option<String> {
+fn presented(request: &HttpRequest) -> Option<String> {
     match presented_token(request) {
-        Ok((Scheme::Bearer, shown)) => Some(shown.text),
+        Ok((Scheme::Bearer, presented)) => Some(presented.text),
         _ => None,
     }
 }

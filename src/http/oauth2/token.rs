@@ -101,12 +101,12 @@ pub async fn token(
     let context = network.audit_context(Actor::Client(client.id.clone()));
     let outcome = redeem_grant(&app, &client, &parameters, &presented_proof(&http), &context).await;
     let named = parameters.get("grant_type").and_then(GrantType::parse).map_or("other", GrantType::as_str);
-    let told = match &outcome {
+    let label = match &outcome {
         Ok(_) => "success",
         Err(GrantError::OAuth(error)) => error.code.as_str(),
         Err(_) => "unavailable",
     };
-    metrics::counter!("chancery_grants_total", "grant_type" => named, "outcome" => told).increment(1);
+    metrics::counter!("chancery_grants_total", "grant_type" => named, "outcome" => label).increment(1);
     let token_set = outcome?;
     Ok(HttpResponse::Ok().insert_header((header::PRAGMA, "no-cache")).json(TokenAnswer::from(token_set)))
 }

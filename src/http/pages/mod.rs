@@ -133,8 +133,8 @@ impl SignIn<'_> {
             _ => None,
         };
         let message = message.map(Message::text);
-        let shown = context! { pending, client, email, may_sign_up, is_wrong, message };
-        HtmlPage::new("sign_in.html", shown).status(status).retry_after(wait).form_to(return_origin)
+        let values = context! { pending, client, email, may_sign_up, is_wrong, message };
+        HtmlPage::new("sign_in.html", values).status(status).retry_after(wait).form_to(return_origin)
     }
 }
 
@@ -146,8 +146,8 @@ impl SignUp<'_> {
     fn page(&self, status: StatusCode) -> HtmlPage {
         let Self { pending, client, email, name, ref message, retry_after, min_length, return_origin } =
             *self;
-        let shown = context! { pending, client, email, name, message, min_length };
-        HtmlPage::new("sign_up.html", shown).status(status).retry_after(retry_after).form_to(return_origin)
+        let values = context! { pending, client, email, name, message, min_length };
+        HtmlPage::new("sign_up.html", values).status(status).retry_after(retry_after).form_to(return_origin)
     }
 }
 
@@ -160,8 +160,8 @@ impl Consent<'_> {
         let Self { pending, client, user, scopes, return_origin } = *self;
         let scopes: Value = scopes.iter().collect();
         let destination = web_host(return_origin);
-        let shown = context! { pending, client, user, scopes, destination };
-        HtmlPage::new("consent.html", shown).form_to(return_origin)
+        let values = context! { pending, client, user, scopes, destination };
+        HtmlPage::new("consent.html", values).form_to(return_origin)
     }
 }
 

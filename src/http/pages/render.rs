@@ -53,7 +53,7 @@ static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(|| {
 /// A page on its way to a browser.
 pub(super) struct HtmlPage {
     template: &'static str,
-    shown: Value,
+    values: Value,
     status: StatusCode,
     retry_after: Option<i64>,
     form_to: Vec<String>,
@@ -61,8 +61,15 @@ pub(super) struct HtmlPage {
 }
 
 impl HtmlPage {
-    pub fn new(template: &'static str, shown: Value) -> Self {
-        Self { template, shown, status: StatusCode::OK, retry_after: None, form_to: Vec::new(), script: None }
+    pub fn new(template: &'static str, values: Value) -> Self {
+        Self {
+            template,
+            values,
+            status: StatusCode::OK,
+            retry_after: None,
+            form_to: Vec::new(),
+            script: None,
+        }
     }
 
     pub fn status(self, status: StatusCode) -> Self {
@@ -115,7 +122,7 @@ impl HtmlPage {
             // Ours, and its hash is in the policy: escaped, it would be another script.
             script => self.script.map(|script| Value::from_safe_string(script.to_owned())),
         };
-        let shown = self.shown.clone();
-        TEMPLATES.get_template(self.template)?.render(context! { site, ..shown })
+        let values = self.values.clone();
+        TEMPLATES.get_template(self.template)?.render(context! { site, ..values })
     }
 }

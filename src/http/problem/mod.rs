@@ -109,7 +109,7 @@ impl Problem {
     }
 
     /// What the client may read of it.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn description(&self) -> String {
         self.detail.clone().unwrap_or_else(|| self.code.title().to_owned())
     }
 

@@ -181,7 +181,8 @@ fn check(claims: &AccessClaims, expected: &Expected<'_>, now: DateTime<Utc>) -> 
     if claims.exp.saturating_add(leeway) <= now {
         return Err(TokenError::Expired);
     }
-    if claims.nbf.max(claims.iat).saturating_sub(leeway) > now {
+    let valid_from = claims.nbf.map_or(claims.iat, |nbf| nbf.max(claims.iat));
+    if valid_from.saturating_sub(leeway) > now {
         return Err(TokenError::NotYetValid);
     }
     Ok(())

@@ -67,7 +67,7 @@ fn claims() -> AccessClaims {
         aud: Audience::of(&["chancery".to_owned()]),
         exp: NOW + 600,
         iat: NOW,
-        nbf: NOW,
+        nbf: Some(NOW),
         jti: Uuid::from_u128(2),
         client_id: "chancery".to_owned(),
         scope: String::new(),
@@ -202,11 +202,16 @@ fn every_altered_payload_is_refused_though_signed() {
     let accepted =
         |payload: &str| verify(&sign(&signer(&current), &header, payload), &ring, &EXPECTED, at(NOW)).is_ok();
     assert!(accepted(&good.to_string()));
-    for member in ["iss", "sub", "aud", "exp", "iat", "nbf", "sid", "client_id", "jti"] {
+    for member in ["iss", "sub", "aud", "exp", "iat", "sid", "client_id", "jti"] {
         let mut without = good.clone();
         without.as_object_mut().unwrap().remove(member);
         assert!(!accepted(&without.to_string()), "without {member}");
     }
+    let mut without_nbf = good.clone();
+    without_nbf.as_object_mut().unwrap().remove("nbf");
+    assert!(accepted(&without_nbf.to_string()), "a later release writes no nbf");
+    without_nbf["iat"] = json!(NOW + 61);
+    assert!(!accepted(&without_nbf.to_string()), "then iat alone says from when");
     let altered: [(&str, Value); 9] = [
         ("exp", json!("1900000000")),
         ("exp", json!(1.9e9)),

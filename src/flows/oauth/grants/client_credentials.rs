@@ -41,7 +41,7 @@ pub(super) async fn redeem(
         aud: audience(app, Some(&grant), &grant.scopes, &[], Some(client)),
         exp: expires_at.timestamp(),
         iat: now.timestamp(),
-        nbf: now.timestamp(),
+        nbf: Some(now.timestamp()),
         jti: Uuid::new_v4(),
         client_id: client.id.to_string(),
         scope: grant.scopes.to_string(),

@@ -67,7 +67,7 @@ pub async fn redeem_grant(
     app: &App,
     client: &Client,
     parameters: &Parameters,
-    shown: &PresentedProof,
+    presented: &PresentedProof,
     context: &AuditContext,
 ) -> Result<TokenSet, GrantError> {
     parameters.each_once()?;
@@ -78,7 +78,7 @@ pub async fn redeem_grant(
         let text = "the client is not registered for this grant";
         return Err(OAuthError::new(OAuthCode::UnauthorizedClient, text).into());
     }
-    let proof = proof_of(app, client, shown)?;
+    let proof = proof_of(app, client, presented)?;
     let proof = proof.as_ref();
     match kind {
         GrantType::AuthorizationCode => {
@@ -93,9 +93,9 @@ pub async fn redeem_grant(
 
 /// The proof that came with the request, good in itself, so that nothing is used up for one that is not. A grant uses it up when
 /// it knows that there is something to give: a client that need not show who it is could fill the table otherwise.
-fn proof_of(app: &App, client: &Client, shown: &PresentedProof) -> Result<Option<KeyProof>, OAuthError> {
-    match shown.texts.is_empty() {
-        false => Ok(Some(prove_key(app, shown, None)?)),
+fn proof_of(app: &App, client: &Client, presented: &PresentedProof) -> Result<Option<KeyProof>, OAuthError> {
+    match presented.texts.is_empty() {
+        false => Ok(Some(prove_key(app, presented, None)?)),
         true if client.dpop_bound_access_tokens => {
             let text = "the client gets no token that is not bound to a key; send a DPoP header";
             Err(OAuthError::new(OAuthCode::InvalidDpopProof, text))

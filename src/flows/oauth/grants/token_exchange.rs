@@ -25,39 +25,39 @@ pub(super) async fn redeem(
     if let Some(token) = request.actor_token {
         is_their_own(app, client, token, proof).await?;
     }
-    let (shown, subject) = good(app, request.subject_token, "subject_token is not valid").await?;
-    may_be_shown(&shown, proof, "subject_token")?;
-    let is_for = client.audiences.iter().any(|audience| shown.aud.contains(audience));
-    if !is_for && shown.client_id != client.id.as_str() {
+    let (presented, subject) = good(app, request.subject_token, "subject_token is not valid").await?;
+    may_be_presented(&presented, proof, "subject_token")?;
+    let is_for = client.audiences.iter().any(|audience| presented.aud.contains(audience));
+    if !is_for && presented.client_id != client.id.as_str() {
         return refused("subject_token is neither for this client nor its own");
     }
     let TokenSubject::User(current) = subject else { return refused("subject_token is no user's") };
     let scopes = request.narrowed(&current.scopes, client)?;
-    let Some(act) = Act::by(client.id.as_str(), shown.act) else {
+    let Some(act) = Act::by(client.id.as_str(), presented.act) else {
         return refused("subject_token has passed through too many hands");
     };
     let keyring = fresh_keyring(app).await?;
     let now = app.clock.now();
-    let expires_at = (now + access_token_ttl(app, Some(client))).timestamp().min(shown.exp);
+    let expires_at = (now + access_token_ttl(app, Some(client))).timestamp().min(presented.exp);
     if expires_at <= now.timestamp() {
         return refused("subject_token is not valid");
     }
     let key = proved_key_alone(app, proof).await?;
     // What a role that was taken away gave is not said again.
     let mut roles = current.user.roles.names();
-    roles.retain(|role| shown.roles.as_ref().is_some_and(|shown| shown.contains(role)));
+    roles.retain(|role| presented.roles.as_ref().is_some_and(|presented| presented.contains(role)));
     let claims = AccessClaims {
         aud: Audience::of(&request.targets),
         exp: expires_at,
         iat: now.timestamp(),
-        nbf: now.timestamp(),
+        nbf: Some(now.timestamp()),
         jti: Uuid::new_v4(),
         client_id: client.id.to_string(),
         scope: scopes.to_string(),
         roles: Some(roles),
         act: Some(act),
         cnf: key.map(Confirmation::from),
-        ..shown
+        ..presented
     };
     let ends = chrono::DateTime::from_timestamp(expires_at, 0).unwrap_or(now);
     let access_token = sign_access_token(app, &keyring, &claims, ends)?;
@@ -80,8 +80,8 @@ async fn is_their_own(
     proof: Option<&KeyProof>,
 ) -> Result<(), GrantError> {
     match good(app, token, "actor_token is not valid").await? {
-        (shown, TokenSubject::Service { client: actor, .. }) if actor.id == client.id => {
-            may_be_shown(&shown, proof, "actor_token")
+        (presented, TokenSubject::Service { client: actor, .. }) if actor.id == client.id => {
+            may_be_presented(&presented, proof, "actor_token")
         }
         _ => refused("actor_token is not the client's own access token"),
     }
@@ -89,12 +89,12 @@ async fn is_their_own(
 
 /// A token that is bound to a key is exchanged for nobody who does not prove to have it: otherwise whoever has seen it could make
 /// one of it that is bound to a key of theirs, or to none (RFC 9449 section 9).
-fn may_be_shown(
-    shown: &AccessClaims,
+fn may_be_presented(
+    presented: &AccessClaims,
     proof: Option<&KeyProof>,
     name: &'static str,
 ) -> Result<(), GrantError> {
-    let Some(bound) = &shown.cnf else { return Ok(()) };
+    let Some(bound) = &presented.cnf else { return Ok(()) };
     match proof {
         None => {
             let text = format!("{name} is bound to a key; send a DPoP header");
