@@ -1,3 +1,5 @@
+use std::io::Write;
+
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -9,7 +11,8 @@ pub enum Kind {
     Postgres,
 }
 
-/// An empty database for one test.
+/// An empty database for one test. With `CHANCERY_TEST_KEEP=1` the test prints the database's URL, and the database stays
+/// when the test has ended (`docs/development.md`).
 pub enum Database {
     Sqlite(TempDir),
     Postgres { server: String, name: String },
@@ -17,8 +20,21 @@ pub enum Database {
 
 impl Database {
     pub async fn create(kind: Kind) -> Self {
+        let keep = std::env::var_os("CHANCERY_TEST_KEEP").is_some_and(|value| value == "1");
+        let database = Self::create_empty(kind, keep).await;
+        if keep {
+            database.print_url();
+        }
+        database
+    }
+
+    async fn create_empty(kind: Kind, keep: bool) -> Self {
         match kind {
-            Kind::Sqlite => Self::Sqlite(TempDir::new().expect("a folder")),
+            Kind::Sqlite => {
+                let mut folder = tempfile::Builder::new();
+                let folder = folder.prefix("chancery-test-").disable_cleanup(keep).tempdir();
+                Self::Sqlite(folder.expect("a folder"))
+            }
             Kind::Postgres => {
                 let server = std::env::var("CHANCERY_TEST_POSTGRES")
                     .expect("CHANCERY_TEST_POSTGRES names a Postgres server; `make test` starts one");
@@ -29,6 +45,12 @@ impl Database {
                 Self::Postgres { server, name }
             }
         }
+    }
+
+    /// Written past the test harness, which shows what a test prints only when the test fails.
+    fn print_url(&self) {
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        writeln!(std::io::stderr(), "{test}: {}", self.url()).expect("standard error is open");
     }
 
     pub fn url(&self) -> String {
