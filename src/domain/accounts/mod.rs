@@ -1,4 +1,7 @@
-//! Accounts: users, roles, and how far an administrator's authority reaches.
+//! The rules of accounts: users, roles, and how far the authority of an administrator reaches.
+//!
+//! Owns `User`, `RolePolicy` and `Authority`. States of an account: active, disabled. Passwords are in `domain::passwords`;
+//! e-mail addresses and display names, which other capabilities share, are at the root of `domain`.
 
 mod roles;
 mod user;

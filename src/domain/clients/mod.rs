@@ -1,7 +1,8 @@
-//! OAuth clients: settings, redirect URIs, keys, and dynamic registration (RFC 7591).
+//! The rules of OAuth clients: settings, redirect URIs, keys, and dynamic registration (RFC 7591).
 //!
 //! `client.rs` is the client as it is registered, `check.rs` says which settings go together, `change.rs` is a partial
-//! change. The other files are the types of single settings.
+//! change. The other files are the types of single settings. A client has no states. Client secrets are digests in the store
+//! and are not part of `Client`.
 
 mod change;
 mod check;

@@ -1,4 +1,7 @@
 //! The audit log: events, actors, filters.
+//!
+//! Owns `AuditEvent`, the stable names that alarms are built on, and `AuditContext`: who does something, from where, in which
+//! request. An event has no states: rows are appended and never changed.
 
 mod audit;
 

@@ -1,4 +1,7 @@
-//! Tables `clients` and `client_secrets`, and the registrations that clients made themselves.
+//! Tables `clients`, `client_secrets` and `client_registrations`.
+//!
+//! A secret is a SHA-256 digest here and is live until its `expires_at`. A registration is a client that registered itself
+//! (RFC 7591), with the digest of the token that manages it.
 
 pub mod client_registrations;
 mod clients_table;

@@ -1,4 +1,7 @@
-//! Table `sessions`, and the identifiers of JWTs that may be used once.
+//! Table `sessions`, and `replay_guard`: the identifiers of JWTs that may be used once.
+//!
+//! There is no row per refresh token: `advance` moves the session's generation by one conditional UPDATE. Every function that
+//! ends a session writes its back-channel logout in the same statement.
 
 pub mod replay_guard;
 mod sessions_table;
