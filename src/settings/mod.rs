@@ -62,9 +62,9 @@ pub struct Settings {
     pub passwords: PasswordSettings,
     pub registration: bool,
     pub throttle: ThrottlePolicy,
-    /// Failed password checks of one source network. `None`: as many as it likes.
+    /// Failed password checks of one network. `None`: no limit.
     pub max_failures_per_network: Option<NetworkPolicy>,
-    /// Registrations from one source network.
+    /// Registrations from one network.
     pub max_registrations_per_network: Option<NetworkPolicy>,
     pub oauth: OAuthSettings,
     pub pages: PageSettings,

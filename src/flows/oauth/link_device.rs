@@ -65,11 +65,11 @@ async fn look_up(
 ) -> Result<Result<UserCode, CodeRefusal>, StoreError> {
     let (now, context) = (app.clock.now(), &browser.audit);
     let policy = app.settings.max_failures_per_network.unwrap_or(DeviceGrant::GUESSES);
-    let source = context.ip.map(|ip| Subject::network(&app.master_keys, USER_CODES, ip));
+    let network = context.ip.map(|ip| Subject::network(&app.master_keys, USER_CODES, ip));
     let mut tx = app.db.begin().await?;
-    if let Some(source) = &source {
+    if let Some(network) = &network {
         // It lapses at once: what is charged is settled in this transaction, so none is in flight.
-        match network_attempts::charge(&mut tx, source.as_bytes(), &policy, now, now).await? {
+        match network_attempts::charge(&mut tx, network.as_bytes(), &policy, now, now).await? {
             NetworkCharge::Charged | NetworkCharge::InFlight => {}
             NetworkCharge::Refused { retry_after } => {
                 return Ok(Err(CodeRefusal::TooManyAttempts(TooManyAttempts { retry_after })));
@@ -83,8 +83,8 @@ async fn look_up(
         }
         None => None,
     };
-    if let Some(source) = &source {
-        network_attempts::finish(&mut tx, source.as_bytes(), &policy, found.is_none(), now).await?;
+    if let Some(network) = &network {
+        network_attempts::finish(&mut tx, network.as_bytes(), &policy, found.is_none(), now).await?;
     }
     if found.is_none() {
         audit::append(&mut tx, AuditEvent::UserCodeRejected, context, "unknown", None, now).await?;
