@@ -7,7 +7,7 @@ use crate::oauth2::support::encode;
 use crate::support::{Chancery, Kind, PASSWORD, eventually, kids, part};
 
 /// Names of audit events in the previous release and in this one.
-const RENAMED: [(&str, &str); 7] = [
+pub const RENAMED: [(&str, &str); 7] = [
     ("fenced", "all_sessions_revoked"),
     ("login_stopped", "account_locked"),
     ("sign_up_repeated", "registration_duplicate"),

@@ -4,6 +4,7 @@ use std::fs;
 
 use tempfile::tempdir;
 
+use super::goes_on::RENAMED;
 use super::support::outcome;
 use crate::support::Chancery;
 
@@ -92,5 +93,43 @@ fn an_old_name_of_a_command_or_an_option_is_refused() {
         let help = chancery.run(&[new, &["--help"]].concat(), "");
         let help = String::from_utf8(help.stdout).unwrap();
         assert!(help.contains(option), "{new:?} has no {option}: {help}");
+    }
+}
+
+/// Tables, columns, metrics and API members that are renamed.
+const OTHERS: [(&str, &str); 12] = [
+    ("used_tokens", "replay_guard"),
+    ("source_attempts", "network_attempts"),
+    ("logout_notices", "backchannel_logouts"),
+    ("signing_keys_epoch", "signing_keys_version"),
+    ("sessions.replays", "sessions.reuse_count"),
+    ("signing_keys.sealed_private", "signing_keys.encrypted_private_key"),
+    ("audit.abundant", "audit.unauthenticated"),
+    ("clients.access_life_s", "clients.access_token_ttl_s"),
+    ("signing_keys_epoch.epoch", "signing_keys_version.version"),
+    ("chancery_signing_keys_epoch", "chancery_signing_keys_version"),
+    ("by=\"source\"", "by=\"network\""),
+    ("access_token_life", "access_token_ttl"),
+];
+
+/// A dashboard or a filter by an old name finds nothing and reports no error, so operators need the whole list.
+#[test]
+fn the_changelog_lists_every_old_and_new_name() {
+    let changelog = concat!(env!("CARGO_MANIFEST_DIR"), "/CHANGELOG.md");
+    let changelog = fs::read_to_string(changelog).unwrap();
+    let rows: Vec<&str> = changelog.lines().filter(|line| line.starts_with('|')).collect();
+    let settings =
+        SETTINGS.map(|(section, old, new, _)| (format!("{section}.{old}"), format!("{section}.{new}")));
+    let others = RENAMED.iter().chain(&OTHERS).map(|(old, new)| ((*old).to_owned(), (*new).to_owned()));
+    for (old, new) in settings.into_iter().chain(others) {
+        let is_row = |row: &&&str| row.find(&old).is_some_and(|at| row[at + old.len()..].contains(&new));
+        assert!(rows.iter().any(|row| is_row(&row)), "{old} -> {new}");
+    }
+    for (_, old, new, option) in COMMANDS {
+        let is_row = |row: &&&str| {
+            row.contains(old)
+                && (row.contains(option) || row.contains(&format!("chancery {}", new.join(" "))))
+        };
+        assert!(rows.iter().any(|row| is_row(&row)), "{old} -> {new:?} {option}");
     }
 }
