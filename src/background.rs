@@ -112,8 +112,8 @@ async fn keep_for_restart(app: &Arc<App>, kept: &mut Option<Arc<JwksDocument>>) 
     let (app, written) = (Arc::clone(app), Arc::clone(&document));
     match tokio::task::spawn_blocking(move || keep_last_good(&app, &written)).await {
         Ok(Ok(())) => *kept = Some(document),
-        Ok(Err(error)) => tracing::warn!(event = "last_good_keys_not_kept", %error),
-        Err(error) => tracing::warn!(event = "last_good_keys_not_kept", %error),
+        Ok(Err(error)) => tracing::warn!(event = "jwks_cache_not_written", %error),
+        Err(error) => tracing::warn!(event = "jwks_cache_not_written", %error),
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_foreign_key_comes_in_as_previous_and_its_tokens_verify() {
         let serving = chancery.serve();
         let file = format!("{FIXTURES}/rsa-public.pem");
         let import =
-            ["keys", "import", &file, "--as", "previous", "--kid", "legacy:1/a", "--token-life", "1h"];
+            ["keys", "import", &file, "--as", "previous", "--kid", "legacy:1/a", "--token-ttl", "1h"];
         let foreseen = json(&chancery, &[&import[..], &["--dry-run"]].concat());
         assert_eq!(database.count("SELECT count(*) FROM signing_keys").await, 2);
         let imported = json(&chancery, &import);
@@ -120,7 +120,7 @@ async fn a_foreign_key_comes_in_as_next_and_signs_from_the_next_rotation_on() {
         assert_eq!(run(&chancery, &["keys", "import", &file, "--as", "previous"]).0, Some(2), "whose life?");
         let imported = json(
             &chancery,
-            &["keys", "import", &file, "--as", "next", "--kid", "legacy-1", "--token-life", "2h"],
+            &["keys", "import", &file, "--as", "next", "--kid", "legacy-1", "--token-ttl", "2h"],
         );
         assert_eq!(imported["status"], "next");
         let set = jwks_with(&serving, "legacy-1").await;
@@ -159,7 +159,7 @@ async fn an_imported_next_key_that_is_taken_back_is_published_until_its_tokens_a
     let serving = chancery.serve();
     for (file, kid) in [("rsa-pkcs1.pem", "one"), ("p256-sec1.pem", "two")] {
         let file = format!("{FIXTURES}/{file}");
-        json(&chancery, &["keys", "import", &file, "--as", "next", "--kid", kid, "--token-life", "1h"]);
+        json(&chancery, &["keys", "import", &file, "--as", "next", "--kid", kid, "--token-ttl", "1h"]);
     }
     let set = jwks_with(&serving, "two").await;
     assert!(verifies(&legacy_token("one"), &set), "it may have signed elsewhere");

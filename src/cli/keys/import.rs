@@ -32,7 +32,7 @@ pub struct ImportArgs {
     /// How long the tokens live that it signed elsewhere, such as "1h": it stays published until the last of them is dead.
     /// `--as previous` needs it; with `--as next` it is `tokens.access_token_ttl` unless told.
     #[arg(long, value_parser = parse_life, required_if_eq("place", "previous"))]
-    token_life: Option<TimeDelta>,
+    token_ttl: Option<TimeDelta>,
     /// Only tell what would happen.
     #[arg(long)]
     dry_run: bool,
@@ -45,12 +45,12 @@ enum Place {
 }
 
 pub async fn run(args: ImportArgs, settings: Settings, output: Output) -> Result<(), Failure> {
-    let placement = match (args.place, args.token_life) {
-        (Place::Previous, Some(token_life)) => Placement::Previous { token_life },
+    let placement = match (args.place, args.token_ttl) {
+        (Place::Previous, Some(token_ttl)) => Placement::Previous { token_ttl },
         (Place::Next, life) => {
-            Placement::Next { token_life: life.unwrap_or(settings.tokens.access_token_ttl) }
+            Placement::Next { token_ttl: life.unwrap_or(settings.tokens.access_token_ttl) }
         }
-        (Place::Previous, None) => return Err(Failure::Usage("--as previous needs --token-life".to_owned())),
+        (Place::Previous, None) => return Err(Failure::Usage("--as previous needs --token-ttl".to_owned())),
     };
     let request = ImportKey {
         file: read(&args.file).map_err(|error| failed(format!("{}: {error}", args.file.display())))?,

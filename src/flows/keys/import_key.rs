@@ -20,9 +20,9 @@ use crate::views::KeyView;
 pub enum Placement {
     /// It is published, and signs from the next rotation on. What waited before is taken back. Tokens it signed elsewhere live
     /// this long.
-    Next { token_life: TimeDelta },
+    Next { token_ttl: TimeDelta },
     /// It is published until the tokens it signed elsewhere are dead, which live this long. Its private half is not kept.
-    Previous { token_life: TimeDelta },
+    Previous { token_ttl: TimeDelta },
 }
 
 impl Placement {
@@ -109,9 +109,9 @@ fn row(app: &App, imported: &ImportedKey, placement: Placement, now: DateTime<Ut
         ..SigningKey::next(imported.kid.clone(), imported.alg, imported.public_jwk.clone(), life, now)
     };
     match placement {
-        Placement::Next { token_life } => key(token_life.max(app.settings.tokens.access_token_ttl)),
-        Placement::Previous { token_life } => {
-            key(token_life).verifying_until(app.settings.key_policy.retires_at(now, token_life))
+        Placement::Next { token_ttl } => key(token_ttl.max(app.settings.tokens.access_token_ttl)),
+        Placement::Previous { token_ttl } => {
+            key(token_ttl).verifying_until(app.settings.key_policy.retires_at(now, token_ttl))
         }
     }
 }

@@ -52,7 +52,7 @@ pub async fn load_keyring(app: &App) -> Result<Arc<Keyring>, LoadKeyringError> {
         let mut faults = repair_public_keys(app, &mut stored, held.as_deref());
         faults.extend(recall_damaged(app, &mut stored, held.as_deref()));
         let set = KeySet::new(stored.iter().map(|stored| stored.key.clone()).collect())?;
-        if !record_token_life(app, &set).await? {
+        if !record_token_ttl(app, &set).await? {
             continue;
         }
 
@@ -125,7 +125,7 @@ fn recall_damaged(app: &App, stored: &mut [StoredKey], held: Option<&Keyring>) -
 
 /// Retirement is computed from the longest life a key ever signed, so a life longer than recorded is recorded before the
 /// first token. `false` when the key does not sign any more.
-async fn record_token_life(app: &App, set: &KeySet) -> Result<bool, StoreError> {
+async fn record_token_ttl(app: &App, set: &KeySet) -> Result<bool, StoreError> {
     let life = app.settings.tokens.access_token_ttl;
     if set.current().longest_life >= life {
         return Ok(true);
