@@ -7,6 +7,9 @@ use zeroize::Zeroizing;
 use super::master::{MasterKey, MasterKeys, Purpose};
 use crate::domain::keys::{Kid, SigningAlgorithm};
 
+/// The key that seals private signing keys.
+const SIGNING_KEYS: Purpose = Purpose::new("chancery/v1/seal-signing-keys");
+
 /// A sealed private key: the master key's id, and nonce and ciphertext together.
 pub struct SealedBytes {
     pub master_key_id: String,
@@ -70,7 +73,7 @@ pub fn open_private_key(
 }
 
 fn aead_key(master: &MasterKey) -> Result<RandomizedNonceKey, aws_lc_rs::error::Unspecified> {
-    RandomizedNonceKey::new(&AES_256_GCM, &*master.derive(Purpose::SealSigningKeys, b""))
+    RandomizedNonceKey::new(&AES_256_GCM, &*master.derive(SIGNING_KEYS, b""))
 }
 
 fn label(kid: &Kid, alg: SigningAlgorithm, master_key_id: &str) -> Vec<u8> {

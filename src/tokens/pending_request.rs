@@ -16,6 +16,9 @@ use uuid::Uuid;
 use crate::domain::Parameters;
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
+/// The key that seals a request on its way through the hosted pages.
+const PAGES: Purpose = Purpose::new("chancery/v1/flows");
+
 const SALT_LEN: usize = 16;
 
 /// How a request has come here.
@@ -131,7 +134,7 @@ fn digest_of(text: &str) -> [u8; 32] {
 }
 
 fn key(master: &MasterKey, salt: &[u8]) -> Result<RandomizedNonceKey, aws_lc_rs::error::Unspecified> {
-    RandomizedNonceKey::new(&AES_256_GCM, &*master.derive(Purpose::Flows, salt))
+    RandomizedNonceKey::new(&AES_256_GCM, &*master.derive(PAGES, salt))
 }
 
 #[cfg(test)]
