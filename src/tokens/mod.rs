@@ -36,7 +36,9 @@ pub use logout_token::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_tok
 pub use opaque::{
     AuthorizationCodeSecret, ClientSecret, DeviceCode, RegistrationToken, RequestUri, challenge_of,
 };
-pub use pending_request::{PendingRequest, PendingRequestKind, PresentedConsent};
+pub use pending_request::{
+    BrowserBinding, OpenedPage, PageKind, PendingRequest, PendingRequestKind, PresentedConsent,
+};
 pub use private_key::{PRIVATE_KEY, open_private_key, seal_private_key};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};
 pub use sealed::{OpenedSecret, SealError, SealedSecret, SealedState, SecretKind, StateKind};

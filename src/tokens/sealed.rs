@@ -138,6 +138,11 @@ impl StateKind {
 }
 
 impl SealedState {
+    /// Two states that travel as one text.
+    pub(super) fn join(self, other: &Self) -> Self {
+        Self(self.0 + "." + &other.0)
+    }
+
     pub fn expose(&self) -> &str {
         &self.0
     }
