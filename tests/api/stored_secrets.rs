@@ -35,7 +35,7 @@ fn keys(lines: &[&str]) -> MasterKeys {
 }
 
 fn literal(database: &Database, bytes: &[u8]) -> String {
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     match database {
         Database::Sqlite(_) => format!("x'{hex}'"),
         Database::Postgres { .. } => format!("'\\x{hex}'"),

@@ -136,14 +136,12 @@ pub async fn replace(
     let cells =
         identity.iter().zip(&before.identity).map(|(column, cell)| Cell::parse(*column, cell.as_deref()));
     let Some(cells) = cells.collect::<Option<Vec<Cell<'_>>>>() else { return Ok(false) };
-    let conditions: String = identity
-        .iter()
-        .enumerate()
-        .map(|(at, column)| format!(" AND {} = ${}", column.name(), at + 5))
-        .collect();
-    let sql = format!(
-        "UPDATE {table} SET {name} = $1, master_key_id = $2 WHERE {name} = $3 AND master_key_id = $4{conditions}"
+    let mut sql = format!(
+        "UPDATE {table} SET {name} = $1, master_key_id = $2 WHERE {name} = $3 AND master_key_id = $4"
     );
+    for (at, column) in identity.iter().enumerate() {
+        sql.push_str(&format!(" AND {} = ${}", column.name(), at + 5));
+    }
     let changed = on!(tx, |c| async {
         let mut query = sqlx::query(AssertSqlSafe(sql.as_str()))
             .bind(ciphertext)
