@@ -1,10 +1,11 @@
-//! A pending request: what a hosted page is about, on its way through the page's form. It travels sealed, so that an anonymous
-//! visitor costs no row.
+//! A pending request: what a hosted page is about, on its way through the page's form. It travels
+//! sealed, so that an anonymous visitor costs no row.
 //!
-//! Two parts, joined by a dot. The first holds what may begin again in any browser: the parameters that the browser itself
-//! brought. The second holds everything that has an effect: the id, the time, the consent that was shown, a pushed request. The
-//! second part is bound to the first, and to the browser by a random value in that browser's cookie. A form that another site
-//! posts, or that was made in another browser, does not open (login CSRF).
+//! Two parts, joined by a dot. The first holds what may begin again in any browser: the parameters
+//! that the browser itself brought. The second holds everything that has an effect: the id, the
+//! time, the consent that was shown, a pushed request. The second part is bound to the first, and
+//! to the browser by a random value in that browser's cookie. A form that another site posts, or
+//! that was made in another browser, does not open (login CSRF).
 
 use std::fmt;
 
@@ -44,7 +45,8 @@ impl PageKind {
         }
     }
 
-    /// What the first part is bound to, beside the browser where the page is of no use in another one.
+    /// What the first part is bound to, beside the browser where the page is of no use in another
+    /// one.
     fn name(self) -> &'static [u8] {
         match self {
             Self::Authorization => b"authorization",
@@ -87,8 +89,8 @@ impl PendingRequestKind {
 pub struct BrowserBinding {
     /// SHA-256 of the random value in the browser's cookie.
     browser: [u8; 32],
-    /// The session in the browser. The page that asks before it signs out belongs to that session, too. The other pages do not:
-    /// a user signs in at them, and the consent page names its user.
+    /// The session in the browser. The page that asks before it signs out belongs to that session,
+    /// too. The other pages do not: a user signs in at them, and the consent page names its user.
     session: Option<SessionId>,
 }
 
@@ -153,7 +155,8 @@ struct Sealed {
 pub enum OpenedPage {
     /// For this browser.
     Here(PendingRequest),
-    /// For another browser, or another session of this one. The parameters, if the request can begin again from them.
+    /// For another browser, or another session of this one. The parameters, if the request can
+    /// begin again from them.
     Elsewhere(Option<Parameters>),
 }
 
@@ -223,8 +226,8 @@ impl PendingRequest {
         Some(restart.join(&sealed))
     }
 
-    /// Opens the state of one page. `None` for everything that was not sealed here for this page, the pages of 0.1.0 among
-    /// them.
+    /// Opens the state of one page. `None` for everything that was not sealed here for this page,
+    /// the pages of 0.1.0 among them.
     pub fn open(
         master_keys: &MasterKeys,
         page: PageKind,

@@ -1,5 +1,5 @@
-//! The private half of a signing key at rest. It is bound to kid, algorithm and master key id, so it cannot be moved to
-//! another row or relabelled.
+//! The private half of a signing key at rest. It is bound to kid, algorithm and master key id, so
+//! it cannot be moved to another row or relabelled.
 
 use super::sealed::{OpenedSecret, SealError, SealedSecret, SecretKind};
 use crate::domain::keys::{Kid, SigningAlgorithm};

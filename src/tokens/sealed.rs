@@ -1,9 +1,11 @@
-//! The one authenticated encryption of the program: AES-256-GCM, under a key of its own for every kind of value.
+//! The one authenticated encryption of the program: AES-256-GCM, under a key of its own for every
+//! kind of value.
 //!
-//! A [`SecretKind`] is stored. Its ciphertext is bound to its row and to the master key whose id stands beside the
-//! ciphertext. A [`StateKind`] travels in pages and browsers: each value has a key of its own, from a random salt, because
-//! anyone may ask for as many pages as they like; it is bound to a browser, and to a session where there is one. A value of
-//! one kind, row, browser or session opens as no other. Each kind is declared in the module of its feature.
+//! A [`SecretKind`] is stored. Its ciphertext is bound to its row and to the master key whose id
+//! stands beside the ciphertext. A [`StateKind`] travels in pages and browsers: each value has a
+//! key of its own, from a random salt, because anyone may ask for as many pages as they like; it is
+//! bound to a browser, and to a session where there is one. A value of one kind, row, browser or
+//! session opens as no other. Each kind is declared in the module of its feature.
 
 use std::fmt;
 
@@ -62,8 +64,8 @@ impl SecretKind {
         format!("{} {}", self.noun, row.first().copied().unwrap_or("?"))
     }
 
-    /// Seals the secret of one row under the first master key. `row` is what the secret is bound to: the key of the row, and
-    /// what else must not be exchanged for another.
+    /// Seals the secret of one row under the first master key. `row` is what the secret is bound
+    /// to: the key of the row, and what else must not be exchanged for another.
     pub fn seal(
         &self,
         master_keys: &MasterKeys,
@@ -96,8 +98,8 @@ impl SecretKind {
     }
 }
 
-/// The additional data of a row. 0.1.0 joined kid, algorithm and master key id by line breaks, so a part with a line break is
-/// refused: two rows could be written alike.
+/// The additional data of a row. 0.1.0 joined kid, algorithm and master key id by line breaks, so a
+/// part with a line break is refused: two rows could be written alike.
 fn row_bytes(row: &[&str], master_key_id: &str) -> Option<Vec<u8>> {
     let parts: Vec<&str> = row.iter().copied().chain([master_key_id]).collect();
     let is_plain = |part: &&str| !part.contains('\n');
@@ -108,8 +110,8 @@ fn row_bytes(row: &[&str], master_key_id: &str) -> Option<Vec<u8>> {
 #[derive(Debug)]
 pub struct StateKind(Purpose);
 
-/// A sealed state as it travels: base64url of salt, nonce, ciphertext and tag; or several of them, joined by dots. Cannot be
-/// printed by accident.
+/// A sealed state as it travels: base64url of salt, nonce, ciphertext and tag; or several of them,
+/// joined by dots. Cannot be printed by accident.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedState(String);
 
@@ -118,7 +120,8 @@ impl StateKind {
         Self(purpose)
     }
 
-    /// `None` when the operating system gives no randomness. `bound_to` must not be empty: a state belongs to a browser.
+    /// `None` when the operating system gives no randomness. `bound_to` must not be empty: a state
+    /// belongs to a browser.
     pub fn seal(&self, master_keys: &MasterKeys, bound_to: &[&[u8]], state: &[u8]) -> Option<SealedState> {
         let mut salt = [0; SALT_LEN];
         aws_lc_rs::rand::fill(&mut salt).ok()?;
@@ -127,8 +130,8 @@ impl StateKind {
         Some(SealedState(URL_SAFE_NO_PAD.encode(sealed)))
     }
 
-    /// Opens a state under any configured master key. `None` for everything that was not sealed here, as this kind, and bound to
-    /// the same.
+    /// Opens a state under any configured master key. `None` for everything that was not sealed
+    /// here, as this kind, and bound to the same.
     pub fn open(&self, master_keys: &MasterKeys, bound_to: &[&[u8]], text: &str) -> Option<OpenedSecret> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (salt, sealed) = bytes.split_at_checked(SALT_LEN)?;

@@ -1,4 +1,5 @@
-//! Sealed columns: the list of them against the catalogue, and a column that a later feature could declare.
+//! Sealed columns: the list of them against the catalogue, and a column that a later feature could
+//! declare.
 
 use std::sync::Mutex;
 
@@ -106,7 +107,8 @@ on_both! {
             listed += 1;
         }
         assert_eq!(count("col LIKE 'encrypted~_%' ESCAPE '~'").await, listed);
-        // Nor are sealed bytes kept under another name: each column of bytes is listed, or is a digest. SQLite keeps ids as bytes.
+        // Nor are sealed bytes kept under another name: each column of bytes is listed, or is a
+        // digest. SQLite keeps ids as bytes.
         if !app.app.db.is_embedded() {
             let known = UNSEALED.map(|name| format!("'{name}'")).join(", ");
             assert_eq!(count(&format!("kind = 'bytea' AND tab <> '_sqlx_migrations' AND col NOT IN ({known})")).await, listed);

@@ -5,7 +5,8 @@ use crate::store::keys::sealed_columns::{SealedRow, SealedUnder};
 use crate::store::{Db, StoreError};
 use crate::tokens::SealError;
 
-/// How many secrets of one column are opened for each master key. Signing keys are never that many, so all are opened.
+/// How many secrets of one column are opened for each master key. Signing keys are never that many,
+/// so all are opened.
 const OPENED_PER_MASTER_KEY: i64 = 100;
 
 /// Why the server must not start with these master keys.
@@ -27,9 +28,9 @@ struct Group<'a> {
     any_opened: bool,
 }
 
-/// Opens sealed secrets of every column under every master key that a row names, before anything is written to the database.
-/// Returns how many secrets there are. A secret that does not open although its master key opens another is a damaged row: an
-/// alarm, and no reason not to start.
+/// Opens sealed secrets of every column under every master key that a row names, before anything is
+/// written to the database. Returns how many secrets there are. A secret that does not open
+/// although its master key opens another is a damaged row: an alarm, and no reason not to start.
 pub async fn check_master_keys(
     db: &Db,
     all: &[StoredSecrets],

@@ -12,7 +12,7 @@ use crate::store::{StoreError, Tx, sessions};
 use crate::tokens::{SealError, SealedSecret};
 use crate::views::{MasterKeyView, RewrapView};
 
-/// Signing keys are few, and each is a change that every node hears of.
+/// Signing keys are few, and every node is notified of each change.
 const SIGNING_KEYS_AT_ONCE: i64 = 1;
 /// A short transaction, and a few round trips for a table of users.
 const SECRETS_AT_ONCE: i64 = 100;
@@ -54,8 +54,9 @@ struct Moved {
     others: usize,
 }
 
-/// Seals every stored secret again under the first master key, a few rows and one transaction at a time: if it is stopped, what
-/// is done is done, and running it again does the rest. Then reports what each configured master key is still needed for.
+/// Seals every stored secret again under the first master key, a few rows and one transaction at a
+/// time: if it is stopped, what is done is done, and running it again does the rest. Then reports
+/// what each configured master key is still needed for.
 pub async fn rewrap_keys(
     app: &App,
     all: &[StoredSecrets],
@@ -141,7 +142,8 @@ struct Batch {
     left: i64,
 }
 
-/// Seals the rows again that follow the first `skip` under an older master key. `None` when there are none.
+/// Seals the rows again that follow the first `skip` under an older master key. `None` when there
+/// are none.
 async fn rewrap_batch(
     app: &App,
     counted: &Counted<'_>,
@@ -198,7 +200,8 @@ fn reseal(app: &App, secrets: &StoredSecrets, row: &SealedRow) -> Result<SealedS
     secrets.kind.seal(&app.master_keys, &secrets.identity(row)?, opened.expose())
 }
 
-/// One audit event for a signing key, or for a batch of other secrets. `from` counts the rows by the master key they had.
+/// One audit event for a signing key, or for a batch of other secrets. `from` counts the rows by
+/// the master key they had.
 async fn record(
     tx: &mut Tx,
     app: &App,

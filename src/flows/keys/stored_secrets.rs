@@ -1,8 +1,9 @@
 //! Every sealed column of the database, with the kind of secret in it.
 //!
-//! `keys rewrap` and the check of the master keys at start work on this list. A new sealed column is declared by its table
-//! (`store::keys::sealed_columns::SealedColumn`) and its kind by `tokens` (`SecretKind`), and gets a line here. A test compares
-//! the list with the catalogue of both databases.
+//! `keys rewrap` and the check of the master keys at start work on this list. A new sealed column
+//! is declared by its table (`store::keys::sealed_columns::SealedColumn`) and its kind by `tokens`
+//! (`SecretKind`), and gets a line here. A test compares the list with the catalogue of both
+//! databases.
 
 use std::fmt;
 
@@ -16,8 +17,8 @@ use crate::tokens::{self, OpenedSecret, SealError, SecretKind};
 pub struct StoredSecrets {
     pub column: &'static SealedColumn,
     pub kind: &'static SecretKind,
-    /// Whether the secrets are private signing keys: a change takes the lock of the signing keys, is audited by kid, and every
-    /// node reads its keyring again.
+    /// Whether the secrets are private signing keys: a change takes the lock of the signing keys,
+    /// is audited by kid, and every node reads its keyring again.
     pub are_signing_keys: bool,
 }
 

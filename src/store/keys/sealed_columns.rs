@@ -1,5 +1,6 @@
-//! Columns that hold sealed secrets, in every table. A table declares its column as a [`SealedColumn`]; the statements here
-//! work on all of them. Beside each sealed column stands `master_key_id`, the master key under which the value is sealed.
+//! Columns that hold sealed secrets, in every table. A table declares its column as a
+//! [`SealedColumn`]; the statements here work on all of them. Beside each sealed column stands
+//! `master_key_id`, the master key under which the value is sealed.
 
 use sqlx::{AssertSqlSafe, Row as _};
 use uuid::Uuid;
@@ -12,7 +13,8 @@ use crate::store::{Conn, StoreError, Tx, on};
 #[derive(Debug)]
 pub struct SealedColumn {
     pub table: &'static str,
-    /// The name of the column, and after it former names: the start looks at the column before it runs migrations.
+    /// The name of the column, and after it former names: the start looks at the column before it
+    /// runs migrations.
     pub names: &'static [&'static str],
     /// The columns to which a secret is bound, in this order; the table's key is among them.
     pub identity: &'static [IdentityColumn],
@@ -123,8 +125,8 @@ pub async fn rows(
     Ok(rows)
 }
 
-/// Puts a value that was sealed again in the place of `before`. `false` when `before` is no longer there, or its row cannot be
-/// named.
+/// Puts a value that was sealed again in the place of `before`. `false` when `before` is no longer
+/// there, or its row cannot be named.
 pub async fn replace(
     tx: &mut Tx,
     present: PresentColumn,

@@ -1,4 +1,5 @@
-//! Every kind of token, code, cookie and sealed state at every door: each opens its own and no other.
+//! Every kind of token, code, cookie and sealed state at every door: each opens its own and no
+//! other.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -274,7 +275,8 @@ on_both! {
                 assert!(!world.opens(door, text).await, "{kind:?} opens {door:?}");
             }
         }
-        // What was presented at the wrong doors is still good at its own. The doors that use something up come last.
+        // What was presented at the wrong doors is still good at its own. The doors that use
+        // something up come last.
         let uses_up = |door: &Door| matches!(door, Door::ConsentForm | Door::SignInLink);
         for (door, own) in DOORS.iter().filter(|(door, _)| !uses_up(door)).chain(DOORS.iter().filter(|(door, _)| uses_up(door))) {
             for kind in *own {
