@@ -11,8 +11,8 @@ use secrecy::ExposeSecret;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::flows::keys::{
-    CheckMasterKeysError, LoadKeyringError, NewKeyError, check_master_keys, create_first_keys, load_keyring,
-    recall_last_good, sync_clock, warn_of_lost_sessions,
+    CheckMasterKeysError, LoadKeyringError, NewKeyError, STORED_SECRETS, check_master_keys,
+    create_first_keys, load_keyring, recall_last_good, sync_clock, warn_of_lost_sessions,
 };
 use crate::keys::{KeyFactory, MasterKey, MasterKeyError, MasterKeys};
 use crate::settings::{MasterKeySource, Settings};
@@ -143,7 +143,7 @@ pub async fn complete_start(app: &App) -> Result<(), StartError> {
 }
 
 async fn check(db: &Db, master_keys: Option<&MasterKeys>) -> Result<usize, StartError> {
-    check_master_keys(db, master_keys).await.map_err(|error| match error {
+    check_master_keys(db, STORED_SECRETS, master_keys).await.map_err(|error| match error {
         CheckMasterKeysError::Store(error) => StartError::Store(error),
         wrong @ CheckMasterKeysError::Seal(_) => StartError::WrongMasterKey(wrong),
     })

@@ -18,6 +18,9 @@ use crate::domain::Email;
 use crate::domain::accounts::User;
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
+/// The MACs that name whose attempts are counted, and the MACs in the tokens of known devices. The salt says which of them.
+const LOGIN_ATTEMPTS: Purpose = Purpose::new("chancery/v1/login-attempts");
+
 /// An address, known or not, under its present password. A new password starts new counts and forgets all devices.
 pub struct Account<'a> {
     email: &'a Email,
@@ -32,7 +35,7 @@ impl<'a> Account<'a> {
     }
 
     fn mac(&self, master: &MasterKey, what: &[u8], detail: &[u8]) -> [u8; 32] {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::LoginAttempts, what));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(LOGIN_ATTEMPTS, what));
         let mut context = hmac::Context::with_key(&key);
         // The moment has eight bytes and an address no NUL, so the parts cannot run together.
         context.update(&self.password_changed_at.timestamp_micros().to_be_bytes());
@@ -73,7 +76,7 @@ impl Subject {
 
     /// Everyone in one network, an IPv4 address or an IPv6 /64, who spends this budget.
     pub fn network(master_keys: &MasterKeys, budget: NetworkBudget, ip: IpAddr) -> Self {
-        let key = master_keys.first().derive(Purpose::LoginAttempts, budget.0.as_bytes());
+        let key = master_keys.first().derive(LOGIN_ATTEMPTS, budget.0.as_bytes());
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &network(ip));
         let mut whole = [0; 32];
         whole.copy_from_slice(tag.as_ref());

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::jwks::JwksDocument;
 use super::master::{MasterKey, MasterKeys, Purpose};
 
+/// The MAC of the key set that is kept over a restart.
+const LAST_GOOD_KEYS: Purpose = Purpose::new("chancery/v1/last-good-keys");
+
 #[derive(Serialize, Deserialize)]
 struct Kept {
     /// The document as JSON, exactly as the MAC was made over it.
@@ -39,7 +42,7 @@ pub fn recall(master_keys: &MasterKeys, issuer: &str, text: &str) -> Option<Jwks
 }
 
 fn key(master: &MasterKey) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::LastGoodKeys, b""))
+    hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(LAST_GOOD_KEYS, b""))
 }
 
 /// An issuer has no line break, so the parts cannot run together.

@@ -14,39 +14,16 @@ pub struct MasterKey {
     secret: Zeroizing<[u8; 32]>,
 }
 
-/// What a derived key is for. Two purposes never share a key.
-#[derive(Clone, Copy, Debug)]
-pub enum Purpose {
-    /// Sealing private signing keys.
-    SealSigningKeys,
-    /// The MAC of one session's refresh tokens; the salt is the session's id.
-    RefreshTokens,
-    /// The MAC of the key set kept over a restart.
-    LastGoodKeys,
-    /// Naming whose failed logins are counted, and known devices.
-    LoginAttempts,
-    /// The MAC in the cookie of a browser that is signed in; the salt is the session's id.
-    BrowserSessions,
-    /// Sealing an authorization request on its way through the hosted pages.
-    Flows,
-    /// The MAC of the codes that people type to let a device in.
-    UserCodes,
-    /// The MAC that is a nonce for proofs of possession.
-    DpopNonces,
-}
+/// The use of a derived key, as its HKDF label. Each feature declares its own purpose beside the code that uses it. Two
+/// purposes never share a label; `tests/api/architecture.rs` reads every label and compares those of 0.1.0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purpose(&'static str);
 
 impl Purpose {
-    fn label(self) -> &'static [u8] {
-        match self {
-            Self::SealSigningKeys => b"chancery/v1/seal-signing-keys",
-            Self::RefreshTokens => b"chancery/v1/refresh-tokens",
-            Self::LastGoodKeys => b"chancery/v1/last-good-keys",
-            Self::LoginAttempts => b"chancery/v1/login-attempts",
-            Self::BrowserSessions => b"chancery/v1/browser-sessions",
-            Self::Flows => b"chancery/v1/flows",
-            Self::UserCodes => b"chancery/v1/user-codes",
-            Self::DpopNonces => b"chancery/v1/dpop-nonces",
-        }
+    /// `label` is `chancery/v<version>/<words>`. A label is never changed: what was stored or given to a browser under the
+    /// label could not be read again. A new format gets a new version or new words.
+    pub const fn new(label: &'static str) -> Self {
+        Self(label)
     }
 }
 
@@ -72,7 +49,7 @@ impl MasterKey {
     /// 32 bytes for one purpose, different for every salt.
     pub fn derive(&self, purpose: Purpose, salt: &[u8]) -> Zeroizing<[u8; 32]> {
         let mut derived = Zeroizing::new([0; 32]);
-        let label = [purpose.label()];
+        let label = [purpose.0.as_bytes()];
         let filled = hkdf::Salt::new(hkdf::HKDF_SHA256, salt)
             .extract(&*self.secret)
             .expand(&label, hkdf::HKDF_SHA256)
@@ -162,20 +139,21 @@ impl MasterKeys {
 mod tests {
     use super::*;
 
+    const ONE: Purpose = Purpose::new("chancery/v2/one");
+    const TWO: Purpose = Purpose::new("chancery/v2/two");
+
     #[test]
     fn a_key_survives_its_own_line() {
         let key = MasterKey::generate().unwrap();
         let read = MasterKeys::parse(key.to_line().lines()).unwrap();
         assert_eq!(read.first().id(), key.id());
-        let derived = |key: &MasterKey| key.derive(Purpose::RefreshTokens, b"salt").to_vec();
+        let derived = |key: &MasterKey| key.derive(ONE, b"salt").to_vec();
         assert_eq!(derived(read.first()), derived(&key));
     }
 
     #[test]
     fn either_alphabet_and_missing_padding_make_the_same_key() {
-        let parse = |text: &str| {
-            MasterKeys::parse([text]).unwrap().first().derive(Purpose::RefreshTokens, b"").to_vec()
-        };
+        let parse = |text: &str| MasterKeys::parse([text]).unwrap().first().derive(ONE, b"").to_vec();
         let padded = parse("m:+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/+/8=");
         assert_eq!(padded, parse("m:-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_8"));
     }
@@ -183,9 +161,9 @@ mod tests {
     #[test]
     fn purposes_and_salts_give_different_keys() {
         let key = MasterKey::generate().unwrap();
-        let one = key.derive(Purpose::RefreshTokens, b"a").to_vec();
-        assert_ne!(one, key.derive(Purpose::RefreshTokens, b"b").to_vec());
-        assert_ne!(one, key.derive(Purpose::SealSigningKeys, b"a").to_vec());
+        let one = key.derive(ONE, b"a").to_vec();
+        assert_ne!(one, key.derive(ONE, b"b").to_vec());
+        assert_ne!(one, key.derive(TWO, b"a").to_vec());
     }
 
     #[test]

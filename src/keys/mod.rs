@@ -1,4 +1,4 @@
-//! Key material: making and reading keys, sealing them under a master key, signing, and the JWK Set.
+//! Key material: making and reading keys, master keys and what is derived from them, signing, and the JWK Set.
 //!
 //! Owns the bytes of keys and never the rows: no SQL and no HTTP here. The keyring is one snapshot of all keys, replaced
 //! whole when the database has changed. Called by the flows; tokens sign and verify with what the keyring holds.
@@ -10,7 +10,6 @@ mod keyring;
 mod last_good;
 mod master;
 mod public;
-mod seal;
 mod signer;
 
 pub use import::{
@@ -22,5 +21,4 @@ pub use key_factory::{GeneratedKey, KeyFactory, KeyFactoryError, KeyPlan};
 pub use keyring::{KeyFault, Keyring, Opened, OpenedPrivateKeys, Reading};
 pub use last_good::{keep, recall};
 pub use master::{MasterKey, MasterKeyError, MasterKeys, Purpose};
-pub use seal::{SealError, SealedBytes, open_private_key, seal_private_key};
 pub use signer::{Signer, SignerError};

@@ -59,6 +59,25 @@ pub(super) async fn notify_keys(tx: &mut Tx) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The columns of a table. Empty where the table does not exist.
+pub(super) async fn column_names(conn: &mut Conn, table: &str) -> Result<Vec<String>, StoreError> {
+    // The two databases keep their catalogue in different places.
+    Ok(match conn.backend() {
+        Backend::Postgres(conn) => {
+            sqlx::query_scalar(
+                "SELECT attname::text FROM pg_attribute
+                 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+            )
+            .bind(table)
+            .fetch_all(conn)
+            .await?
+        }
+        Backend::Sqlite(conn) => {
+            sqlx::query_scalar("SELECT name FROM pragma_table_info($1)").bind(table).fetch_all(conn).await?
+        }
+    })
+}
+
 /// The database server's clock, or `None` where the database has no clock but this machine's.
 pub async fn database_clock(conn: &mut Conn) -> Result<Option<DateTime<Utc>>, StoreError> {
     match conn.backend() {

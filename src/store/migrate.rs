@@ -132,11 +132,6 @@ async fn applied(conn: &mut Conn) -> Result<usize, StoreError> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// Whether this database has ever held Chancery's keys; asked before anything is written to it.
-pub async fn signing_keys_exist(conn: &mut Conn) -> Result<bool, StoreError> {
-    table_exists(conn, "signing_keys").await
-}
-
 async fn table_exists(conn: &mut Conn, table: &str) -> Result<bool, StoreError> {
     // The two databases keep their catalogue in different places.
     Ok(match conn.backend() {
@@ -146,29 +141,6 @@ async fn table_exists(conn: &mut Conn, table: &str) -> Result<bool, StoreError> 
         Backend::Sqlite(conn) => {
             sqlx::query_scalar("SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1")
                 .bind(table)
-                .fetch_one(conn)
-                .await?
-        }
-    })
-}
-
-/// Whether a table has this column, asked where the schema may still be the previous release's.
-pub(super) async fn column_exists(conn: &mut Conn, table: &str, column: &str) -> Result<bool, StoreError> {
-    Ok(match conn.backend() {
-        Backend::Postgres(conn) => {
-            sqlx::query_scalar(
-                "SELECT count(*) > 0 FROM pg_attribute
-                 WHERE attrelid = to_regclass($1) AND attname = $2 AND NOT attisdropped",
-            )
-            .bind(table)
-            .bind(column)
-            .fetch_one(conn)
-            .await?
-        }
-        Backend::Sqlite(conn) => {
-            sqlx::query_scalar("SELECT count(*) > 0 FROM pragma_table_info($1) WHERE name = $2")
-                .bind(table)
-                .bind(column)
                 .fetch_one(conn)
                 .await?
         }

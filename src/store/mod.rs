@@ -25,7 +25,7 @@ pub use error::{ConnectError, StoreError};
 use pending_log_line::PendingLogLine;
 use pooler::{Pg, StatementMode};
 
-pub use migrate::{MigrationError, is_migrated, migrate, signing_keys_exist};
+pub use migrate::{MigrationError, is_migrated, migrate};
 
 use std::fs::OpenOptions;
 use std::io;

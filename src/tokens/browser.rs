@@ -13,6 +13,9 @@ use uuid::Uuid;
 use crate::domain::SessionId;
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
+/// The MAC in the cookie of a browser that is signed in. The salt is the session's id.
+const BROWSER_SESSIONS: Purpose = Purpose::new("chancery/v1/browser-sessions");
+
 const PREFIX: &str = "cbs_";
 const LENGTH: usize = 32;
 
@@ -48,7 +51,7 @@ impl fmt::Debug for BrowserToken {
 }
 
 fn mac(master: &MasterKey, session: SessionId) -> [u8; 16] {
-    let key = master.derive(Purpose::BrowserSessions, session.0.as_bytes());
+    let key = master.derive(BROWSER_SESSIONS, session.0.as_bytes());
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), session.0.as_bytes());
     let mut cut = [0; 16];
     cut.copy_from_slice(&tag.as_ref()[..16]);

@@ -8,6 +8,9 @@ use chrono::{DateTime, Utc};
 
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
+/// The MAC that is the nonce.
+const DPOP_NONCES: Purpose = Purpose::new("chancery/v1/dpop-nonces");
+
 const WINDOW_S: i64 = 300;
 
 /// The nonces under these master keys.
@@ -35,7 +38,7 @@ fn window(now: DateTime<Utc>) -> i64 {
 }
 
 fn mac(master: &MasterKey, window: i64) -> [u8; 16] {
-    let key = master.derive(Purpose::DpopNonces, b"");
+    let key = master.derive(DPOP_NONCES, b"");
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &*key), &window.to_be_bytes());
     let mut cut = [0; 16];
     cut.copy_from_slice(&tag.as_ref()[..16]);

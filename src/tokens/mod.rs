@@ -1,6 +1,6 @@
 //! Tokens: access tokens and ID tokens, issued and verified, logout tokens, what a service must refuse, the refresh-token codec,
-//! and what else travels: codes, client secrets and what clients sign instead, proofs that a client has its key, the cookie of a
-//! browser that is signed in, a sign-in on its way.
+//! codes, client secrets and what clients sign instead, proofs that a client has its key, the cookie of a browser that is
+//! signed in, and everything that is sealed: secrets in the database, requests in the forms of pages.
 //!
 //! No SQL and no HTTP: whether a session lives or a key is revoked is read by the flows and handed in. Called by the
 //! flows, by the probe and by the benchmarks.
@@ -15,7 +15,9 @@ mod id_token;
 mod logout_token;
 mod opaque;
 mod pending_request;
+mod private_key;
 mod refresh;
+mod sealed;
 mod sign;
 mod user_code;
 mod verify;
@@ -34,7 +36,11 @@ pub use logout_token::{LogoutClaims, LogoutEvents, LogoutToken, issue_logout_tok
 pub use opaque::{
     AuthorizationCodeSecret, ClientSecret, DeviceCode, RegistrationToken, RequestUri, challenge_of,
 };
-pub use pending_request::{PendingRequest, PendingRequestKind, PresentedConsent};
+pub use pending_request::{
+    BrowserBinding, OpenedPage, PageKind, PendingRequest, PendingRequestKind, PresentedConsent,
+};
+pub use private_key::{PRIVATE_KEY, open_private_key, seal_private_key};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};
+pub use sealed::{OpenedSecret, SealError, SealedSecret, SealedState, SecretKind, StateKind};
 pub use user_code::UserCode;
 pub use verify::{Expected, TokenError, verify, verify_hint};

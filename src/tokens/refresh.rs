@@ -15,6 +15,9 @@ use uuid::Uuid;
 use crate::domain::{ClientId, SessionId};
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
+/// The MAC of one session's refresh tokens. The salt is the session's id.
+const REFRESH_TOKENS: Purpose = Purpose::new("chancery/v1/refresh-tokens");
+
 const PREFIX: &str = "crt_";
 const VERSION: u8 = 1;
 const CHECKED: usize = 1 + 16 + 8 + 16;
@@ -98,7 +101,7 @@ impl RefreshKeys<'_> {
 }
 
 fn mac(master: &MasterKey, session: SessionId, generation: i64, client: &ClientId) -> [u8; 16] {
-    let key = master.derive(Purpose::RefreshTokens, session.0.as_bytes());
+    let key = master.derive(REFRESH_TOKENS, session.0.as_bytes());
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, &*key));
     context.update(&[VERSION]);
     context.update(session.0.as_bytes());

@@ -4,6 +4,9 @@ use aws_lc_rs::{hmac, rand};
 
 use crate::keys::{MasterKey, Purpose};
 
+/// The MAC by which a user code is stored.
+const USER_CODES: Purpose = Purpose::new("chancery/v1/user-codes");
+
 /// Consonants, so that no word comes about, and none that looks like a figure (RFC 8628 section 6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";
 const LENGTH: usize = 8;
@@ -48,7 +51,7 @@ impl UserCode {
 
     /// What is kept of it. A digest could be tried out in seconds by whoever has the database.
     pub fn mac(&self, master: &MasterKey) -> Vec<u8> {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(Purpose::UserCodes, b""));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*master.derive(USER_CODES, b""));
         hmac::sign(&key, self.0.as_bytes()).as_ref().to_vec()
     }
 }

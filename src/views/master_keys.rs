@@ -1,13 +1,15 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-/// The private keys at rest after they were sealed anew, or, for a dry run, as they would be.
+/// The stored secrets after they were sealed again, or, for a dry run, as they would be.
 #[derive(Clone, Debug, Serialize)]
 pub struct RewrapView {
     /// The first master key's id.
     pub sealed_under: String,
-    /// The kids that were sealed anew.
+    /// The kids that were sealed again.
     pub moved: Vec<String>,
+    /// How many secrets were sealed again beside signing keys.
+    pub moved_other_secrets: usize,
     pub master_keys: Vec<MasterKeyView>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
@@ -20,7 +22,9 @@ pub struct MasterKeyView {
     /// It seals and signs from now on.
     pub first: bool,
     /// Private keys sealed under it.
-    pub signing_keys: usize,
+    pub signing_keys: i64,
+    /// Other secrets sealed under it.
+    pub other_secrets: i64,
     /// Live sessions whose refresh token was made under it.
     pub live_sessions: i64,
     /// When the last of those sessions ends at the latest.
@@ -28,8 +32,13 @@ pub struct MasterKeyView {
 }
 
 impl MasterKeyView {
-    /// Whether nothing and nobody is lost when it is no longer configured.
+    /// Whether no stored secret is sealed under it.
+    pub fn seals_nothing(&self) -> bool {
+        self.signing_keys == 0 && self.other_secrets == 0
+    }
+
+    /// Whether no secret and no session is lost when it is no longer configured.
     pub fn can_be_dropped(&self) -> bool {
-        !self.first && self.signing_keys == 0 && self.live_sessions == 0
+        !self.first && self.seals_nothing() && self.live_sessions == 0
     }
 }

@@ -252,6 +252,82 @@ fn sql_is_written_in_the_store_only() {
     }
 }
 
+/// The labels of 0.1.0 that are in use. What is stored or in browsers was made under them, so none may change.
+const LABELS_OF_0_1_0: &[&str] = &[
+    "chancery/v1/browser-sessions",
+    "chancery/v1/dpop-nonces",
+    "chancery/v1/last-good-keys",
+    "chancery/v1/login-attempts",
+    "chancery/v1/refresh-tokens",
+    "chancery/v1/seal-signing-keys",
+    "chancery/v1/user-codes",
+];
+
+/// Labels that nothing is made under any more. A label is not used twice.
+const RETIRED_LABELS: &[&str] = &[
+    // The pages of 0.1.0.
+    "chancery/v1/flows",
+];
+
+#[test]
+fn every_key_purpose_has_a_label_of_its_own_and_those_of_0_1_0_stay() {
+    let mut labels = Vec::new();
+    for (module, ..) in MODULES {
+        for (path, code) in code_of(module) {
+            // A type of another crate.
+            let (file, code) = (path.display(), code.replace("GeneralPurpose::new(", ""));
+            for rest in code.split("Purpose::new(").skip(1) {
+                let label = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+                let label = label.unwrap_or_else(|| panic!("{file}: a purpose is declared with its label"));
+                assert!(is_label(label), "{file}: {label}");
+                labels.push(label.to_owned());
+            }
+            let written = code.matches("\"chancery/v").count();
+            assert_eq!(
+                written,
+                code.matches("Purpose::new(").count(),
+                "{file}: a label belongs to a purpose"
+            );
+        }
+    }
+    labels.extend(RETIRED_LABELS.iter().map(|label| (*label).to_owned()));
+    labels.sort();
+    let distinct = labels.iter().collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!(distinct, labels.len(), "two purposes share a label: {labels:?}");
+    let is_first = |label: &&str| label.starts_with("chancery/v1/") && !RETIRED_LABELS.contains(label);
+    let first: Vec<&str> = labels.iter().map(String::as_str).filter(is_first).collect();
+    assert_eq!(first, LABELS_OF_0_1_0);
+}
+
+/// `chancery/v<digit>/<words joined by hyphens>`.
+fn is_label(label: &str) -> bool {
+    let parts: Vec<&str> = label.split('/').collect();
+    let is_version = |text: &str| {
+        text.strip_prefix('v')
+            .is_some_and(|digit| digit.len() == 1 && digit.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
+    matches!(parts[..], ["chancery", version, words] if is_version(version) && words.split('-').all(is_word))
+}
+
+#[test]
+fn labels_are_words_joined_by_hyphens() {
+    for label in ["chancery/v1/flows", "chancery/v2/sign-out-page"] {
+        assert!(is_label(label), "{label}");
+    }
+    for label in [
+        "",
+        "chancery/v1",
+        "chancery/v1/",
+        "chancery/v1/a--b",
+        "chancery/v10/a",
+        "chancery/v1/A",
+        "chancery/v1/a/b",
+    ] {
+        assert!(!is_label(label), "{label}");
+    }
+}
+
 /// `docs/security.md` says of each requirement which test shows it, and `docs/conformance.md` of each module.
 #[test]
 fn every_test_that_a_page_names_exists() {

@@ -26,6 +26,7 @@ mod processes;
 mod revoke_all;
 mod stalls;
 mod store;
+mod stored_secrets;
 mod tls;
 mod upgrade;
 mod well_known;

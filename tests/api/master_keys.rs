@@ -59,7 +59,10 @@ async fn an_old_master_key_can_be_dropped_without_losing_whoever_has_refreshed_s
 
         let (code, told) = said(&both, &["keys", "rewrap", "--dry-run"]);
         assert_eq!((code, sealed_under(&database, "old").await), (Some(0), 2), "{told}");
-        assert!(told.contains("2 private keys would be sealed anew under master key new"), "{told}");
+        assert!(
+            told.contains("2 private keys and 0 other secrets would be sealed again under master key new"),
+            "{told}"
+        );
         let (code, told) = said(&both, &["keys", "rewrap"]);
         assert_eq!((code, sealed_under(&database, "new").await), (Some(0), 2), "{told}");
         assert!(told.contains("needed until these sessions have refreshed"), "{told}");
@@ -69,6 +72,7 @@ async fn an_old_master_key_can_be_dropped_without_losing_whoever_has_refreshed_s
             view["master_keys"].as_array().unwrap().iter().map(|key| key[member].clone()).collect::<Vec<_>>()
         };
         assert_eq!(master_keys("signing_keys"), [json!(2), json!(0)]);
+        assert_eq!(master_keys("other_secrets"), [json!(0), json!(0)]);
         assert_eq!(master_keys("live_sessions"), [json!(1), json!(1)]);
         assert_eq!(serving.terminate(), Some(0));
 

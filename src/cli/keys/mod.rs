@@ -33,7 +33,7 @@ pub enum KeysCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Seal all private keys anew under the first master key, so that an older one can be dropped.
+    /// Seal all private keys and other secrets again under the first master key, so that an older one can be dropped.
     Rewrap {
         /// Only tell what would be done.
         #[arg(long)]

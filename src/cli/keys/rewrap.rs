@@ -2,7 +2,7 @@ use indicatif::ProgressBar;
 
 use crate::cli::{Failure, Output, failed, open, print_json};
 use crate::domain::operations::AuditContext;
-use crate::flows::keys::rewrap_keys;
+use crate::flows::keys::{STORED_SECRETS, rewrap_keys};
 use crate::settings::Settings;
 use crate::views::{MasterKeyView, rfc3339};
 
@@ -13,23 +13,29 @@ pub async fn run(dry_run: bool, settings: Settings, output: Output) -> Result<()
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let view = rewrap_keys(&app, &AuditContext::operator(), dry_run, &progress).await;
+    let view = rewrap_keys(&app, STORED_SECRETS, &AuditContext::operator(), dry_run, &progress).await;
     bar.finish_and_clear();
     let view = view.map_err(failed)?;
     if output == Output::Json {
         return print_json(&view);
     }
-    let (count, first) = (view.moved.len(), &view.sealed_under);
+    let (keys, others, first) = (view.moved.len(), view.moved_other_secrets, &view.sealed_under);
     match dry_run {
         true => println!(
-            "Nothing was changed. {count} private keys would be sealed anew under master key {first}."
+            "Nothing was changed. {keys} private keys and {others} other secrets would be sealed again under master key \
+             {first}."
         ),
-        false => println!("{count} private keys were sealed anew under master key {first}."),
+        false => println!(
+            "{keys} private keys and {others} other secrets were sealed again under master key {first}."
+        ),
     }
-    println!("\n{:<24}  {:>12}  {:>13}  ", "MASTER KEY", "SIGNING KEYS", "LIVE SESSIONS");
+    println!(
+        "\n{:<24}  {:>12}  {:>13}  {:>13}  ",
+        "MASTER KEY", "SIGNING KEYS", "OTHER SECRETS", "LIVE SESSIONS"
+    );
     for master in &view.master_keys {
-        let MasterKeyView { id, signing_keys, live_sessions, .. } = master;
-        println!("{id:<24}  {signing_keys:>12}  {live_sessions:>13}  {}", need(master));
+        let MasterKeyView { id, signing_keys, other_secrets, live_sessions, .. } = master;
+        println!("{id:<24}  {signing_keys:>12}  {other_secrets:>13}  {live_sessions:>13}  {}", need(master));
     }
     Ok(())
 }
@@ -39,7 +45,7 @@ fn need(master: &MasterKeyView) -> String {
     match master.last_session_ends_at {
         _ if master.first => "first: seals and signs".to_owned(),
         _ if master.can_be_dropped() => "can be dropped".to_owned(),
-        Some(end) if master.signing_keys == 0 => {
+        Some(end) if master.seals_nothing() => {
             format!("needed until these sessions have refreshed, at most until {}", rfc3339(end))
         }
         _ => "needed".to_owned(),

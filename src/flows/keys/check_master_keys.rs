@@ -1,59 +1,90 @@
-use crate::domain::keys::Kid;
-use crate::keys::{MasterKeys, SealError, open_private_key};
-use crate::store;
-use crate::store::keys::signing_keys;
+use super::stored_secrets::{StoredSecrets, UnopenedSecrets};
+use crate::keys::MasterKeys;
+use crate::store::keys::sealed_columns;
+use crate::store::keys::sealed_columns::{SealedRow, SealedUnder};
 use crate::store::{Db, StoreError};
+use crate::tokens::SealError;
+
+/// How many secrets of one column are opened for each master key. Signing keys are never that many,
+/// so all are opened.
+const OPENED_PER_MASTER_KEY: i64 = 100;
 
 /// Why the server must not start with these master keys.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckMasterKeysError {
-    /// Names every kid that cannot be opened.
-    #[error("{}", list(.0))]
-    Seal(Vec<SealError>),
+    /// Names every signing key that cannot be opened, and the first of other secrets.
+    #[error("{0}")]
+    Seal(UnopenedSecrets),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-fn list(errors: &[SealError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+/// The secrets of one column under one master key.
+struct Group<'a> {
+    master_key_id: String,
+    failed: Vec<(&'a StoredSecrets, SealError)>,
+    /// Secrets beyond the ones that were opened.
+    unread: i64,
+    any_opened: bool,
 }
 
-/// Opens every sealed key of the database, before anything is written to it. Returns how many there are. One that does not
-/// open although its master key opens another is a damaged row: that is an alarm and no reason not to start.
+/// Opens sealed secrets of every column under every master key that a row names, before anything is
+/// written to the database. Returns how many secrets there are. A secret that does not open
+/// although its master key opens another is a damaged row: an alarm, and no reason not to start.
 pub async fn check_master_keys(
     db: &Db,
+    all: &[StoredSecrets],
     master_keys: Option<&MasterKeys>,
 ) -> Result<usize, CheckMasterKeysError> {
     let mut conn = db.read().await?;
-    if !store::signing_keys_exist(&mut conn).await? {
-        return Ok(0);
-    }
-    let sealed_keys = signing_keys::sealed(&mut conn).await?;
-    let (mut authenticated, mut failed) = (Vec::new(), Vec::new());
-    for (kid, alg, sealed) in &sealed_keys {
-        let id = &sealed.master_key_id;
-        let missing = || SealError::MasterKeyMissing { kid: kid.clone(), master_key_id: id.clone() };
-        let unreadable = || SealError::CannotOpen { kid: kid.clone(), master_key_id: id.clone() };
-        let opened = master_keys.ok_or_else(missing).and_then(|master_keys| {
-            let alg = alg.ok_or_else(unreadable)?;
-            open_private_key(master_keys, kid, alg, id, &sealed.ciphertext)
-        });
-        match opened {
-            Ok(_) => authenticated.push(id),
-            Err(error) => failed.push((kid, id, error)),
+    let (mut found, mut groups) = (0, Vec::new());
+    for secrets in all {
+        let Some(column) = sealed_columns::find(&mut conn, secrets.column).await? else { continue };
+        for (master_key_id, sealed) in sealed_columns::count(&mut conn, column).await? {
+            found += sealed;
+            let under = SealedUnder::This(&master_key_id);
+            let rows = sealed_columns::rows(&mut conn, column, under, 0, OPENED_PER_MASTER_KEY).await?;
+            let opened = rows.iter().map(|row| open(secrets, master_keys, row));
+            let (opened, failed): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
+            groups.push(Group {
+                failed: failed.into_iter().filter_map(Result::err).map(|error| (secrets, error)).collect(),
+                unread: (sealed - OPENED_PER_MASTER_KEY).max(0),
+                any_opened: !opened.is_empty(),
+                master_key_id,
+            });
         }
     }
-    let (damaged, refused): (Vec<_>, Vec<_>) =
-        failed.into_iter().partition(|(_, id, _)| authenticated.contains(id));
-    for (kid, _, error) in damaged {
-        log_damage(kid, &error);
+    let proven: Vec<String> =
+        groups.iter().filter(|group| group.any_opened).map(|group| group.master_key_id.clone()).collect();
+    let mut refused = UnopenedSecrets::default();
+    for group in groups {
+        let is_damage = proven.contains(&group.master_key_id);
+        for (secrets, error) in group.failed {
+            match is_damage {
+                true => log_damage(secrets, &error),
+                false => refused.push(error),
+            }
+        }
+        if !is_damage {
+            refused.more += group.unread;
+        }
     }
-    if refused.is_empty() {
-        return Ok(sealed_keys.len());
+    match refused.is_empty() {
+        true => Ok(usize::try_from(found).unwrap_or(usize::MAX)),
+        false => Err(CheckMasterKeysError::Seal(refused)),
     }
-    Err(CheckMasterKeysError::Seal(refused.into_iter().map(|(.., error)| error).collect()))
 }
 
-fn log_damage(kid: &Kid, error: &SealError) {
-    tracing::error!(event = "signing_key_damaged", %kid, %error, "its master key opens others, so the row is damaged");
+/// Opens one secret, and forgets it.
+fn open(secrets: &StoredSecrets, master_keys: Option<&MasterKeys>, row: &SealedRow) -> Result<(), SealError> {
+    let master_keys = master_keys.ok_or_else(|| secrets.missing(row))?;
+    secrets.open(master_keys, row).map(drop)
+}
+
+fn log_damage(secrets: &StoredSecrets, error: &SealError) {
+    let event = match secrets.are_signing_keys {
+        true => "signing_key_damaged",
+        false => "stored_secret_damaged",
+    };
+    tracing::error!(event, %error, "the master key opens other secrets, so the row is damaged");
 }

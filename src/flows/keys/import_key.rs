@@ -5,14 +5,13 @@ use super::key_change::{ReadKeysError, finish_key_change, read_set};
 use crate::app::App;
 use crate::domain::keys::{KeySet, KeyStatus, Kid, SigningKey};
 use crate::domain::operations::{AuditContext, AuditEvent};
-use crate::keys::{
-    ImportError, ImportOptions, ImportedKey, SealError, import_key as read_key, seal_private_key,
-};
+use crate::keys::{ImportError, ImportOptions, ImportedKey, import_key as read_key};
 use crate::store;
 use crate::store::keys::signing_keys;
 use crate::store::keys::signing_keys::SealedPrivateKey;
 use crate::store::operations::audit;
 use crate::store::{StoreError, Tx};
+use crate::tokens::{SealError, seal_private_key};
 use crate::views::KeyView;
 
 /// Where an imported key takes its place.

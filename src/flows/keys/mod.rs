@@ -25,6 +25,7 @@ mod retire_probe_key;
 mod revoke_key;
 mod rewrap_keys;
 mod rotate_keys;
+mod stored_secrets;
 mod sync_clock;
 mod warn_of_lost_sessions;
 
@@ -50,5 +51,6 @@ pub use retire_probe_key::retire_probe_key;
 pub use revoke_key::{RevokeKey, RevokeKeyError, revoke_key};
 pub use rewrap_keys::{Progress, RewrapKeysError, rewrap_keys};
 pub use rotate_keys::{RotateKeys, RotateKeysError, rotate_keys};
+pub use stored_secrets::{STORED_SECRETS, StoredSecrets, UnopenedSecrets};
 pub use sync_clock::sync_clock;
 pub use warn_of_lost_sessions::warn_of_lost_sessions;

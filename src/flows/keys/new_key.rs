@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 
 use crate::app::App;
 use crate::domain::keys::SigningKey;
-use crate::keys::{GeneratedKey, KeyFactory, KeyFactoryError, SealError, seal_private_key};
+use crate::keys::{GeneratedKey, KeyFactory, KeyFactoryError};
 use crate::store::keys::signing_keys;
 use crate::store::keys::signing_keys::SealedPrivateKey;
 use crate::store::{StoreError, Tx};
+use crate::tokens::{SealError, seal_private_key};
 
 /// Why there is no new key.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
-use crate::keys::{MasterKeys, Opened, SealError, Signer, SignerError, open_private_key};
+use crate::keys::{MasterKeys, Opened, Signer, SignerError};
 use crate::store::keys::signing_keys::StoredKey;
+use crate::tokens::{SealError, open_private_key};
 
 /// Why a stored private key is of no use here.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,6 @@ pub(super) fn open_private_half(
     let key = &stored.key;
     let sealed = stored.sealed.as_ref().ok_or_else(|| OpenKeyError::NoPrivateHalf(key.kid.to_string()))?;
     let pkcs8 = open_private_key(master_keys, &key.kid, key.alg, &sealed.master_key_id, &sealed.ciphertext)?;
-    let signer = Signer::from_pkcs8(key.kid.clone(), key.alg, &pkcs8)?;
+    let signer = Signer::from_pkcs8(key.kid.clone(), key.alg, pkcs8.expose())?;
     Ok(Opened { signer, ciphertext: sealed.ciphertext.clone() })
 }

@@ -36,7 +36,7 @@ pub async fn begin_authorization(
     };
     let kind = pushed.as_ref().map_or(PendingRequestKind::Asked, |_| PendingRequestKind::Pushed);
     let parameters = pushed.as_ref().unwrap_or(parameters);
-    let pending = PendingRequest::begin(kind, parameters, &browser.device, app.clock.now());
+    let pending = PendingRequest::begin(kind, parameters, browser.binding(app), app.clock.now());
     let browser_user = browser_user_of(app, browser.session.as_deref()).await?;
     let progress = Progress { pending: &pending, parameters, browser_user, agreed: false, asked: false };
     Ok(match proceed(app, progress, browser).await? {

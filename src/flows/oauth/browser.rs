@@ -9,7 +9,10 @@ use crate::domain::{Parameters, Scopes};
 use crate::flows::keys::LoadKeyringError;
 use crate::flows::passwords::TooManyAttempts;
 use crate::store::StoreError;
-use crate::tokens::{PendingRequest, PendingRequestKind, UserCode};
+use crate::tokens::{
+    BrowserBinding, BrowserToken, OpenedPage, PageKind, PendingRequest, PendingRequestKind, SealedState,
+    UserCode,
+};
 
 /// What a browser brings along.
 pub struct BrowserContext {
@@ -20,6 +23,14 @@ pub struct BrowserContext {
     pub audit: AuditContext,
 }
 
+impl BrowserContext {
+    /// What the pages of this browser are bound to. Whether the session still lives is asked where it matters.
+    pub(super) fn binding(&self, app: &App) -> BrowserBinding {
+        let session = self.session.as_deref().and_then(|cookie| BrowserToken::open(&app.master_keys, cookie));
+        BrowserBinding::new(&self.device, session)
+    }
+}
+
 /// What happens next to somebody who was sent here by a client.
 pub enum NextStep {
     /// They sign in.
@@ -27,7 +38,7 @@ pub enum NextStep {
     /// They are asked whether the client may have this.
     Consent(Box<Asking>, Box<User>),
     /// They go on at an address of their own: the one they came by works no second time, and a page may be loaded again.
-    Continue(String),
+    Continue(SealedState),
     /// They let a device in.
     Device(DeviceStep),
     /// They go back, with a code or with what went wrong.
@@ -37,7 +48,7 @@ pub enum NextStep {
 /// A request that waits for its user.
 pub struct Asking {
     /// The request, for the page's form.
-    pub pending: String,
+    pub pending: SealedState,
     pub client: Client,
     pub scopes: Scopes,
     pub login_hint: Option<String>,
@@ -72,7 +83,7 @@ pub enum AuthorizeError {
 /// What happens next to somebody who has a device that shows a code (RFC 8628 section 3.3).
 pub enum DeviceStep {
     /// They type the code.
-    Enter { pending: String, refusal: Option<CodeRefusal> },
+    Enter { pending: SealedState, refusal: Option<CodeRefusal> },
     /// They are asked whether the device may be let in. Always: whoever sent them the code may have begun this elsewhere (RFC 8628
     /// section 5.4).
     Confirm(Box<Confirming>),
@@ -82,7 +93,7 @@ pub enum DeviceStep {
 
 /// A device that somebody is asked about.
 pub struct Confirming {
-    pub pending: String,
+    pub pending: SealedState,
     pub client: Client,
     pub user: User,
     /// To be compared with what the device shows.
@@ -104,10 +115,10 @@ pub struct SubmittedForm(pub(super) PendingRequest);
 /// Why a form is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmittedFormError {
-    /// Not made here, or altered.
+    /// Not made here for this page, altered, or of no use in this browser.
     #[error("this form was not made here")]
     Foreign,
-    /// Made here, too long ago or in another browser: the request begins anew.
+    /// Made here, too long ago or in another browser: the request begins again.
     #[error("this page is out of date")]
     OutOfDate(Restart),
 }
@@ -115,40 +126,45 @@ pub enum SubmittedFormError {
 /// How a request begins anew.
 #[derive(Debug)]
 pub enum Restart {
-    /// The browser asks for it again.
+    /// The browser sends the authorization request again.
     Request(Parameters),
-    /// It is in this flow and nowhere else.
-    PendingRequest(String),
+    /// The request exists in this state only.
+    PendingRequest(SealedState),
+    /// The browser asks again to sign out.
+    SignOut(Parameters),
     /// The code of a device is typed again.
     Device,
 }
 
 impl SubmittedForm {
-    /// Reads the form's `pending`. It belongs to one browser, and for some time.
-    pub fn read(app: &App, text: &str, browser: &BrowserContext) -> Result<Self, SubmittedFormError> {
-        let pending = PendingRequest::open(&app.master_keys, text).ok_or(SubmittedFormError::Foreign)?;
-        match (pending.kind, is_good(app, &pending, browser)) {
-            (PendingRequestKind::Asked | PendingRequestKind::Pushed | PendingRequestKind::Device, true) => {
-                Ok(Self(pending))
-            }
-            (PendingRequestKind::Asked, false) => {
-                Err(SubmittedFormError::OutOfDate(Restart::Request(pending.parameters())))
-            }
-            (PendingRequestKind::Device, false) => Err(SubmittedFormError::OutOfDate(Restart::Device)),
-            // What was pushed was good once, in the browser that used it.
-            (PendingRequestKind::Pushed | PendingRequestKind::SignOut, _) => Err(SubmittedFormError::Foreign),
-        }
-    }
-
-    /// The same of the page that asks before it signs out.
-    pub fn read_sign_out(
+    /// Reads the state in a form, at a door that takes the states of these pages. A state belongs to one browser, and is good
+    /// for `oauth.login_page_ttl`.
+    pub fn read(
         app: &App,
+        pages: &[PageKind],
         text: &str,
         browser: &BrowserContext,
     ) -> Result<Self, SubmittedFormError> {
-        let pending = PendingRequest::open(&app.master_keys, text)
-            .filter(|pending| pending.kind == PendingRequestKind::SignOut);
-        pending.filter(|pending| is_good(app, pending, browser)).map(Self).ok_or(SubmittedFormError::Foreign)
+        let binding = browser.binding(app);
+        let open = |page| PendingRequest::open(&app.master_keys, page, binding, text);
+        let opened = pages.iter().find_map(|page| open(*page).map(|opened| (*page, opened)));
+        let (page, opened) = opened.ok_or(SubmittedFormError::Foreign)?;
+        let parameters = match opened {
+            OpenedPage::Here(pending) if is_current(app, &pending) => return Ok(Self(pending)),
+            OpenedPage::Here(pending) => pending.restart_parameters(),
+            OpenedPage::Elsewhere(parameters) => parameters,
+        };
+        Err(match (page, parameters) {
+            (PageKind::Device, _) => SubmittedFormError::OutOfDate(Restart::Device),
+            (PageKind::Authorization, Some(parameters)) => {
+                SubmittedFormError::OutOfDate(Restart::Request(parameters))
+            }
+            (PageKind::SignOut, Some(parameters)) => {
+                SubmittedFormError::OutOfDate(Restart::SignOut(parameters))
+            }
+            // A pushed request was good once, in the browser that used it.
+            (PageKind::Authorization | PageKind::SignOut, None) => SubmittedFormError::Foreign,
+        })
     }
 
     /// Whether it is about a device, and no request of a client's.
@@ -162,7 +178,6 @@ impl SubmittedForm {
     }
 }
 
-fn is_good(app: &App, pending: &PendingRequest, browser: &BrowserContext) -> bool {
-    let age = app.clock.now() - pending.begun();
-    age <= app.settings.oauth.login_page_ttl && pending.is_of(&browser.device)
+fn is_current(app: &App, pending: &PendingRequest) -> bool {
+    app.clock.now() - pending.begun() <= app.settings.oauth.login_page_ttl
 }

@@ -35,7 +35,7 @@ fn ask_for_code(
 ) -> Result<DeviceStep, AuthorizeError> {
     let nothing = Parameters::default();
     let pending =
-        PendingRequest::begin(PendingRequestKind::Device, &nothing, &browser.device, app.clock.now());
+        PendingRequest::begin(PendingRequestKind::Device, &nothing, browser.binding(app), app.clock.now());
     let pending = pending.seal(&app.master_keys).ok_or(AuthorizeError::NoRandomness)?;
     Ok(DeviceStep::Enter { pending, refusal })
 }
@@ -53,7 +53,7 @@ pub async fn enter_code(
     };
     let parameters = Parameters::from_iter([(USER_CODE.to_owned(), code.expose().to_owned())]);
     let pending =
-        PendingRequest::begin(PendingRequestKind::Device, &parameters, &browser.device, app.clock.now());
+        PendingRequest::begin(PendingRequestKind::Device, &parameters, browser.binding(app), app.clock.now());
     let browser_user = browser_user_of(app, browser.session.as_deref()).await?;
     proceed_link(app, &pending, browser_user, browser).await
 }

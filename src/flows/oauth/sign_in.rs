@@ -78,7 +78,8 @@ pub fn restart(app: &App, submitted: &SubmittedForm) -> Result<Restart, Authoriz
 
 fn restart_pending(app: &App, pending: &PendingRequest) -> Result<Restart, AuthorizeError> {
     Ok(match pending.kind {
-        PendingRequestKind::Asked | PendingRequestKind::SignOut => Restart::Request(pending.parameters()),
+        PendingRequestKind::Asked => Restart::Request(pending.parameters()),
+        PendingRequestKind::SignOut => Restart::SignOut(pending.parameters()),
         PendingRequestKind::Pushed | PendingRequestKind::Device => {
             let pending = pending.restarted(app.clock.now()).seal(&app.master_keys);
             Restart::PendingRequest(pending.ok_or(AuthorizeError::NoRandomness)?)

@@ -11,12 +11,17 @@ use crate::flows::sessions::{BrowserUser, browser_user_of};
 use crate::store::accounts::users;
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients, sessions};
-use crate::tokens::{IdClaims, PendingRequest, PendingRequestKind};
+use crate::tokens::{IdClaims, PendingRequest, PendingRequestKind, SealedState};
 
 /// What happens to somebody whom a client sends here to sign out (OpenID Connect RP-Initiated Logout).
 pub enum SignOutStep {
     /// They are asked: anybody could have sent them.
-    Confirm { pending: String, user: String, client: Option<Box<Client>>, return_to: Option<RedirectUri> },
+    Confirm {
+        pending: SealedState,
+        user: String,
+        client: Option<Box<Client>>,
+        return_to: Option<RedirectUri>,
+    },
     /// They are signed out, and go back if that is where they came from.
     Done { return_to: Option<(RedirectUri, Option<String>)> },
 }
@@ -57,7 +62,7 @@ pub async fn begin_sign_out(
         return Ok(SignOutStep::Done { return_to: asked.return_to(parameters) });
     }
     let pending =
-        PendingRequest::begin(PendingRequestKind::SignOut, parameters, &browser.device, app.clock.now());
+        PendingRequest::begin(PendingRequestKind::SignOut, parameters, browser.binding(app), app.clock.now());
     Ok(SignOutStep::Confirm {
         pending: pending.seal(&app.master_keys).ok_or(SignOutError::NoRandomness)?,
         user: browser_user.user.email.to_string(),

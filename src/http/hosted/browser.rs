@@ -18,7 +18,7 @@ use crate::http::extract::cookie;
 use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::Problem;
 use crate::http::{AppData, pages};
-use crate::tokens::BrowserToken;
+use crate::tokens::{BrowserToken, PageKind, SealedState};
 
 /// Somebody's browser, and what becomes of its cookies.
 pub struct BrowserRequest {
@@ -56,7 +56,7 @@ impl BrowserRequest {
         let mut response = match outcome {
             Ok(NextStep::SignIn(asking)) => sign_in_page(app, &asking, None, StatusCode::OK),
             Ok(NextStep::Consent(asking, user)) => pages::Consent {
-                pending: &asking.pending,
+                pending: asking.pending.expose(),
                 client: asking.client.name.as_str(),
                 user: user.email.as_str(),
                 scopes: &as_people_read_them(&asking.scopes),
@@ -73,7 +73,7 @@ impl BrowserRequest {
     }
 
     /// To where the page can be loaded again.
-    fn go_on(&self, app: &App, pending: &str) -> HttpResponse {
+    fn go_on(&self, app: &App, pending: &SealedState) -> HttpResponse {
         let mut response = continue_at(app, pending);
         if self.is_new {
             add(&mut response, cookie::set_flow(&self.context.device));
@@ -88,10 +88,16 @@ impl BrowserRequest {
         }
     }
 
-    /// Reads the form of a page that was shown. A page that is out of date begins its request anew.
-    pub fn page(&self, app: &AppData, form: &Parameters) -> Result<SubmittedForm, Box<HttpResponse>> {
+    /// Reads the form of a page that was shown, at a door that takes the forms of these pages. A page that is out of date
+    /// begins its request again.
+    pub fn page(
+        &self,
+        app: &AppData,
+        pages: &[PageKind],
+        form: &Parameters,
+    ) -> Result<SubmittedForm, Box<HttpResponse>> {
         let pending = form.get("flow").unwrap_or_default();
-        SubmittedForm::read(app, pending, &self.context).map_err(|error| match error {
+        SubmittedForm::read(app, pages, pending, &self.context).map_err(|error| match error {
             SubmittedFormError::OutOfDate(restart) => restart_request(app, &restart).into(),
             SubmittedFormError::Foreign => foreign(app).into(),
         })
@@ -129,7 +135,7 @@ pub fn sign_in_page(
     let (typed, message) = again.map_or((None, None), |(typed, message)| (Some(typed), Some(message)));
     let hint = asking.login_hint.as_deref().unwrap_or_default();
     pages::SignIn {
-        pending: &asking.pending,
+        pending: asking.pending.expose(),
         client: asking.client.name.as_str(),
         email: typed.unwrap_or(hint),
         message,
@@ -149,10 +155,10 @@ fn device_page(app: &App, step: &DeviceStep, typed: &str) -> HttpResponse {
                     pages::DeviceMessage::TooManyAttempts { seconds }
                 }
             });
-            pages::Device { pending, code: typed, message }.render(app)
+            pages::Device { pending: pending.expose(), code: typed, message }.render(app)
         }
         DeviceStep::Confirm(asked) => pages::DeviceConfirm {
-            pending: &asked.pending,
+            pending: asked.pending.expose(),
             client: asked.client.name.as_str(),
             user: asked.user.email.as_str(),
             code: &asked.user_code.shown(),
@@ -170,19 +176,21 @@ pub fn return_origin(asking: &Asking) -> String {
 
 /// Sends the browser to the beginning of the same request. 303, so that no form is sent on (RFC 9700 section 4.12).
 pub fn restart_request(app: &App, restart: &Restart) -> HttpResponse {
+    let again = |path, parameters: &Parameters| {
+        let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
+        see_other(&format!("{}{path}?{query}", app.settings.server.base()))
+    };
     match restart {
-        Restart::Request(parameters) => {
-            let query = Serializer::new(String::new()).extend_pairs(parameters.iter()).finish();
-            see_other(&format!("{}/oauth2/authorize?{query}", app.settings.server.base()))
-        }
+        Restart::Request(parameters) => again("/oauth2/authorize", parameters),
+        Restart::SignOut(parameters) => again("/oauth2/logout", parameters),
         Restart::PendingRequest(pending) => continue_at(app, pending),
         Restart::Device => see_other(&format!("{}/device", app.settings.server.base())),
     }
 }
 
-/// A sealed flow is base64url.
-fn continue_at(app: &App, pending: &str) -> HttpResponse {
-    see_other(&format!("{}/sign-in?flow={pending}", app.settings.server.base()))
+/// A sealed state is base64url and a dot.
+fn continue_at(app: &App, pending: &SealedState) -> HttpResponse {
+    see_other(&format!("{}/sign-in?flow={}", app.settings.server.base(), pending.expose()))
 }
 
 pub fn see_other(address: &str) -> HttpResponse {

@@ -8,7 +8,7 @@ use crate::flows::oauth::{NextStep, begin_link, decide_link, enter_code};
 use crate::http::AppData;
 use crate::http::extract::body::{Body, parse_form};
 use crate::http::extract::network::ClientNetwork;
-use crate::tokens::UserCode;
+use crate::tokens::{PageKind, UserCode};
 
 /// Asks for the code. If it is in the address already, it still is for the person to send it.
 pub async fn begin(app: AppData, http: HttpRequest, network: ClientNetwork) -> HttpResponse {
@@ -29,9 +29,8 @@ pub async fn by_post(app: AppData, http: HttpRequest, network: ClientNetwork, bo
         Err(problem) => return unreadable(&app, &problem),
     };
     let browser = BrowserRequest::of(&http, &network);
-    let submitted = match browser.page(&app, &form) {
-        Ok(submitted) if submitted.is_of_device() => submitted,
-        Ok(_) => return foreign(&app),
+    let submitted = match browser.page(&app, &[PageKind::Device], &form) {
+        Ok(submitted) => submitted,
         Err(response) => return *response,
     };
     let outcome = match form.get("decision") {

@@ -2,16 +2,17 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 use url::form_urlencoded::Serializer;
 
-use super::browser::{BrowserRequest, add, foreign, see_other, unavailable, unreadable, with_parameters};
+use super::browser::{BrowserRequest, add, see_other, unavailable, unreadable, with_parameters};
 use crate::app::App;
 use crate::domain::Parameters;
 use crate::domain::clients::RedirectUri;
-use crate::flows::oauth::{SignOutError, SignOutStep, SubmittedForm, begin_sign_out, confirm_sign_out};
+use crate::flows::oauth::{SignOutError, SignOutStep, begin_sign_out, confirm_sign_out};
 use crate::http::context::request_id;
 use crate::http::extract::body::{Body, parse_form};
 use crate::http::extract::cookie;
 use crate::http::extract::network::ClientNetwork;
 use crate::http::{AppData, pages};
+use crate::tokens::PageKind;
 
 /// A client sends a user here to sign out (OpenID Connect RP-Initiated Logout section 2).
 pub async fn begin(app: AppData, http: HttpRequest, network: ClientNetwork) -> HttpResponse {
@@ -34,9 +35,9 @@ pub async fn by_post(app: AppData, http: HttpRequest, network: ClientNetwork, bo
     }
     let form: Parameters = pairs.into_iter().collect();
     let browser = BrowserRequest::of(&http, &network);
-    let pending = form.get("flow").unwrap_or_default();
-    let Ok(submitted) = SubmittedForm::read_sign_out(&app, pending, &browser.context) else {
-        return foreign(&app);
+    let submitted = match browser.page(&app, &[PageKind::SignOut], &form) {
+        Ok(submitted) => submitted,
+        Err(response) => return *response,
     };
     match form.get("decision").unwrap_or_default() {
         "sign_out" => {
@@ -68,7 +69,7 @@ fn show(app: &App, browser: &BrowserRequest, outcome: Result<SignOutStep, SignOu
     match outcome {
         Ok(SignOutStep::Confirm { pending, user, client, return_to }) => {
             let mut response = pages::SignOut {
-                pending: &pending,
+                pending: pending.expose(),
                 user: &user,
                 client: client.as_ref().map(|client| client.name.as_str()),
                 return_origin: &return_to.as_ref().map(RedirectUri::origin).unwrap_or_default(),

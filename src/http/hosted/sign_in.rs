@@ -20,6 +20,10 @@ use crate::http::extract::cookie;
 use crate::http::extract::network::ClientNetwork;
 use crate::http::{AppData, pages};
 use crate::passwords::Busy;
+use crate::tokens::PageKind;
+
+/// The pages on whose way a user signs in.
+const SIGN_IN: [PageKind; 2] = [PageKind::Authorization, PageKind::Device];
 
 /// What a form says, and who sends it.
 struct Posted {
@@ -33,12 +37,13 @@ impl Posted {
         app: &AppData,
         http: &HttpRequest,
         network: &ClientNetwork,
+        pages: &[PageKind],
         body: Body,
     ) -> Result<Self, Box<HttpResponse>> {
         let form = body.form().await.map_err(|problem| Box::new(unreadable(app, &problem)))?;
         let form: Parameters = form.into_iter().collect();
         let browser = BrowserRequest::of(http, network);
-        let submitted = browser.page(app, &form)?;
+        let submitted = browser.page(app, pages, &form)?;
         Ok(Self { form, browser, submitted })
     }
 
@@ -49,7 +54,7 @@ impl Posted {
 
 /// Signs in; or shows the page, once more or for another account; or goes back.
 pub async fn sign_in(app: AppData, http: HttpRequest, network: ClientNetwork, body: Body) -> HttpResponse {
-    let posted = match Posted::read(&app, &http, &network, body).await {
+    let posted = match Posted::read(&app, &http, &network, &SIGN_IN, body).await {
         Ok(posted) => posted,
         Err(response) => return *response,
     };
@@ -66,7 +71,7 @@ pub async fn sign_in(app: AppData, http: HttpRequest, network: ClientNetwork, bo
 
 /// Makes an account and signs in with it. Who had one already, and another password, is asked for that.
 pub async fn sign_up(app: AppData, http: HttpRequest, network: ClientNetwork, body: Body) -> HttpResponse {
-    let posted = match Posted::read(&app, &http, &network, body).await {
+    let posted = match Posted::read(&app, &http, &network, &SIGN_IN, body).await {
         Ok(posted) => posted,
         Err(response) => return *response,
     };
@@ -108,7 +113,7 @@ pub async fn sign_up(app: AppData, http: HttpRequest, network: ClientNetwork, bo
 
 /// The user agrees, or does not.
 pub async fn consent(app: AppData, http: HttpRequest, network: ClientNetwork, body: Body) -> HttpResponse {
-    let posted = match Posted::read(&app, &http, &network, body).await {
+    let posted = match Posted::read(&app, &http, &network, &[PageKind::Authorization], body).await {
         Ok(posted) => posted,
         Err(response) => return *response,
     };
@@ -136,7 +141,7 @@ pub async fn resume(app: AppData, http: HttpRequest, network: ClientNetwork) -> 
         Err(problem) => return unreadable(&app, &problem),
     };
     let browser = BrowserRequest::of(&http, &network);
-    match browser.page(&app, &form) {
+    match browser.page(&app, &SIGN_IN, &form) {
         Ok(submitted) => browser.show(&app, flows::oauth::resume(&app, &submitted, &browser.context).await),
         Err(response) => *response,
     }
@@ -225,7 +230,7 @@ async fn sign_up_page(app: &AppData, posted: &Posted, refusal: Option<Refusal>) 
     let message = refusal.map(|refusal| refusal.text);
     match show_sign_in(app, submitted, &browser.context, false).await {
         Ok(NextStep::SignIn(asking)) => pages::SignUp {
-            pending: &asking.pending,
+            pending: asking.pending.expose(),
             client: asking.client.name.as_str(),
             email: posted.says("email"),
             name: posted.says("name"),

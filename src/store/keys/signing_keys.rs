@@ -6,8 +6,7 @@ use sqlx::Row as _;
 
 use crate::domain::keys::{Kid, SigningAlgorithm, SigningKey};
 use crate::store::dialect::notify_keys;
-use crate::store::migrate::column_exists;
-use crate::store::row::row;
+use crate::store::keys::sealed_columns::{IdentityColumn, SealedColumn};
 use crate::store::{Conn, StoreError, Tx, execute, on};
 
 /// The columns of a row, by name: a newer node may have added others.
@@ -17,6 +16,13 @@ macro_rules! columns {
          created_at, published_at, activated_at, demoted_at, retires_at, revoked_at, imported_at"
     };
 }
+
+/// The private keys. In a database of 0.1.0 the column has its former name until migration 0020.
+pub const PRIVATE_KEYS: SealedColumn = SealedColumn {
+    table: "signing_keys",
+    names: &["encrypted_private_key", "sealed_private"],
+    identity: &[IdentityColumn::Text("kid"), IdentityColumn::Text("alg")],
+};
 
 /// A private key as the database holds it: sealed under the named master key.
 #[derive(Clone, PartialEq, Eq)]
@@ -161,39 +167,6 @@ pub async fn announce(tx: &mut Tx) -> Result<(), StoreError> {
     notify_keys(tx).await
 }
 
-row! {
-    struct SealedRow {
-        kid: String,
-        alg: String,
-        encrypted_private_key: Option<Vec<u8>>,
-        master_key_id: Option<String>,
-    }
-}
-
-const SEALED: &str = "SELECT kid, alg, encrypted_private_key, master_key_id FROM signing_keys
-     WHERE encrypted_private_key IS NOT NULL ORDER BY activated_at IS NULL, kid";
-
-/// The same in a database of 0.1.0, before migration 0020 has renamed the column.
-const SEALED_BEFORE_0020: &str =
-    "SELECT kid, alg, sealed_private AS encrypted_private_key, master_key_id FROM signing_keys
-     WHERE sealed_private IS NOT NULL ORDER BY activated_at IS NULL, kid";
-
-/// Every sealed private key, the current key's first; without an algorithm when the algorithm cannot be read. The server reads
-/// them before it migrates the database, so this reads the schema of the previous release, too.
-pub async fn sealed(
-    conn: &mut Conn,
-) -> Result<Vec<(Kid, Option<SigningAlgorithm>, SealedPrivateKey)>, StoreError> {
-    let is_renamed = column_exists(conn, "signing_keys", "encrypted_private_key").await?;
-    let statement = if is_renamed { SEALED } else { SEALED_BEFORE_0020 };
-    let rows: Vec<SealedRow> = on!(conn, |c| sqlx::query_as(statement).fetch_all(c))?;
-    let keys = rows.into_iter().filter_map(|row| {
-        let sealed =
-            SealedPrivateKey { master_key_id: row.master_key_id?, ciphertext: row.encrypted_private_key? };
-        Some((Kid::new(row.kid), SigningAlgorithm::parse(&row.alg), sealed))
-    });
-    Ok(keys.collect())
-}
-
 /// Adds a key; one that only verifies has no private half. `Duplicate` when there already is a current or a next one, or
 /// this kid.
 pub async fn insert(
@@ -285,28 +258,6 @@ pub async fn repair_public_key(
             .bind(kid.as_str())
     )?;
     Ok(())
-}
-
-/// Puts a private half sealed anew in the place of the one it was made from. `false` when that one is there no more.
-pub async fn reseal(
-    tx: &mut Tx,
-    kid: &Kid,
-    before: &SealedPrivateKey,
-    after: &SealedPrivateKey,
-) -> Result<bool, StoreError> {
-    let changed = execute!(
-        tx,
-        sqlx::query(
-            "UPDATE signing_keys SET encrypted_private_key = $1, master_key_id = $2
-             WHERE kid = $3 AND encrypted_private_key = $4 AND master_key_id = $5",
-        )
-        .bind(&after.ciphertext)
-        .bind(&after.master_key_id)
-        .bind(kid.as_str())
-        .bind(&before.ciphertext)
-        .bind(&before.master_key_id)
-    )?;
-    Ok(changed == 1)
 }
 
 /// The keys that have left the JWK Set by the clock since this was last asked; each is told once.

@@ -6,6 +6,7 @@ mod clients;
 mod code;
 mod device;
 mod dpop;
+mod every_door;
 mod exchange;
 mod introspect;
 mod logout;
