@@ -37,7 +37,7 @@ pub use opaque::{
     AuthorizationCodeSecret, ClientSecret, DeviceCode, RegistrationToken, RequestUri, challenge_of,
 };
 pub use pending_request::{
-    BrowserBinding, OpenedPage, PageKind, PendingRequest, PendingRequestKind, PresentedConsent,
+    BrowserBinding, OpenedPage, PageKind, PendingRequest, PendingRequestKind, PresentedConsent, ReturnTarget,
 };
 pub use private_key::{PRIVATE_KEY, open_private_key, seal_private_key};
 pub use refresh::{RefreshKeys, RefreshToken, RefreshTokenText};

@@ -56,6 +56,15 @@ impl PageKind {
     }
 }
 
+/// Where a browser goes on after a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReturnTarget {
+    /// To the client that sent the browser, with a code or an error.
+    Client,
+    /// To the page that asks whether a device may sign in.
+    Device,
+}
+
 /// How a request came here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PendingRequestKind {
@@ -75,6 +84,15 @@ impl PendingRequestKind {
             Self::Asked | Self::Pushed => PageKind::Authorization,
             Self::SignOut => PageKind::SignOut,
             Self::Device => PageKind::Device,
+        }
+    }
+
+    /// Where the browser goes on after a sign-in. `None`: the page signs no user in.
+    pub fn return_target(self) -> Option<ReturnTarget> {
+        match self {
+            Self::Asked | Self::Pushed => Some(ReturnTarget::Client),
+            Self::Device => Some(ReturnTarget::Device),
+            Self::SignOut => None,
         }
     }
 

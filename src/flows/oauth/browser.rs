@@ -10,8 +10,7 @@ use crate::flows::keys::LoadKeyringError;
 use crate::flows::passwords::TooManyAttempts;
 use crate::store::StoreError;
 use crate::tokens::{
-    BrowserBinding, BrowserToken, OpenedPage, PageKind, PendingRequest, PendingRequestKind, SealedState,
-    UserCode,
+    BrowserBinding, BrowserToken, OpenedPage, PageKind, PendingRequest, ReturnTarget, SealedState, UserCode,
 };
 
 /// What a browser brings along.
@@ -167,9 +166,9 @@ impl SubmittedForm {
         })
     }
 
-    /// Whether it is about a device, and no request of a client's.
-    pub fn is_of_device(&self) -> bool {
-        self.0.kind == PendingRequestKind::Device
+    /// Where the browser goes on after a sign-in at this page.
+    pub(super) fn return_target(&self) -> Option<ReturnTarget> {
+        self.0.kind.return_target()
     }
 
     /// What the client asked for.

@@ -12,7 +12,7 @@ use crate::store::accounts::users;
 use crate::store::oauth::{authorization_codes, device_codes};
 use crate::store::{StoreError, Tx, sessions};
 use crate::throttle::DeviceToken;
-use crate::tokens::{BrowserToken, PendingRequest, PendingRequestKind};
+use crate::tokens::{BrowserToken, PendingRequest, PendingRequestKind, ReturnTarget};
 
 /// Somebody who has signed in at the hosted pages. They have, whatever becomes of what the client asked for.
 pub struct SignedIn {
@@ -114,12 +114,17 @@ pub async fn show_sign_in(
 ) -> Result<NextStep, AuthorizeError> {
     let fresh = submitted.0.restarted(app.clock.now());
     let pending = if is_restart { &fresh } else { &submitted.0 };
-    if submitted.is_of_device() {
-        return show_link_sign_in(app, pending, browser).await;
+    match submitted.return_target() {
+        Some(ReturnTarget::Device) => show_link_sign_in(app, pending, browser).await,
+        Some(ReturnTarget::Client) => show_client_sign_in(app, pending).await,
+        None => Err(AuthorizeError::Answered),
     }
-    let parameters = submitted.parameters();
+}
+
+async fn show_client_sign_in(app: &App, pending: &PendingRequest) -> Result<NextStep, AuthorizeError> {
+    let parameters = pending.parameters();
     let (client, back) = return_address(app, &parameters).await?;
-    // It was good when the page was made; where it is not any more, the next step says so.
+    // The request was good when the page was made. If it is not good any more, the next step says so.
     let request = AuthorizationRequest::read(&client, &parameters, back, app.settings.request_rules())
         .map_err(|_| AuthorizeError::Answered)?;
     Ok(NextStep::SignIn(Box::new(asking(app, pending, client, request)?)))
@@ -142,12 +147,16 @@ async fn go_on(
     browser_user: Option<BrowserUser>,
     browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
-    if pending.kind == PendingRequestKind::Device {
-        return proceed_link(app, pending, browser_user, browser).await;
+    match pending.kind.return_target() {
+        Some(ReturnTarget::Device) => proceed_link(app, pending, browser_user, browser).await,
+        Some(ReturnTarget::Client) => {
+            let parameters = pending.parameters();
+            let progress =
+                Progress { pending, parameters: &parameters, browser_user, agreed: false, asked: true };
+            proceed(app, progress, browser).await
+        }
+        None => Err(AuthorizeError::Answered),
     }
-    let parameters = pending.parameters();
-    let progress = Progress { pending, parameters: &parameters, browser_user, agreed: false, asked: true };
-    proceed(app, progress, browser).await
 }
 
 /// The user agrees, or does not.
@@ -173,8 +182,8 @@ pub async fn turn_back(
     submitted: &SubmittedForm,
     browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
-    // Nobody has decided anything about the device.
-    if submitted.is_of_device() {
+    // The user has not decided about the device, so the page asks for the code again.
+    if submitted.return_target() == Some(ReturnTarget::Device) {
         return Ok(NextStep::Device(begin_link(app, browser)?));
     }
     let (_, back) = return_address(app, &submitted.parameters()).await?;
