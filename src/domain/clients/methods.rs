@@ -6,6 +6,7 @@ macro_rules! names {
 
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub const TEXTS: &'static [&'static str] = &[$($text),+];
 
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
