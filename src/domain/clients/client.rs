@@ -13,7 +13,7 @@ impl Client {
         self.auth_method == ClientAuthMethod::None
     }
 
-    /// Whether it has a secret to show.
+    /// Whether the client authenticates with a secret.
     pub fn has_secret(&self) -> bool {
         matches!(self.auth_method, ClientAuthMethod::SecretBasic | ClientAuthMethod::SecretPost)
     }
@@ -22,14 +22,14 @@ impl Client {
         self.grant_types.contains(&grant)
     }
 
-    /// Whom its tokens may be for: its own list, or the server's.
+    /// The audiences that the client's tokens may have: the client's list, or the server's.
     pub fn audiences_or<'a>(&'a self, servers: &'a [String]) -> &'a [String] {
         if self.audiences.is_empty() { servers } else { &self.audiences }
     }
 
-    /// The scopes a request asks for. What the client may not have is an error, not silently less (RFC 6749 section 3.3 allows
-    /// both). Without a scope it gets what it may have, except to be there when the user has left, and who the user is, which it
-    /// must ask for by name. There is no empty scope (section 3.3), and nothing a user could agree to.
+    /// The scopes of a request. A scope that the client is not allowed is an error (RFC 6749 section 3.3 also allows to leave it
+    /// out). A request without scopes gets the client's allowed scopes without those of `Scopes::of_users`, which a request must
+    /// name. An empty scope is an error (section 3.3).
     pub fn asked_scopes(&self, parameters: &Parameters) -> Result<Scopes, OAuthError> {
         let wrong = |text| Err(OAuthError::new(OAuthCode::InvalidScope, text));
         let asked = match parameters.get("scope") {
@@ -43,7 +43,7 @@ impl Client {
         }
     }
 
-    /// Whom its tokens are for, given the resources a request names.
+    /// The audience of a token, given the resources of the request.
     pub fn audience_for(&self, resources: &[impl ToString]) -> Vec<String> {
         match resources {
             [] => self.audiences.iter().take(1).cloned().collect(),
@@ -51,8 +51,8 @@ impl Client {
         }
     }
 
-    /// The resources a request names (RFC 8707 section 2), if the client's tokens may be for all of them. `servers` are the
-    /// audiences of clients that have none of their own.
+    /// The resources of a request (RFC 8707 section 2), each an allowed audience. `servers` are the audiences of a client
+    /// without its own list.
     pub fn resources<'p>(
         &self,
         parameters: &'p Parameters,

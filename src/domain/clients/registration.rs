@@ -14,15 +14,15 @@ pub struct ClientMetadata {
 /// The limits of every client that registers itself.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistrationLimits<'a> {
-    /// This server's own audience. A stranger's tokens are good for userinfo, and for no service.
+    /// This server's own audience: tokens of self-registered clients are for userinfo and for no service.
     pub audience: &'a str,
-    /// The server's life of access tokens.
+    /// The server's lifetime of access tokens.
     pub longest: TimeDelta,
 }
 
 impl ClientMetadata {
-    /// The grants a stranger may use: none without a user, and none whose user may be somewhere else than the application, which
-    /// nothing but the user's attention would keep from being a trap (RFC 8628 section 5.4).
+    /// The grant types of self-registered clients. Every token needs a user, and the device grant is left out because it lends
+    /// itself to phishing (RFC 8628 section 5.4).
     const GRANTS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
     const CODE: &'static str = "code";
 
@@ -76,7 +76,7 @@ impl ClientMetadata {
         Ok(client)
     }
 
-    /// The same for one that is registered. Whether it keeps a secret was decided then.
+    /// The client with a replaced registration. A public client stays public, and a confidential client stays confidential.
     pub fn into_changed(self, before: &Client, limits: RegistrationLimits<'_>) -> Result<Client, OAuthError> {
         let after = self.into_client(before.id.clone(), limits, before.created_at)?;
         let auth_method = match after.is_public() == before.is_public() {

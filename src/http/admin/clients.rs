@@ -171,7 +171,7 @@ pub struct NewSecretRequest {
     overlap: Option<String>,
 }
 
-/// Gives a client a new secret, which is told once. Earlier ones go on for the overlap.
+/// Creates a new secret for a client, shown once. Earlier secrets stay valid for the overlap.
 #[utoipa::path(post, path = "/admin/clients/{id}/secret", tag = "admin", security(("bearer" = ["clients:write"])), params(("id" = String, Path)),
     request_body(content = Option<NewSecretRequest>),
     responses(

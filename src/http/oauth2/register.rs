@@ -22,7 +22,7 @@ use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scheme::Scheme;
 use crate::views::{AuthMethodView, ClientSettingsView};
 
-/// A handler that takes this is for whoever may register an application.
+/// Extractor for a request that may register a client.
 pub struct Registrant;
 
 impl FromRequest for Registrant {
@@ -41,7 +41,7 @@ impl FromRequest for Registrant {
     }
 }
 
-/// A handler that takes this is for an application that has registered itself, by the token it got then.
+/// Extractor for a request of a self-registered client, authenticated by its registration access token.
 pub struct OwnRegistration {
     client: Client,
     token: String,
@@ -183,7 +183,7 @@ pub async fn show(app: AppData, own: OwnRegistration) -> Result<HttpResponse, OA
     Ok(HttpResponse::Ok().json(information))
 }
 
-/// A registration is written anew (RFC 7592 section 2.2): what is left out becomes as if it had never been said.
+/// Replaces a registration (RFC 7592 section 2.2): an absent setting gets its default.
 #[utoipa::path(put, path = "/oauth2/register/{client_id}", tag = "oauth2", security(("registration" = [])), params(("client_id" = String, Path)),
     request_body = ClientRegistration,
     responses(
