@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 
+mod client_flags;
 mod clients;
 mod config;
 mod healthcheck;

@@ -1,3 +1,5 @@
+use super::ClientId;
+
 /// A name to show: trimmed, 1 to 200 characters, no control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisplayName(String);
@@ -23,6 +25,13 @@ impl DisplayName {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// A client id is a valid name: 1 to 64 printable ASCII characters.
+impl From<&ClientId> for DisplayName {
+    fn from(id: &ClientId) -> Self {
+        Self(id.as_str().to_owned())
     }
 }
 

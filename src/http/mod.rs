@@ -5,6 +5,7 @@
 
 mod admin;
 mod auth;
+mod client_schemas;
 mod context;
 mod extract;
 mod forwarded;

@@ -8,6 +8,7 @@ use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder}
 use utoipa::{Modify, OpenApi};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use super::client_schemas::ClientSettings;
 use super::oauth2::error::OAuthErrorView;
 use super::problem::ProblemView;
 use super::{admin, auth, oauth2, ops, well_known};
@@ -63,7 +64,7 @@ use super::{admin, auth, oauth2, ops, well_known};
         show,
     ),
     components(schemas(ProblemView, OAuthErrorView)),
-    modifiers(&BearerScheme, &ProblemEverywhere)
+    modifiers(&BearerScheme, &ProblemEverywhere, &ClientSettings)
 )]
 struct Api;
 

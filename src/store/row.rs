@@ -1,8 +1,8 @@
 /// A private row struct that both drivers can read, column by name.
 macro_rules! row {
-    ($(#[$meta:meta])* struct $name:ident { $($column:ident: $type:ty),+ $(,)? }) => {
+    ($(#[$meta:meta])* $visibility:vis struct $name:ident { $($column:ident: $type:ty),+ $(,)? }) => {
         $(#[$meta])*
-        struct $name { $($column: $type),+ }
+        $visibility struct $name { $($column: $type),+ }
         row!(@read sqlx::postgres::PgRow, $name { $($column),+ });
         row!(@read sqlx::sqlite::SqliteRow, $name { $($column),+ });
     };

@@ -13,7 +13,9 @@ mod users;
 use chrono::{DateTime, Utc};
 
 pub use audit::AuditView;
-pub use clients::{AuthMethodView, ClientSecretView, ClientView, GrantTypeView, RegisteredClientView};
+pub use clients::{
+    AuthMethodView, ClientSecretView, ClientSettingsView, ClientView, RegisteredClientView, json_of,
+};
 pub use key_changes::{ImpactView, RevocationView, RevokeAllView, RotationView};
 pub use keys::{KeyListView, KeyView};
 pub use master_keys::{MasterKeyView, RewrapView};

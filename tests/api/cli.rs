@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use chancery::domain::clients::ClientSetting;
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -277,7 +278,8 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
         let json = |arguments: &[&str]| -> Value {
             serde_json::from_str(&said(&[arguments, &["-o", "json"]].concat())).unwrap()
         };
-        let grafana = words("clients create --id grafana --name Grafana --redirect-uri https://g.test/cb");
+        let grafana =
+            words("clients create --client-id grafana --name Grafana --redirect-uri https://g.test/cb");
         let made = said(&grafana);
         assert_eq!(word("client_id", &made), "grafana");
         let first = word("client_secret", &made);
@@ -287,8 +289,8 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
 
         let app = json(&words(
             "clients create --name App --public --redirect-uri com.example.app:/cb --redirect-uri http://127.0.0.1/cb
-             --post-logout-redirect-uri com.example.app:/bye --grant authorization_code --scope openid
-             --scope orders:read --audience https://api.test --no-consent --dpop --access-token-life 5m --refresh-grace 0s
+             --post-logout-redirect-uri com.example.app:/bye --grant-type authorization_code --scope openid
+             --scope orders:read --audience https://api.test --no-consent --require-dpop --access-token-ttl 5m --refresh-grace 0s
              --backchannel-logout-uri https://app.test/out --backchannel-logout-session-required true --exchange-audience stock --exchange-audience pay",
         ));
         let id = app["client_id"].as_str().unwrap();
@@ -297,7 +299,7 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
             "client_id": id, "client_name": "App", "token_endpoint_auth_method": "none",
             "grant_types": ["authorization_code"], "redirect_uris": ["com.example.app:/cb", "http://127.0.0.1/cb"],
             "post_logout_redirect_uris": ["com.example.app:/bye"], "scope": "openid orders:read",
-            "audience": ["https://api.test"], "access_token_life": 300, "refresh_grace": 0, "require_pkce": true,
+            "audience": ["https://api.test"], "access_token_ttl": 300, "refresh_grace": 0, "require_pkce": true,
             "require_consent": false, "backchannel_logout_uri": "https://app.test/out",
             "backchannel_logout_session_required": true, "exchange_audiences": ["stock", "pay"],
             "require_pushed_authorization_requests": false, "dpop_bound_access_tokens": true,
@@ -307,9 +309,12 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
         assert_eq!(json(&words(&format!("clients show {id}"))), expected);
         assert_eq!(json(&words("clients list"))["clients"].as_array().unwrap().len(), 2);
         let list = said(&["clients", "list"]);
+        let head: Vec<&str> = list.lines().next().unwrap().split("  ").map(str::trim).collect();
+        let head: Vec<&str> = head.into_iter().filter(|noun| !noun.is_empty()).collect();
+        assert_eq!(head, ["CLIENT ID", "AUTH METHOD", "GRANT TYPES", "NAME"]);
         assert!(list.contains("grafana") && list.contains(id) && !list.contains("ccs_"), "{list}");
         let changed = json(&words(&format!(
-            "clients update {id} --name A --consent --no-dpop --no-audience --no-access-token-life
+            "clients update {id} --name A --consent --no-require-dpop --no-audience --no-access-token-ttl
              --no-post-logout-redirect-uri --no-backchannel-logout-uri --no-exchange-audience --scope openid"
         )));
         let told = [
@@ -317,7 +322,7 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
             "require_consent",
             "dpop_bound_access_tokens",
             "audience",
-            "access_token_life",
+            "access_token_ttl",
             "scope",
             "refresh_grace",
         ]
@@ -328,7 +333,7 @@ async fn clients_are_managed_from_the_command_line_on_both_databases() {
             (&changed["backchannel_logout_uri"], &changed["exchange_audiences"]),
             (&Value::Null, &serde_json::json!([]))
         );
-        let shown = said(&["clients", "update", id, "--access-token-life", "1m"]);
+        let shown = said(&["clients", "update", id, "--access-token-ttl", "1m"]);
         assert!(shown.contains("60 s") && shown.contains("com.example.app:/cb"), "{shown}");
 
         let rotated = said(&["clients", "rotate-secret", "grafana", "--overlap", "1h"]);
@@ -359,7 +364,8 @@ async fn a_client_secret_is_in_no_log_and_no_database() {
         let folder = tempdir().unwrap();
         let chancery = program(folder.path(), &database).with("CHANCERY_LOG__LEVEL", "debug");
         let serving = chancery.serve();
-        let create = words("clients create --id grafana --name Grafana --redirect-uri https://g.test/cb");
+        let create =
+            words("clients create --client-id grafana --name Grafana --redirect-uri https://g.test/cb");
         let of_command =
             |arguments: &[&str]| word("client_secret", &text(&chancery.run(arguments, "").stdout));
         let (first, second) = (of_command(&create), of_command(&["clients", "rotate-secret", "grafana"]));
@@ -435,6 +441,38 @@ async fn dump_of(url: &str) -> String {
 const KEY_SET: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/api/keys-fixtures/client-keys.json");
 
 #[test]
+fn every_setting_of_a_client_has_its_flags_and_no_others() {
+    let folder = tempdir().unwrap();
+    let chancery = Chancery::new(folder.path());
+    let help = |command| text(&chancery.run(&["clients", command, "--help"], "").stdout);
+    let (create, update) = (help("create"), help("update"));
+    let has = |help: &str, flag: &str| {
+        help.contains(&format!("--{flag} ")) || help.contains(&format!("--{flag}\n"))
+    };
+    for setting in ClientSetting::of_operators() {
+        assert!(has(&update, setting.flag), "--{}: {update}", setting.flag);
+        assert!(has(&create, setting.flag) != has(&create, setting.no_flag), "--{}: {create}", setting.flag);
+    }
+    for no_flag in ["no-consent", "no-require-par", "no-audience", "no-backchannel-logout-uri"] {
+        assert!(has(&update, no_flag), "--{no_flag}: {update}");
+    }
+    let (create, update) = (["clients", "create", "--name", "x"], ["clients", "update", "x"]);
+    for (command, flag) in [
+        (&create[..], &["--initiate-login-uri", "https://x.test/"][..]),
+        (&create, &["--no-require-par"]),
+        (&create, &["--pkce"]),
+        (&update, &["--no-name"]),
+        (&update, &["--no-grant-type"]),
+        (&update, &["--no-par"]),
+        (&update, &["--no-dpop"]),
+        (&update, &["--no-access-token-life"]),
+    ] {
+        let (code, said) = outcome(&chancery, &[command, flag].concat(), "");
+        assert!(code == 2 && said.contains("unexpected argument"), "{flag:?}: {code} {said}");
+    }
+}
+
+#[test]
 fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
     let folder = tempdir().unwrap();
     let chancery = Chancery::new(folder.path()).with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY);
@@ -449,18 +487,29 @@ fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
         ),
         (&["--redirect-uri", "https://g.test/#x"], "--redirect-uri", "it has a fragment"),
         (&["--post-logout-redirect-uri", "x"], "--post-logout-redirect-uri", "no absolute URI"),
-        (&["--id", "chancery"], "--id", "neither `chancery` nor a UUID"),
+        (&["--client-id", "chancery"], "--client-id", "neither `chancery` nor a UUID"),
         (&["--auth-method", "tls_client_auth"], "--auth-method", "client_secret_post"),
         (&["--public", "--auth-method", "none"], "--auth-method", "cannot be used with"),
-        (&["--grant", "password"], "--grant", "client_credentials"),
+        (&["--grant-type", "password"], "--grant-type", "client_credentials"),
         (&["--scope", "a b"], "--scope", "no scope token"),
-        (&["--access-token-life", "1500ms"], "--access-token-life", "whole seconds"),
+        (&["--access-token-ttl", "1500ms"], "--access-token-ttl", "whole seconds"),
         (&["--refresh-grace", "soon"], "--refresh-grace", "a duration"),
+        (&["--jwks", "no-such-file"], "--jwks", "No such file"),
+        (
+            &["--backchannel-logout-session-required", "yes"],
+            "--backchannel-logout-session-required",
+            "true or false",
+        ),
     ] {
         let (code, said) = outcome(&chancery, &[&least[..], more].concat(), "");
         assert!(code == 2 && said.contains(named) && said.contains(reason), "{code} {said}");
     }
-    for update in [&["--pkce", "--no-pkce"][..], &["--consent", "--no-consent"], &["--name", "\n"]] {
+    for update in [
+        &["--pkce", "--no-pkce"][..],
+        &["--consent", "--no-consent"],
+        &["--audience", "a", "--no-audience"],
+        &["--name", "\n"],
+    ] {
         assert_eq!(outcome(&chancery, &[&["clients", "update", "x"], update].concat(), "").0, 2);
     }
     assert_eq!(outcome(&chancery, &good, "").0, 1, "there is no database");
@@ -469,24 +518,23 @@ fn a_client_that_is_asked_for_wrongly_is_wrong_usage() {
     // What needs the server's settings, or does not go together.
     for (arguments, named) in [
         (&least[..], "--redirect-uri: "),
-        (&[&good[..], &["--access-token-life", "1h"]].concat(), "--access-token-life: "),
+        (&[&good[..], &["--access-token-ttl", "1h"]].concat(), "--access-token-ttl: "),
         (&[&good[..], &["--refresh-grace", "2m"]].concat(), "--refresh-grace: "),
         (&[&good[..], &["--public", "--no-pkce"]].concat(), "--no-pkce: "),
         (&[&good[..], &["--audience", "a b"]].concat(), "--audience: "),
         (&[&good[..], &["--auth-method", "private_key_jwt"]].concat(), "--jwks: "),
-        (&[&good[..], &["--jwks", "no-such-file"]].concat(), "--jwks: "),
         (&[&good[..], &["--jwks", KEY_SET]].concat(), "--jwks: "),
-        (&[&least[..], &["--grant", "refresh_token"]].concat(), "--grant: "),
-        (&[&least[..], &["--grant", "client_credentials", "--public"]].concat(), "--auth-method: "),
+        (&[&least[..], &["--grant-type", "refresh_token"]].concat(), "--grant-type: "),
+        (&[&least[..], &["--grant-type", "client_credentials", "--public"]].concat(), "--auth-method: "),
     ] {
         let (code, said) = outcome(&chancery, arguments, "");
         assert!(code == 2 && said.contains(named), "{code} {said}");
     }
     assert_eq!(outcome(&chancery, &good, "").0, 0);
-    let signing = ["--id", "robot", "--auth-method", "private_key_jwt", "--jwks", KEY_SET];
+    let signing = ["--client-id", "robot", "--auth-method", "private_key_jwt", "--jwks", KEY_SET];
     let said = |arguments: &[&str]| text(&chancery.run(arguments, "").stdout);
     let made = said(&[&good[..], &signing].concat());
-    assert!(made.contains("by its own keys and has no secret"), "{made}");
+    assert!(made.contains("with its own keys and has no secret"), "{made}");
     let changed = said(&["clients", "update", "robot", "--jwks", KEY_SET]);
     assert!(changed.contains("private_key_jwt") && changed.contains("(unnamed)"), "{changed}");
     for arguments in [&["show", "nobody"][..], &["update", "nobody"], &["rotate-secret", "nobody"]] {

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use chancery::domain::clients::ClientSetting;
 use chancery::http::{openapi_document, url_table};
 use serde_json::Value;
 
@@ -36,6 +37,92 @@ fn every_operation_says_who_may_and_what_else_it_answers() {
         if path.starts_with("/admin") {
             assert_eq!(scopes.unwrap().len(), 1, "{method} {path}");
         }
+    }
+}
+
+#[test]
+fn every_setting_of_a_client_is_in_the_bodies_and_answers() {
+    let document = serde_json::to_value(openapi_document()).unwrap();
+    let schema = |name: &str| document["components"]["schemas"][name].clone();
+    let operators: Vec<_> = ClientSetting::of_operators().collect();
+    let registration: Vec<_> = ClientSetting::of_registration().collect();
+    for (name, settings) in [
+        ("NewClient", &operators),
+        ("ClientPatch", &operators),
+        ("ClientView", &operators),
+        ("ClientRegistration", &registration),
+        ("ClientInformation", &registration),
+    ] {
+        for setting in ClientSetting::ALL {
+            let property = &schema(name)["properties"][setting.name];
+            let is_one = settings.iter().any(|one| one.name == setting.name);
+            assert_eq!(property["description"].is_string(), is_one, "{name} {}: {property}", setting.name);
+            assert_eq!(property["type"].is_null(), !is_one, "{name} {}: {property}", setting.name);
+        }
+    }
+    for strict in ["NewClient", "ClientPatch"] {
+        assert_eq!(schema(strict)["additionalProperties"], false, "{strict}");
+    }
+    assert!(schema("ClientRegistration")["additionalProperties"].is_null());
+    assert_eq!(schema("NewClient")["required"], serde_json::json!(["client_name"]));
+    let property = |schema_name: &str, name: &str| {
+        let mut property = schema(schema_name)["properties"][name].clone();
+        property.as_object_mut().unwrap().remove("description");
+        property
+    };
+    let grant_types = serde_json::json!([
+        "authorization_code",
+        "client_credentials",
+        "refresh_token",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+        "urn:ietf:params:oauth:grant-type:device_code",
+    ]);
+    for (schema, name, expected) in [
+        ("NewClient", "client_name", serde_json::json!({ "type": "string" })),
+        ("NewClient", "require_consent", serde_json::json!({ "type": ["boolean", "null"], "default": true })),
+        ("ClientPatch", "require_consent", serde_json::json!({ "type": ["boolean", "null"] })),
+        ("ClientView", "require_consent", serde_json::json!({ "type": "boolean" })),
+        (
+            "ClientPatch",
+            "access_token_ttl",
+            serde_json::json!({ "type": ["integer", "null"], "format": "int32", "minimum": 1 }),
+        ),
+        (
+            "ClientView",
+            "refresh_grace",
+            serde_json::json!({ "type": ["integer", "null"], "format": "int32", "minimum": 0, "maximum": 60 }),
+        ),
+        (
+            "NewClient",
+            "grant_types",
+            serde_json::json!({
+                "type": ["array", "null"], "items": { "type": "string", "enum": grant_types }, "minItems": 1,
+                "default": ["authorization_code", "refresh_token"],
+            }),
+        ),
+        (
+            "ClientRegistration",
+            "grant_types",
+            serde_json::json!({
+                "type": ["array", "null"], "items": { "type": "string" }, "default": ["authorization_code"],
+            }),
+        ),
+        (
+            "ClientView",
+            "scope",
+            serde_json::json!({
+                "type": "string", "pattern": r"^[ !#-\[\]-~]*$", "examples": ["openid profile email offline_access"],
+            }),
+        ),
+        (
+            "ClientView",
+            "redirect_uris",
+            serde_json::json!({ "type": "array", "items": { "type": "string" }, "maxItems": 50 }),
+        ),
+        ("ClientView", "jwks", serde_json::json!({ "type": "object" })),
+        ("ClientInformation", "backchannel_logout_uri", serde_json::json!({ "type": "string" })),
+    ] {
+        assert_eq!(property(schema, name), expected, "{schema} {name}");
     }
 }
 

@@ -317,7 +317,7 @@ async fn secrets_of_oauth(chancery: &Chancery, base: &str, password: &str) -> Ve
     let create = [
         "clients",
         "create",
-        "--id",
+        "--client-id",
         "web",
         "--name",
         "Web",

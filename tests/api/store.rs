@@ -81,10 +81,9 @@ fn client(id: &str) -> Client {
         grant_types: Some(GrantType::ALL.iter().copied().collect()),
         redirect_uris: Some(vec![uri("https://g.test/cb?x=%20"), uri("com.example.g:/cb")]),
         post_logout_redirect_uris: Some(vec![uri("https://g.test/bye")]),
-        keys: Some(
-            ClientKeys::parse_stored(r#"{"keys":[{"alg":"EdDSA","kid":"k","kty":"OKP"},{"kty":"RSA"}]}"#)
-                .unwrap(),
-        ),
+        keys: Some(ClientKeys::parse_stored(
+            r#"{"keys":[{"alg":"EdDSA","kid":"k","kty":"OKP"},{"kty":"RSA"}]}"#,
+        )),
         audiences: Some(vec!["https://api.test".to_owned(), "b".to_owned()]),
         access_token_ttl: Some(Some(TimeDelta::seconds(61))),
         refresh_grace: Some(Some(TimeDelta::zero())),

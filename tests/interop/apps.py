@@ -14,7 +14,7 @@ import __main__ as interop
 
 HERE = Path(__file__).resolve().parent
 CHECKS = HERE / "python"
-WEB = "--grant", "authorization_code", "--grant", "refresh_token"
+WEB = "--grant-type", "authorization_code", "--grant-type", "refresh_token"
 ORDERS = "--scope", "orders:read", "--audience", "orders"
 
 # The programs want 30 s left of a token, Authlib wants 60: so little more makes them refresh within seconds.
@@ -42,7 +42,7 @@ class Apps:
         c = self.clients
         chromium, folder, port = c.chromium(), c.npm("browser"), interop.free_port()
         at = f"http://localhost:{port}/"
-        spa = c.public(c.chancery, "page-spa", at, at, *ORDERS, "--access-token-life", NODE_LIFE)
+        spa = c.public(c.chancery, "page-spa", at, at, *ORDERS, "--access-token-ttl", NODE_LIFE)
         server, api = self.express(c.chancery, ORIGIN=at[:-1])
         env = c.user(c.chancery, "page-spa") | c.admin() | chromium | {
             "SPA_ID": spa, "PORT": str(port), "API": f"http://127.0.0.1:{api}",
@@ -75,7 +75,7 @@ class Apps:
     def web_app(self, name: str, argv: list, life: str) -> None:
         c, at = self.clients, "http://127.0.0.1"
         client, secret = c.register(
-            c.chancery, name, *WEB, *ORDERS, "--no-consent", "--access-token-life", life,
+            c.chancery, name, *WEB, *ORDERS, "--no-consent", "--access-token-ttl", life,
             "--redirect-uri", f"{at}/callback", "--post-logout-redirect-uri", f"{at}/",
         )
         env = c.user(c.chancery, name) | c.admin() | {"CLIENT_ID": client, "CLIENT_SECRET": secret}
@@ -84,7 +84,7 @@ class Apps:
     def cli(self) -> None:
         c = self.clients
         client = c.public(
-            c.chancery, "page-cli", "http://127.0.0.1/callback", c.BYE, *ORDERS, "--access-token-life", PYTHON_LIFE,
+            c.chancery, "page-cli", "http://127.0.0.1/callback", c.BYE, *ORDERS, "--access-token-ttl", PYTHON_LIFE,
             "--redirect-uri", "com.example.orders:/callback",
         )
         env = c.user(c.chancery, "page-cli") | c.admin() | {"CLIENT_ID": client, "CLIENT_SECRET": ""}
@@ -94,12 +94,12 @@ class Apps:
         c, python, home = self.clients, self.clients.pip("python"), self.clients.run.scratch / "service"
         home.mkdir()
         interop.shown(*python, HERE / "service" / "make_key.py", cwd=home)
-        own = *ORDERS, "--grant", "client_credentials", "--access-token-life", NODE_LIFE
+        own = *ORDERS, "--grant-type", "client_credentials", "--access-token-ttl", NODE_LIFE
         _, secret = c.register(c.chancery, "reports", *own)
         key = "--auth-method", "private_key_jwt", "--jwks", str(home / "reports-jwks.json")
         c.register(c.chancery, "keyed", *own, *key)
         _, exchange_secret = c.register(
-            c.chancery, "shop-api", "--grant", "urn:ietf:params:oauth:grant-type:token-exchange",
+            c.chancery, "shop-api", "--grant-type", "urn:ietf:params:oauth:grant-type:token-exchange",
             "--scope", "orders:read", "--audience", "chancery", "--exchange-audience", "orders",
         )
         clerk = "clerk@example.test", "--role", "clerk"

@@ -138,7 +138,7 @@ class Edges:
 
     def issuing(self, chancery, name: str, *options: str):
         """A client that acts for itself; what it returns gets a new token each time."""
-        words = "clients", "create", "--id", name, "--name", name, "--grant", "client_credentials", *options, "-o", "json"
+        words = "clients", "create", "--client-id", name, "--name", name, "--grant-type", "client_credentials", *options, "-o", "json"
         secret = chancery.command(*words)["client_secret"]
         pair = urllib.parse.quote(name), urllib.parse.quote(secret, safe="")
         basic = interop.base64.b64encode(":".join(pair).encode()).decode()
@@ -211,7 +211,7 @@ class Edges:
         token = self.issuing(chancery, f"{name}-caller", *mark)
         astray = self.issuing(chancery, f"{name}-astray", "--scope", SCOPE, "--audience", "someone-else")()
         poor = self.issuing(chancery, f"{name}-poor", "--scope", "orders:write", "--audience", AUDIENCE)()
-        short = self.issuing(chancery, f"{name}-short", *mark, "--access-token-life", "3s")()
+        short = self.issuing(chancery, f"{name}-short", *mark, "--access-token-ttl", "3s")()
         first = token()
 
         def ask(what: str, want: int, used: str | None):
@@ -347,7 +347,7 @@ class Edges:
         at = f"http://127.0.0.1:{values['PORT']}"
         client, secret = self.clients.confidential(
             chancery, "envoy-pages", "--redirect-uri", f"{at}/callback", "--post-logout-redirect-uri", f"{at}/",
-            "--audience", AUDIENCE, "--access-token-life", "10s",
+            "--audience", AUDIENCE, "--access-token-ttl", "10s",
         )
         (home / "client-secret").write_text(secret)
         (home / "cookie-secret").write_text(secrets.token_hex(32))
@@ -407,7 +407,7 @@ class Edges:
     def nginx(self) -> None:
         program, modules = self.nginx_program("ngx_http_js_module.so")
         chancery, home, values = self.begin("nginx")
-        client = ["clients", "create", "--id", "gateway", "--name", "The gateway", "--grant", "client_credentials"]
+        client = ["clients", "create", "--client-id", "gateway", "--name", "The gateway", "--grant-type", "client_credentials"]
         client += ["--audience", AUDIENCE, "-o", "json"]
         basic = f"gateway:{urllib.parse.quote(chancery.command(*client)['client_secret'], safe='')}"
         values |= {"HOME_DIR": home, "MODULES": modules, "BASIC": interop.base64.b64encode(basic.encode()).decode()}
@@ -431,7 +431,7 @@ class Edges:
         at, signed_out = f"http://127.0.0.1:{values['PORT']}", f"http://127.0.0.1:{values['PORT']}/"
         client, secret = self.clients.confidential(
             chancery, "oauth2-proxy", "--redirect-uri", f"{at}/oauth2/callback", "--post-logout-redirect-uri", signed_out,
-            "--access-token-life", "10s",
+            "--access-token-ttl", "10s",
         )
         values |= {
             "HOME_DIR": home, "PROXY_PORT": interop.free_port(), "PAGES": at, "CLIENT_ID": client, "CLIENT_SECRET": secret,

@@ -1,10 +1,12 @@
 use chrono::TimeDelta;
 
-use super::ClientKeys;
-use super::{Client, ClientAuthMethod, GrantType};
+use super::{Client, ClientAuthMethod, ClientSetting, GrantType};
 use crate::domain::scope;
 
-/// Why a client cannot be registered so.
+pub(super) const MIN_ACCESS_TOKEN_TTL_S: u32 = 1;
+pub(super) const MAX_REFRESH_GRACE_S: u32 = 60;
+
+/// Why a client's settings do not go together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidClient {
     #[error("must not be empty")]
@@ -22,7 +24,7 @@ pub enum InvalidClient {
     )]
     PkceNeeded,
     #[error("must be at least 1 s and must not exceed the server's tokens.access_token_ttl")]
-    AccessLife,
+    AccessTokenTtl,
     #[error("must be between 0 and 60 s")]
     RefreshGrace,
     #[error("an audience is 1 to 200 printable characters without space")]
@@ -31,13 +33,13 @@ pub enum InvalidClient {
     ScopesTooLong,
     #[error("an audience is 1 to 200 printable characters without space")]
     ExchangeAudience,
-    /// Of this member.
+    /// The setting has too many items.
     #[error("at most 50")]
     TooMany(&'static str),
 }
 
 impl InvalidClient {
-    /// What is wrong, by its name in RFC 7591 or our own.
+    /// The name of the setting that is wrong.
     pub fn member(self) -> &'static str {
         match self {
             Self::NoGrant | Self::RefreshAlone => "grant_types",
@@ -45,7 +47,7 @@ impl InvalidClient {
             Self::Keys => "jwks",
             Self::PublicService => "token_endpoint_auth_method",
             Self::PkceNeeded => "require_pkce",
-            Self::AccessLife => "access_token_life",
+            Self::AccessTokenTtl => "access_token_ttl",
             Self::RefreshGrace => "refresh_grace",
             Self::Audience => "audience",
             Self::ScopesTooLong => "scope",
@@ -56,11 +58,11 @@ impl InvalidClient {
 }
 
 impl Client {
-    /// Redirect URIs, audiences and scopes, of each.
-    pub const MOST: usize = 50;
+    /// Maximum length of every list, and of the scopes and the keys.
+    pub const MAX_ITEMS: usize = 50;
 
-    /// Whether it may be registered as it is. `longest` is the server's own life of access tokens: keys are kept for that
-    /// long after they stop signing, and for no longer.
+    /// Checks that the settings go together. `longest` is the server's lifetime of access tokens: a retired signing key stays
+    /// published for that time, so a longer token would outlive its key.
     pub fn check(&self, longest: TimeDelta) -> Result<(), InvalidClient> {
         let is_web = self.may(GrantType::AuthorizationCode);
         if self.grant_types.is_empty() {
@@ -82,11 +84,12 @@ impl Client {
         if !self.require_pkce && (self.is_public() || !self.scopes.contains(scope::OPENID)) {
             return Err(InvalidClient::PkceNeeded);
         }
-        if self.access_token_ttl.is_some_and(|life| life < TimeDelta::seconds(1) || life > longest) {
-            return Err(InvalidClient::AccessLife);
+        let shortest = TimeDelta::seconds(MIN_ACCESS_TOKEN_TTL_S.into());
+        if self.access_token_ttl.is_some_and(|ttl| ttl < shortest || ttl > longest) {
+            return Err(InvalidClient::AccessTokenTtl);
         }
-        if self.refresh_grace.is_some_and(|grace| grace < TimeDelta::zero() || grace > TimeDelta::minutes(1))
-        {
+        let longest_grace = TimeDelta::seconds(MAX_REFRESH_GRACE_S.into());
+        if self.refresh_grace.is_some_and(|grace| grace < TimeDelta::zero() || grace > longest_grace) {
             return Err(InvalidClient::RefreshGrace);
         }
         let is_audience = |text: &String| {
@@ -98,20 +101,12 @@ impl Client {
         if !self.exchange_audiences.iter().all(is_audience) {
             return Err(InvalidClient::ExchangeAudience);
         }
-        let counts = [
-            ("redirect_uris", self.redirect_uris.len()),
-            ("post_logout_redirect_uris", self.post_logout_redirect_uris.len()),
-            ("audience", self.audiences.len()),
-            ("exchange_audiences", self.exchange_audiences.len()),
-            ("scope", self.scopes.len()),
-            ("jwks", self.keys.as_ref().map_or(0, ClientKeys::len)),
-        ];
-        // A token says them all, and has a size.
+        // Every scope is written into the token, and a token must fit into a header.
         if self.scopes.to_string().len() > 2000 {
             return Err(InvalidClient::ScopesTooLong);
         }
-        match counts.into_iter().find(|(_, count)| *count > Self::MOST) {
-            Some((member, _)) => Err(InvalidClient::TooMany(member)),
+        match ClientSetting::ALL.iter().find(|setting| (setting.count)(self) > Self::MAX_ITEMS) {
+            Some(setting) => Err(InvalidClient::TooMany(setting.name)),
             None => Ok(()),
         }
     }

@@ -2,16 +2,16 @@ use serde_json::{Value, json};
 
 use crate::domain::keys::SigningAlgorithm;
 
-/// The public keys by which a client proves who it is (RFC 7517), as `keys::read_client_keys` has found them good.
+/// The public keys with which a client authenticates (RFC 7517), checked by `keys::read_client_keys`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientKeys(Vec<ClientKey>);
 
-/// One of them. What the client left out does not matter.
+/// A public key. A key without `kid` or `alg` matches any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientKey {
     pub kid: Option<String>,
     pub alg: Option<SigningAlgorithm>,
-    /// The whole JWK, written anew from the key's numbers.
+    /// The JWK, rebuilt from the key's numbers.
     pub jwk: Value,
 }
 
@@ -20,7 +20,7 @@ impl ClientKeys {
         Self(keys)
     }
 
-    /// What a row carries. `None` when it is no JWK Set.
+    /// Reads a column. `None` for a malformed JWK Set.
     pub fn parse_stored(text: &str) -> Option<Self> {
         let set: Value = serde_json::from_str(text).ok()?;
         let key = |jwk: &Value| {
@@ -48,7 +48,7 @@ impl ClientKeys {
         self.0.is_empty()
     }
 
-    /// Those that may have signed what says this of its key.
+    /// The keys that match the `kid` and `alg` of a signature.
     pub fn fitting<'a>(
         &'a self,
         kid: Option<&'a str>,

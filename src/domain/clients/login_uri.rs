@@ -2,7 +2,7 @@ use url::Url;
 
 use super::{InvalidRedirectUri, RedirectUri};
 
-/// Where somebody else may send a user who is to sign in to a client (OpenID Connect Core section 4).
+/// Where a third party can start a sign-in to a client (OpenID Connect Core section 4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoginUri(String);
 

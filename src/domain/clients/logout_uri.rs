@@ -2,7 +2,7 @@ use url::Url;
 
 use super::{InvalidRedirectUri, RedirectUri};
 
-/// Where a client hears that a session of its has ended (OpenID Connect Back-Channel Logout section 2.2).
+/// Where the server sends logout tokens to a client (OpenID Connect Back-Channel Logout section 2.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutUri(String);
 

@@ -6,6 +6,7 @@ macro_rules! names {
 
         impl $name {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub const TEXTS: &'static [&'static str] = &[$($text),+];
 
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }
@@ -19,26 +20,26 @@ macro_rules! names {
 }
 
 names! {
-    /// How a client proves who it is at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
+    /// How a client authenticates at the token endpoint (RFC 7591 section 2, `token_endpoint_auth_method`).
     ClientAuthMethod {
-        /// It cannot: a public client, such as an app on a phone or a page in a browser.
+        /// A public client, such as an app on a phone or a page in a browser.
         None "none",
         SecretBasic "client_secret_basic",
         SecretPost "client_secret_post",
-        /// By a JWT under a key of its own, of which only the public half is here (RFC 7523 section 2.2).
+        /// A JWT signed with the client's own key; the server has the public half (RFC 7523 section 2.2).
         PrivateKeyJwt "private_key_jwt",
     }
 }
 
 names! {
-    /// By what a client may get tokens (RFC 7591 section 2, `grant_types`).
+    /// A grant type that a client may be allowed (RFC 7591 section 2, `grant_types`).
     GrantType {
         AuthorizationCode "authorization_code",
         ClientCredentials "client_credentials",
         RefreshToken "refresh_token",
-        /// For a service that acts for a user towards another one (RFC 8693).
+        /// For a service that calls another service on behalf of a user (RFC 8693).
         TokenExchange "urn:ietf:params:oauth:grant-type:token-exchange",
-        /// For devices that have no browser (RFC 8628).
+        /// For devices without a browser (RFC 8628).
         DeviceCode "urn:ietf:params:oauth:grant-type:device_code",
     }
 }

@@ -1,41 +1,41 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Client, ClientAuthMethod, GrantType, InvalidClient, LoginUri, LogoutUri, RedirectUri};
-use crate::domain::{ClientId, DisplayName, OAuthCode, OAuthError, Scopes};
+use super::{Client, ClientAuthMethod, GrantType, InvalidClient, SettingValues};
+use crate::domain::{ClientId, OAuthCode, OAuthError, Scopes};
 
-/// What an application says of itself when it registers (RFC 7591 section 2), as far as anybody listens.
+/// The metadata that a client sends to register itself (RFC 7591 section 2).
 #[derive(Clone, Debug, Default)]
 pub struct ClientMetadata {
-    pub redirect_uris: Vec<String>,
     pub auth_method: Option<String>,
-    pub grant_types: Option<Vec<String>>,
     pub response_types: Option<Vec<String>>,
-    pub name: Option<String>,
-    pub scope: Option<String>,
-    pub post_logout_redirect_uris: Vec<String>,
-    pub backchannel_logout_uri: Option<String>,
-    pub backchannel_logout_session_required: bool,
-    pub dpop_bound_access_tokens: bool,
-    pub initiate_login_uri: Option<String>,
+    pub settings: SettingValues,
 }
 
-/// What every such client is, whatever it says.
+/// The limits of every client that registers itself.
 #[derive(Clone, Copy, Debug)]
 pub struct RegistrationLimits<'a> {
-    /// This server's own audience. A stranger's tokens are good for userinfo, and for no service.
+    /// This server's own audience: tokens of self-registered clients are for userinfo and for no service.
     pub audience: &'a str,
-    /// The server's life of access tokens.
+    /// The server's lifetime of access tokens.
     pub longest: TimeDelta,
 }
 
 impl ClientMetadata {
-    /// The grants a stranger may use: none without a user, and none whose user may be somewhere else than the application, which
-    /// nothing but the user's attention would keep from being a trap (RFC 8628 section 5.4).
+    /// The grant types of self-registered clients. Every token needs a user, and the device grant is left out because it lends
+    /// itself to phishing (RFC 8628 section 5.4).
     const GRANTS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
     const CODE: &'static str = "code";
 
-    /// The client that is registered: what cannot be granted is left out (RFC 7591 section 2), and what nothing is left of is
-    /// refused. Its users are always asked.
+    /// A client before its metadata is applied. The default grant type is the one of RFC 7591 section 2.
+    pub fn defaults(id: ClientId, auth_method: ClientAuthMethod, now: DateTime<Utc>) -> Client {
+        Client {
+            grant_types: [GrantType::AuthorizationCode].into(),
+            ..Client::with_defaults(id, auth_method, now)
+        }
+    }
+
+    /// The client to register. Grant types, scopes and methods that a self-registered client cannot have are left out
+    /// (RFC 7591 section 2); metadata without a usable grant type or scope is refused.
     pub fn into_client(
         self,
         id: ClientId,
@@ -45,47 +45,28 @@ impl ClientMetadata {
         if self.response_types.is_some_and(|types| types.iter().all(|one| one != Self::CODE)) {
             return Err(unfit("response_types: only code is supported"));
         }
-        // What says nothing is by the RFC's word a client of the code grant alone.
-        let asked =
-            self.grant_types.unwrap_or_else(|| vec![GrantType::AuthorizationCode.as_str().to_owned()]);
-        let grant_types = asked.iter().filter_map(|name| GrantType::parse(name));
-        let grant_types = grant_types.filter(|grant| Self::GRANTS.contains(grant)).collect();
-        // Keys are taken from operators only: a key set is not part of what a stranger may say.
+        // A self-registered client has no key set: `jwks` is for operators only.
         let method = self.auth_method.as_deref().and_then(ClientAuthMethod::parse);
         let method = method.filter(|method| *method != ClientAuthMethod::PrivateKeyJwt);
-        let named = self.name.as_deref().unwrap_or(id.as_str());
-        let name = DisplayName::parse(named).map_err(|error| unfit(format!("client_name: {error}")))?;
-        let scopes = match self.scope.as_deref() {
-            None => Scopes::of_users(),
-            Some(written) => {
-                let asked =
-                    Scopes::parse(written).map_err(|_| unfit("scope: these are not all scope tokens"))?;
-                asked.intersection(&Scopes::of_users())
-            }
-        };
-        if scopes.is_empty() {
-            return Err(unfit("scope: none of these can be asked for"));
-        }
-        let redirect_uris =
-            self.redirect_uris.iter().map(|uri| RedirectUri::parse(uri)).collect::<Result<_, _>>();
-        let after = self.post_logout_redirect_uris.iter().map(|uri| RedirectUri::parse(uri));
-        let told_at = self.backchannel_logout_uri.as_deref().map(LogoutUri::parse).transpose();
-        let begun_at = self.initiate_login_uri.as_deref().map(LoginUri::parse).transpose();
+        let change = self.settings.without_unknown_choices().parse().map_err(|error| match error.name {
+            "redirect_uris" => redirect(error.to_string()),
+            _ => unfit(error.to_string()),
+        })?;
+        let client = Self::defaults(id, method.unwrap_or(ClientAuthMethod::SecretBasic), now).with(change);
         let client = Client {
-            grant_types,
-            redirect_uris: redirect_uris.map_err(|error| redirect(format!("redirect_uris: {error}")))?,
-            post_logout_redirect_uris: after
-                .collect::<Result<_, _>>()
-                .map_err(|error| unfit(format!("post_logout_redirect_uris: {error}")))?,
-            scopes,
+            grant_types: client
+                .grant_types
+                .iter()
+                .copied()
+                .filter(|one| Self::GRANTS.contains(one))
+                .collect(),
+            scopes: client.scopes.intersection(&Scopes::of_users()),
             audiences: vec![limits.audience.to_owned()],
-            backchannel_logout_uri: told_at
-                .map_err(|error| unfit(format!("backchannel_logout_uri: {error}")))?,
-            backchannel_logout_session_required: self.backchannel_logout_session_required,
-            dpop_bound_access_tokens: self.dpop_bound_access_tokens,
-            initiate_login_uri: begun_at.map_err(|error| unfit(format!("initiate_login_uri: {error}")))?,
-            ..Client::new(id, name, method.unwrap_or(ClientAuthMethod::SecretBasic), now)
+            ..client
         };
+        if client.scopes.is_empty() {
+            return Err(unfit("scope: none of the scopes is allowed"));
+        }
         client.check(limits.longest).map_err(|error| match error {
             InvalidClient::NoRedirectUri | InvalidClient::TooMany("redirect_uris") => {
                 redirect(format!("redirect_uris: {error}"))
@@ -95,7 +76,7 @@ impl ClientMetadata {
         Ok(client)
     }
 
-    /// The same for one that is registered. Whether it keeps a secret was decided then.
+    /// The client with a replaced registration. A public client stays public, and a confidential client stays confidential.
     pub fn into_changed(self, before: &Client, limits: RegistrationLimits<'_>) -> Result<Client, OAuthError> {
         let after = self.into_client(before.id.clone(), limits, before.created_at)?;
         let auth_method = match after.is_public() == before.is_public() {
@@ -117,16 +98,30 @@ fn redirect(text: impl Into<std::borrow::Cow<'static, str>>) -> OAuthError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::clients::{ClientSetting, PlainValue};
 
     const LIMITS: RegistrationLimits<'static> =
         RegistrationLimits { audience: "chancery", longest: TimeDelta::minutes(10) };
 
     fn least() -> ClientMetadata {
-        ClientMetadata { redirect_uris: texts(&["https://app.test/cb"]), ..ClientMetadata::default() }
+        with("redirect_uris", list(&["https://app.test/cb"]), ClientMetadata::default())
     }
 
-    fn texts(list: &[&str]) -> Vec<String> {
-        list.iter().map(|one| (*one).to_owned()).collect()
+    fn with(name: &str, value: PlainValue, mut metadata: ClientMetadata) -> ClientMetadata {
+        metadata.settings.push(ClientSetting::by_name(name).unwrap(), value);
+        metadata
+    }
+
+    fn list(items: &[&str]) -> PlainValue {
+        PlainValue::List(texts(items))
+    }
+
+    fn text(text: &str) -> PlainValue {
+        PlainValue::Text(text.to_owned())
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
     }
 
     fn registered(metadata: ClientMetadata) -> Result<Client, &'static str> {
@@ -144,18 +139,18 @@ mod tests {
             (&Scopes::of_users(), &["chancery".to_owned()][..])
         );
         assert!(client.require_consent && client.require_pkce);
+        let grants = list(&[
+            "client_credentials",
+            "implicit",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+            "refresh_token",
+            "authorization_code",
+        ]);
+        let greedy = with("scope", text("openid keys:rotate orders:write"), least());
         let greedy = ClientMetadata {
-            grant_types: Some(texts(&[
-                "client_credentials",
-                "implicit",
-                "urn:ietf:params:oauth:grant-type:token-exchange",
-                "refresh_token",
-                "authorization_code",
-            ])),
             response_types: Some(texts(&["token", "code"])),
-            scope: Some("openid keys:rotate orders:write".to_owned()),
             auth_method: Some("private_key_jwt".to_owned()),
-            ..least()
+            ..with("grant_types", grants, greedy)
         };
         let client = registered(greedy).unwrap();
         assert_eq!(client.grant_types, ClientMetadata::GRANTS.into());
@@ -173,21 +168,21 @@ mod tests {
             &["javascript:x"],
             &["https://a.test/"; 51],
         ] {
-            let metadata = ClientMetadata { redirect_uris: texts(bad), ..ClientMetadata::default() };
+            let metadata = with("redirect_uris", list(bad), ClientMetadata::default());
             assert_eq!(registered(metadata).unwrap_err(), "invalid_redirect_uri", "{bad:?}");
         }
         let bad = [
-            ClientMetadata { grant_types: Some(texts(&["client_credentials"])), ..least() },
-            ClientMetadata { grant_types: Some(texts(&["refresh_token"])), ..least() },
-            ClientMetadata { grant_types: Some(vec![]), ..least() },
             ClientMetadata { response_types: Some(texts(&["token"])), ..least() },
-            ClientMetadata { response_types: Some(vec![]), ..least() },
-            ClientMetadata { scope: Some("keys:read".to_owned()), ..least() },
-            ClientMetadata { scope: Some("\"".to_owned()), ..least() },
-            ClientMetadata { name: Some("a\nb".to_owned()), ..least() },
-            ClientMetadata { post_logout_redirect_uris: texts(&["x"]), ..least() },
-            ClientMetadata { backchannel_logout_uri: Some("com.app:/out".to_owned()), ..least() },
-            ClientMetadata { initiate_login_uri: Some("http://127.0.0.1/begin".to_owned()), ..least() },
+            ClientMetadata { response_types: Some(texts(&[])), ..least() },
+            with("grant_types", list(&["client_credentials"]), least()),
+            with("grant_types", list(&["refresh_token"]), least()),
+            with("grant_types", list(&[]), least()),
+            with("scope", text("keys:read"), least()),
+            with("scope", text("\""), least()),
+            with("client_name", text("a\nb"), least()),
+            with("post_logout_redirect_uris", list(&["x"]), least()),
+            with("backchannel_logout_uri", text("com.app:/out"), least()),
+            with("initiate_login_uri", text("http://127.0.0.1/begin"), least()),
         ];
         for metadata in bad {
             assert_eq!(registered(metadata.clone()).unwrap_err(), "invalid_client_metadata", "{metadata:?}");
@@ -196,10 +191,9 @@ mod tests {
 
     #[test]
     fn a_secret_neither_comes_nor_goes_by_a_change() {
-        let with = |method: &str| ClientMetadata { auth_method: Some(method.to_owned()), ..least() };
-        let (secret, public) = (registered(least()).unwrap(), registered(with("none")).unwrap());
-        let changed =
-            |before: &Client, method| with(method).into_changed(before, LIMITS).unwrap().auth_method;
+        let by = |method: &str| ClientMetadata { auth_method: Some(method.to_owned()), ..least() };
+        let (secret, public) = (registered(least()).unwrap(), registered(by("none")).unwrap());
+        let changed = |before: &Client, method| by(method).into_changed(before, LIMITS).unwrap().auth_method;
         assert_eq!(changed(&secret, "none"), ClientAuthMethod::SecretBasic);
         assert_eq!(changed(&secret, "client_secret_post"), ClientAuthMethod::SecretPost);
         assert_eq!(changed(&public, "client_secret_post"), ClientAuthMethod::None);

@@ -1,20 +1,19 @@
 use super::client_authority::may_manage;
 use crate::app::App;
+use crate::domain::ClientId;
 use crate::domain::accounts::{Authority, BeyondAuthority};
 use crate::domain::clients::{Client, ClientAuthMethod, ClientChange, GrantType, InvalidClient};
 use crate::domain::operations::{AuditContext, AuditEvent};
-use crate::domain::{ClientId, DisplayName};
 use crate::store::operations::audit;
 use crate::store::{StoreError, clients};
 use crate::tokens::ClientSecret;
 
-/// An administrator's wish for a client.
+/// The client that an operator creates.
 pub struct CreateClient {
-    /// Made when left out.
+    /// Random when absent.
     pub id: Option<ClientId>,
-    pub name: DisplayName,
     pub auth_method: ClientAuthMethod,
-    /// What is to differ from [`Client::new`].
+    /// The settings that differ from their defaults.
     pub change: ClientChange,
     pub authority: Authority,
     pub context: AuditContext,
@@ -40,10 +39,10 @@ pub async fn create_client(
     app: &App,
     request: CreateClient,
 ) -> Result<(Client, Option<ClientSecret>), CreateClientError> {
-    let CreateClient { id, name, auth_method, change, authority, context } = request;
+    let CreateClient { id, auth_method, change, authority, context } = request;
     let now = app.clock.now();
     let id = id.unwrap_or_else(ClientId::random);
-    let client = Client::new(id, name, auth_method, now).with(change);
+    let client = Client::with_defaults(id, auth_method, now).with(change);
     client.check(app.settings.tokens.access_token_ttl).map_err(CreateClientError::Invalid)?;
     may_manage(app, &authority, &client)?;
     let secret = match client.has_secret() {

@@ -30,7 +30,7 @@ pub async fn update_client(
     context: &AuditContext,
 ) -> Result<Client, UpdateClientError> {
     let now = app.clock.now();
-    let changed = change.members();
+    let changed = change.names();
     let mut tx = app.db.begin().await?;
     let before = clients::lock_for_update(&mut tx, id).await?.ok_or(UpdateClientError::NotFound)?;
     may_manage(app, authority, &before)?;

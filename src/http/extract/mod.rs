@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod caller;
+pub mod client_settings;
 pub mod cookie;
 pub mod dpop;
 pub mod network;

@@ -8,19 +8,21 @@ use utoipa::ToSchema;
 use super::error::{OAuthErrorView, OAuthProblem};
 use crate::domain::clients::{Client, ClientMetadata};
 use crate::domain::operations::Actor;
+use crate::domain::{OAuthCode, OAuthError};
 use crate::flows::clients::{
     ChangeRegistration, change_registration, find_registration, may_register, register_client,
     withdraw_registration,
 };
 use crate::http::AppData;
 use crate::http::extract::body::Body;
+use crate::http::extract::client_settings::SettingMembers;
 use crate::http::extract::dpop::presented_token;
 use crate::http::extract::network::ClientNetwork;
 use crate::http::problem::{ErrorCode, Problem};
 use crate::http::scheme::Scheme;
-use crate::views::{AuthMethodView, ClientView, GrantTypeView};
+use crate::views::{AuthMethodView, ClientSettingsView};
 
-/// A handler that takes this is for whoever may register an application.
+/// Extractor for a request that may register a client.
 pub struct Registrant;
 
 impl FromRequest for Registrant {
@@ -39,7 +41,7 @@ impl FromRequest for Registrant {
     }
 }
 
-/// A handler that takes this is for an application that has registered itself, by the token it got then.
+/// Extractor for a request of a self-registered client, authenticated by its registration access token.
 pub struct OwnRegistration {
     client: Client,
     token: String,
@@ -70,108 +72,74 @@ fn presented(request: &HttpRequest) -> Option<String> {
     }
 }
 
-/// What an application says of itself (RFC 7591 section 2). What is not listed here is not listened to.
+/// Client metadata (RFC 7591 section 2). Unknown members are ignored. Grant types other than `authorization_code` and
+/// `refresh_token`, and scopes other than `openid`, `profile`, `email` and `offline_access`, are left out.
 #[derive(Deserialize, ToSchema)]
 pub struct ClientRegistration {
-    #[schema(max_items = 50)]
-    redirect_uris: Option<Vec<String>>,
-    /// `client_secret_basic` when left out, or when there is no such method here.
+    /// Default, and in place of an unsupported method: `client_secret_basic`.
     token_endpoint_auth_method: Option<String>,
-    /// `authorization_code` when left out. Of others than that and `refresh_token` nothing comes.
-    grant_types: Option<Vec<String>>,
-    /// Must have `code`, if it is there.
+    /// Must contain `code` if present.
     response_types: Option<Vec<String>>,
-    client_name: Option<String>,
-    /// `openid profile email offline_access` when left out. Of others nothing comes.
-    scope: Option<String>,
-    #[schema(max_items = 50)]
-    post_logout_redirect_uris: Option<Vec<String>>,
-    backchannel_logout_uri: Option<String>,
-    backchannel_logout_session_required: Option<bool>,
-    /// `false` when left out (RFC 9449 section 5.2).
-    dpop_bound_access_tokens: Option<bool>,
-    /// Where somebody else may send a user who is to sign in there (OpenID Connect Core section 4); https.
-    initiate_login_uri: Option<String>,
-    /// Of a change (RFC 7592 section 2.2): the client's own.
+    /// Required when a client changes its registration (RFC 7592 section 2.2): the client's own id.
     client_id: Option<String>,
     #[schema(value_type = Option<String>)]
     client_secret: Option<SecretString>,
+    #[serde(flatten, deserialize_with = "SettingMembers::of_registration")]
+    #[schema(ignore)]
+    settings: SettingMembers,
 }
 
 impl ClientRegistration {
-    fn parse(self) -> ChangeRegistration {
+    fn parse(self) -> Result<ChangeRegistration, OAuthError> {
+        let settings = self
+            .settings
+            .values()
+            .map_err(|error| OAuthError::new(OAuthCode::InvalidClientMetadata, error.to_string()))?;
         let metadata = ClientMetadata {
-            redirect_uris: self.redirect_uris.unwrap_or_default(),
             auth_method: self.token_endpoint_auth_method,
-            grant_types: self.grant_types,
             response_types: self.response_types,
-            name: self.client_name,
-            scope: self.scope,
-            post_logout_redirect_uris: self.post_logout_redirect_uris.unwrap_or_default(),
-            backchannel_logout_uri: self.backchannel_logout_uri,
-            backchannel_logout_session_required: self.backchannel_logout_session_required.unwrap_or(false),
-            dpop_bound_access_tokens: self.dpop_bound_access_tokens.unwrap_or(false),
-            initiate_login_uri: self.initiate_login_uri,
+            settings,
         };
-        ChangeRegistration { metadata, client_id: self.client_id, client_secret: self.client_secret }
+        Ok(ChangeRegistration { metadata, client_id: self.client_id, client_secret: self.client_secret })
     }
 }
 
-/// A client as it is registered, and where and by what it manages that (RFC 7591 section 3.2.1, RFC 7592 section 3).
+/// A registered client, with the URI and the token to manage the registration (RFC 7591 section 3.2.1, RFC 7592 section 3).
 // No Debug: it holds secrets.
 #[derive(Serialize, ToSchema)]
 pub struct ClientInformation {
     client_id: String,
-    /// Told when it registers and never again. Not there when the client is a public one.
+    /// Shown when the client registers, and not again. Absent for a public client.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, pattern = "^ccs_[A-Za-z0-9_-]{43}$")]
     client_secret: Option<String>,
     client_id_issued_at: i64,
-    /// 0: never. There with the secret.
+    /// 0: never. Present with the secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     client_secret_expires_at: Option<i64>,
     #[schema(pattern = "^crg_[A-Za-z0-9_-]{43}$")]
     registration_access_token: String,
     registration_client_uri: String,
-    redirect_uris: Vec<String>,
     token_endpoint_auth_method: AuthMethodView,
-    grant_types: Vec<GrantTypeView>,
     response_types: Vec<&'static str>,
-    client_name: String,
-    scope: String,
-    post_logout_redirect_uris: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    backchannel_logout_uri: Option<String>,
-    backchannel_logout_session_required: bool,
-    dpop_bound_access_tokens: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    initiate_login_uri: Option<String>,
+    #[serde(flatten)]
+    #[schema(ignore)]
+    settings: ClientSettingsView,
 }
 
 impl ClientInformation {
     fn of(client: &Client, token: &str, issuer: &str) -> Self {
-        let view = ClientView::from(client);
         Self {
-            registration_client_uri: format!("{issuer}/oauth2/register/{}", view.client_id),
-            client_id: view.client_id,
+            registration_client_uri: format!("{issuer}/oauth2/register/{}", client.id),
+            client_id: client.id.to_string(),
             client_secret: None,
             client_id_issued_at: client.created_at.timestamp(),
             client_secret_expires_at: None,
             registration_access_token: token.to_owned(),
-            redirect_uris: view.redirect_uris,
-            token_endpoint_auth_method: view.token_endpoint_auth_method,
-            grant_types: view.grant_types,
+            token_endpoint_auth_method: client.auth_method.into(),
             response_types: vec!["code"],
-            client_name: view.client_name,
-            scope: view.scope,
-            post_logout_redirect_uris: view.post_logout_redirect_uris,
-            backchannel_logout_uri: view.backchannel_logout_uri,
-            backchannel_logout_session_required: view.backchannel_logout_session_required,
-            dpop_bound_access_tokens: view.dpop_bound_access_tokens,
-            initiate_login_uri: client.initiate_login_uri.as_ref().map(|uri| uri.as_str().to_owned()),
+            settings: ClientSettingsView::of_registration(client),
         }
     }
 }
@@ -192,7 +160,7 @@ pub async fn register(
 ) -> Result<HttpResponse, OAuthProblem> {
     let request: ClientRegistration = body.json().await.map_err(OAuthProblem::of_metadata)?;
     let context = network.audit_context(Actor::Anonymous);
-    let registered = register_client(&app, request.parse().metadata, &context)
+    let registered = register_client(&app, request.parse()?.metadata, &context)
         .await
         .map_err(|error| OAuthProblem::of_registration(error, true))?;
     let secret = registered.secret.map(|secret| secret.expose().to_owned());
@@ -215,7 +183,7 @@ pub async fn show(app: AppData, own: OwnRegistration) -> Result<HttpResponse, OA
     Ok(HttpResponse::Ok().json(information))
 }
 
-/// A registration is written anew (RFC 7592 section 2.2): what is left out becomes as if it had never been said.
+/// Replaces a registration (RFC 7592 section 2.2): an absent setting gets its default.
 #[utoipa::path(put, path = "/oauth2/register/{client_id}", tag = "oauth2", security(("registration" = [])), params(("client_id" = String, Path)),
     request_body = ClientRegistration,
     responses(
@@ -232,7 +200,7 @@ pub async fn change(
 ) -> Result<HttpResponse, OAuthProblem> {
     let request: ClientRegistration = body.json().await.map_err(OAuthProblem::of_metadata)?;
     let context = network.audit_context(Actor::Client(own.client.id.clone()));
-    let changed = change_registration(&app, &own.client.id, request.parse(), &context)
+    let changed = change_registration(&app, &own.client.id, request.parse()?, &context)
         .await
         .map_err(|error| OAuthProblem::of_registration(error, true))?;
     let client = changed.ok_or_else(|| OAuthProblem::invalid_registration_token(true))?;

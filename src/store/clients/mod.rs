@@ -4,6 +4,7 @@
 //! (RFC 7591), with the digest of the token that manages it.
 
 pub mod client_registrations;
+mod client_row;
 mod clients_table;
 
 pub use clients_table::*;

@@ -90,7 +90,7 @@ on_both! {
             "client_id": "grafana", "client_name": "Grafana", "token_endpoint_auth_method": "client_secret_basic",
             "grant_types": ["authorization_code", "refresh_token"], "redirect_uris": ["https://g.test/cb"],
             "post_logout_redirect_uris": [], "scope": "email offline_access openid profile", "audience": [],
-            "access_token_life": null, "refresh_grace": null, "require_pkce": true, "require_consent": true,
+            "access_token_ttl": null, "refresh_grace": null, "require_pkce": true, "require_consent": true,
             "backchannel_logout_uri": null, "backchannel_logout_session_required": false, "exchange_audiences": [],
             "require_pushed_authorization_requests": false, "dpop_bound_access_tokens": false,
             "created_at": shown["created_at"],
@@ -108,7 +108,7 @@ on_both! {
             "client_name": "G", "grant_types": ["client_credentials", "authorization_code"],
             "redirect_uris": ["https://g.test/a", "com.example.g:/b", "http://127.0.0.1/c"],
             "post_logout_redirect_uris": ["https://g.test/bye"], "scope": "openid orders:read", "audience": ["https://api.test", "b"],
-            "access_token_life": 60, "refresh_grace": 0, "require_pkce": false, "require_consent": false,
+            "access_token_ttl": 60, "refresh_grace": 0, "require_pkce": false, "require_consent": false,
             "backchannel_logout_uri": "https://g.test/out?x", "backchannel_logout_session_required": true,
             "exchange_audiences": ["https://stock.test", "c"],
             "require_pushed_authorization_requests": true, "dpop_bound_access_tokens": true,
@@ -119,11 +119,15 @@ on_both! {
             assert!(&changed[member] == value || unordered.contains(&member.as_str()), "{member}: {changed}");
         }
         assert_eq!(changed["grant_types"], json!(["authorization_code", "client_credentials"]));
-        let back = change(json!({ "access_token_life": null, "refresh_grace": null, "audience": [], "backchannel_logout_uri": null })).await.expect(200).json();
-        assert_eq!((&back["access_token_life"], &back["refresh_grace"], &back["audience"]), (&Value::Null, &Value::Null, &json!([])));
+        let back = change(json!({ "access_token_ttl": null, "refresh_grace": null, "audience": [], "backchannel_logout_uri": null })).await.expect(200).json();
+        assert_eq!((&back["access_token_ttl"], &back["refresh_grace"], &back["audience"]), (&Value::Null, &Value::Null, &json!([])));
         assert_eq!((&back["client_name"], &back["require_pkce"]), (&json!("G"), &json!(false)));
         assert_eq!((&back["backchannel_logout_uri"], &back["backchannel_logout_session_required"]), (&Value::Null, &json!(true)));
-        for fixed in ["client_id", "token_endpoint_auth_method", "client_secret", "created_at", "x"] {
+        // `null` removes a value where a client can be without one, and counts as absent elsewhere.
+        let nulls = ["client_name", "jwks", "grant_types", "redirect_uris", "scope", "audience", "require_pkce"];
+        let nulls: serde_json::Map<String, Value> = nulls.iter().map(|&name| (name.to_owned(), Value::Null)).collect();
+        assert_eq!(change(nulls.into()).await.expect(200).json(), back);
+        for fixed in ["client_id", "token_endpoint_auth_method", "client_secret", "created_at", "initiate_login_uri", "x"] {
             change(json!({ fixed: "none" })).await.expect_problem(400, "invalid_json");
         }
         assert!(is_good(&app, "grafana", secret).await, "a change is no reason for a new secret");
@@ -182,9 +186,9 @@ on_both! {
             ("audience", json!(["a b"]), "audience"),
             ("audience", json!([""]), "audience"),
             ("audience", json!(["x".repeat(201)]), "audience"),
-            ("access_token_life", json!(0), "access_token_life"),
-            ("access_token_life", json!(601), "access_token_life"),
-            ("access_token_life", json!(u32::MAX), "access_token_life"),
+            ("access_token_ttl", json!(0), "access_token_ttl"),
+            ("access_token_ttl", json!(601), "access_token_ttl"),
+            ("access_token_ttl", json!(u32::MAX), "access_token_ttl"),
             ("refresh_grace", json!(61), "refresh_grace"),
             ("backchannel_logout_uri", json!("http://g.test/out"), "backchannel_logout_uri"),
             ("backchannel_logout_uri", json!("https://g.test/out#x"), "backchannel_logout_uri"),
@@ -210,9 +214,10 @@ on_both! {
         }
         for (member, value) in [
             ("client_secret", json!("mine")), ("jwks_uri", json!("https://g.test/")), ("redirect_uris", json!("https://g.test/")),
-            ("access_token_life", json!(-1)), ("access_token_life", json!(1.5)), ("access_token_life", json!("5m")),
-            ("access_token_life", json!(4_294_967_296_u64)), ("scope", json!(["openid"])), ("require_pkce", json!("no")),
-            ("client_name", Value::Null), ("scope", json!("a\0b")),
+            ("access_token_ttl", json!(-1)), ("access_token_ttl", json!(1.5)), ("access_token_ttl", json!("5m")),
+            ("access_token_ttl", json!(4_294_967_296_u64)), ("scope", json!(["openid"])), ("require_pkce", json!("no")),
+            ("client_name", Value::Null), ("scope", json!("a\0b")), ("initiate_login_uri", json!("https://g.test/in")),
+            ("access_token_life", json!(60)),
         ] {
             app.post_as(&admin, "/admin/clients", with(grafana(), member, value)).await.expect_problem(400, "invalid_json");
         }
@@ -222,7 +227,7 @@ on_both! {
         app.post_as(&admin, "/admin/clients", public).await.expect(201);
         for body in [
             json!({ "require_pkce": false }), json!({ "redirect_uris": [] }), json!({ "grant_types": ["client_credentials"] }),
-            json!({ "access_token_life": 601 }), json!({ "client_name": "" }),
+            json!({ "access_token_ttl": 601 }), json!({ "client_name": "" }),
         ] {
             let refused = app.request_as(&admin, Method::PATCH, "/admin/clients/grafana", body).await;
             refused.expect_problem(422, "invalid_client_metadata");

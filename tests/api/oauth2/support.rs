@@ -27,27 +27,13 @@ pub struct Registered {
 
 /// A public web application that needs no consent.
 pub fn client(app: &TestApp, id: &str) -> Client {
+    let (id, name) = (ClientId::parse(id).unwrap(), DisplayName::parse("Orders & Sons").unwrap());
     Client {
-        id: ClientId::parse(id).unwrap(),
-        name: DisplayName::parse("Orders & Sons").unwrap(),
-        auth_method: ClientAuthMethod::None,
-        keys: None,
-        grant_types: [GrantType::AuthorizationCode, GrantType::RefreshToken].into(),
         redirect_uris: vec![RedirectUri::parse(CALLBACK).unwrap()],
         post_logout_redirect_uris: vec![RedirectUri::parse("https://app.test/bye").unwrap()],
         scopes: Scopes::parse("openid profile email offline_access keys:read").unwrap(),
-        audiences: vec![],
-        access_token_ttl: None,
-        refresh_grace: None,
-        require_pkce: true,
         require_consent: false,
-        backchannel_logout_uri: None,
-        backchannel_logout_session_required: false,
-        exchange_audiences: vec![],
-        require_pushed: false,
-        dpop_bound_access_tokens: false,
-        initiate_login_uri: None,
-        created_at: app.clock.now(),
+        ..Client::new(id, name, ClientAuthMethod::None, app.clock.now())
     }
 }
 
