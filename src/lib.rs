@@ -7,7 +7,7 @@
 //! - [`store`]: the only module that knows sqlx. One text for Postgres and SQLite.
 //! - [`passwords`], [`keys`], [`tokens`], [`throttle`]: hashing; key material; what is signed; whose failures count
 //!   together. No SQL, no HTTP.
-//! - [`outbound`]: requests to addresses that clients registered.
+//! - [`outbound`], [`tls`]: requests to addresses that clients registered; the certificate that this server serves.
 //! - [`usage_recorder`]: what a node has seen since it last wrote to the database.
 //! - [`settings`], [`views`]: what operators write and what others read.
 //! - [`app`]: the one shared state of a node.
@@ -17,7 +17,7 @@
 //!
 //! # Two paths
 //!
-//! *Log in*: `http::auth::login` → [`flows::sessions::log_in`] → find the user → charge, check the hash or the decoy → sign → one
+//! *Log in*: `http::auth::login` → [`flows::sessions::log_in`] → find the user → charge, check the hash or the dummy hash → sign → one
 //! transaction: the login recorded, the session inserted → commit → token response.
 //!
 //! *Rotate*: `background` or `http::admin::keys` or `cli::keys` → [`flows::keys::rotate_keys`] → read the keys →

@@ -18,7 +18,7 @@ use crate::domain::Email;
 use crate::domain::accounts::User;
 use crate::keys::{MasterKey, MasterKeys, Purpose};
 
-/// The MACs that name whose attempts are counted, and the MACs in the tokens of known devices. The salt says which of them.
+/// MACs of throttle subjects and of device tokens. The salt separates the two.
 const LOGIN_ATTEMPTS: Purpose = Purpose::new("chancery/v1/login-attempts");
 
 /// An address, known or not, under its present password. A new password starts new counts and forgets all devices.

@@ -13,7 +13,7 @@ use crate::domain::clients::{
 use crate::domain::{ClientId, Scope};
 use crate::flows::clients::read_client_keys;
 
-/// The settings of a new client. A setting that is on or off has one flag, which sets the value that is not the default.
+/// The settings of a new client. An on/off setting has one flag, for the value that is not the default.
 pub struct NewSettings(pub SettingValues);
 
 /// New values for the settings of a client. `--no-FLAG` turns a setting off or removes its value.

@@ -1,7 +1,7 @@
 //! The rules of OAuth clients: settings, redirect URIs, keys, and dynamic registration (RFC 7591).
 //!
-//! `settings.rs` describes every setting once; a new setting is one entry there. `setting.rs` is what an entry consists of,
-//! `setting_types.rs` the types of values. `check.rs` says which settings go together. The other files are the types of single
+//! `settings.rs` describes every setting once. A new setting is one entry there, one line of `client_columns!` in the store, and a
+//! migration. `setting.rs` says what an entry consists of, `setting_types.rs` has the types of values. `check.rs` says which settings go together. The other files are the types of single
 //! settings. A client has no states. Client secrets are digests in the store and are not part of `Client`.
 
 mod check;

@@ -21,7 +21,7 @@ pub struct ClientSetting {
     pub(super) put: fn(&mut ClientChange, PlainValue) -> Result<(), InvalidValue>,
 }
 
-/// What differs from setting to setting of the same type.
+/// Options of a setting beyond its type.
 #[derive(Clone, Copy)]
 pub struct SettingOptions {
     pub set_by: SetBy,
@@ -56,7 +56,7 @@ pub enum SetBy {
     Operators,
     /// A client that registers itself (RFC 7591), too.
     Everyone,
-    /// A client that registers itself, and no operator.
+    /// Only a client that registers itself.
     Registration,
 }
 
@@ -214,7 +214,7 @@ impl SettingValues {
         Ok(change)
     }
 
-    /// The same without the items that are no choice of their list.
+    /// Drops list items outside the setting's choices.
     #[must_use]
     pub fn without_unknown_choices(mut self) -> Self {
         for (setting, plain) in &mut self.0 {

@@ -1,4 +1,4 @@
-//! The rules of OAuth and OpenID Connect requests: what an authorization request must say, and what becomes of it.
+//! The rules of OAuth and OpenID Connect requests: required parameters and possible outcomes.
 //!
 //! Owns authorization requests and their checks, codes, devices, consents, token exchange (RFC 8693), and back-channel logouts.
 //! States of a device: waiting, allowed, denied, used, expired. States of a code: waiting, used, expired. Sealing and signing

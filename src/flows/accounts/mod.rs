@@ -1,7 +1,7 @@
 //! User accounts: register, create, change, delete, list, and set or change the password.
 //!
-//! URLs: `/auth/register`, `/auth/password`, `/admin/users` and below. States of an account: active, disabled. Who may
-//! change an account is decided on rows that are locked in the transaction that writes. Sessions are in `flows::sessions`.
+//! URLs: `/auth/register`, `/auth/password`, `/admin/users` and below. States of an account: active, disabled. A change
+//! is refused if the account has, or would get, scopes beyond the authority of the caller. Sessions are in `flows::sessions`.
 
 mod change_password;
 mod create_user;

@@ -30,7 +30,7 @@ struct Group<'a> {
 
 /// Opens sealed secrets of every column under every master key that a row names, before anything is
 /// written to the database. Returns how many secrets there are. A secret that does not open
-/// although its master key opens another is a damaged row: an alarm, and no reason not to start.
+/// although its master key opens another is a damaged row: an alarm. The server starts.
 pub async fn check_master_keys(
     db: &Db,
     all: &[StoredSecrets],
@@ -75,7 +75,7 @@ pub async fn check_master_keys(
     }
 }
 
-/// Opens one secret, and forgets it.
+/// Opens one secret and drops the plaintext.
 fn open(secrets: &StoredSecrets, master_keys: Option<&MasterKeys>, row: &SealedRow) -> Result<(), SealError> {
     let master_keys = master_keys.ok_or_else(|| secrets.missing(row))?;
     secrets.open(master_keys, row).map(drop)

@@ -20,7 +20,7 @@ const SECRETS_AT_ONCE: i64 = 100;
 /// Why not every secret is sealed under the first master key.
 #[derive(Debug, thiserror::Error)]
 pub enum RewrapKeysError {
-    /// The other secrets are done; names those that are not.
+    /// Some secrets could not be opened. Names these secrets.
     #[error("{0}")]
     CannotOpen(UnopenedSecrets),
     #[error("the sealed secrets kept changing while they were sealed again; try again")]
@@ -55,8 +55,8 @@ struct Moved {
 }
 
 /// Seals every stored secret again under the first master key, a few rows and one transaction at a
-/// time: if it is stopped, what is done is done, and running it again does the rest. Then reports
-/// what each configured master key is still needed for.
+/// time. Finished transactions survive an interruption, and a second run seals the rest. Then reports
+/// which secrets still need each configured master key.
 pub async fn rewrap_keys(
     app: &App,
     all: &[StoredSecrets],

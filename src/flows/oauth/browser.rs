@@ -23,7 +23,7 @@ pub struct BrowserContext {
 }
 
 impl BrowserContext {
-    /// What the pages of this browser are bound to. Whether the session still lives is asked where it matters.
+    /// The binding of pages to this browser. Callers check whether the session is live where the session decides.
     pub(super) fn binding(&self, app: &App) -> BrowserBinding {
         let session = self.session.as_deref().and_then(|cookie| BrowserToken::open(&app.master_keys, cookie));
         BrowserBinding::new(&self.device, session)
@@ -114,7 +114,7 @@ pub struct SubmittedForm(pub(super) PendingRequest);
 /// Why a form is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmittedFormError {
-    /// Not made here for this page, altered, or of no use in this browser.
+    /// The state is forged, altered, or belongs to another page.
     #[error("this form was not made here")]
     Foreign,
     /// Made here, too long ago or in another browser: the request begins again.

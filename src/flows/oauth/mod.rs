@@ -1,7 +1,7 @@
 //! OAuth 2.1 and OpenID Connect: authorization, the hosted sign-in, consent, devices, grants, introspection, revocation,
 //! sign-out.
 //!
-//! URLs: everything under `/oauth2` but registration, and `/auth/consents`. States of a request: pending (sealed in the page,
+//! URLs: everything under `/oauth2` but registration, `/sign-in`, `/sign-up`, `/consent`, `/device`, and `/auth/consents`. States of a request: pending (sealed in the page,
 //! no row), answered by a code, a device or an error. States of a code: waiting, consumed, expired. Grants have one file each
 //! in `grants/`. This module checks no passwords itself and stores no accounts.
 

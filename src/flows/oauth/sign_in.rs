@@ -104,8 +104,8 @@ async fn replace(tx: &mut Tx, before: &BrowserUser, session: &Session) -> Result
     Ok(())
 }
 
-/// The page to sign in, once more: after wrong credentials, or for another account. `is_restart` lets it sign somebody in although it
-/// has done so before.
+/// The page to sign in, once more: after wrong credentials, or for another account. `is_restart` permits a
+/// second sign-in with the page.
 pub async fn show_sign_in(
     app: &App,
     submitted: &SubmittedForm,

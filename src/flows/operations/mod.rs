@@ -1,4 +1,4 @@
-//! What operators do to the whole server: read the audit log, end all sessions, clean up.
+//! What operators do to the whole server: read the audit log, revoke all sessions and keys.
 //!
 //! URLs: `/admin/audit`. Commands: `chancery revoke-all`. Key changes are in
 //! `flows::keys`.

@@ -71,8 +71,8 @@ pub fn read(request: &HttpRequest) -> Option<String> {
     request.cookie(REFRESH).map(|cookie| cookie.value().to_owned()).filter(|value| !value.is_empty())
 }
 
-/// Whoever uses or gets the cookie must come from one of our own origins. A browser says where a request comes from:
-/// `AuditContext` on every POST, and `Sec-Fetch-Site`. What says neither is no browser and has no cookie to be abused.
+/// A request that uses or gets the cookie must come from one of our own origins. A browser says where a request comes from:
+/// `Origin` on every POST, and `Sec-Fetch-Site`. A client that sends neither is no browser and has no cookie to be abused.
 pub async fn check_origin(app: &App, request: &HttpRequest, network: &ClientNetwork) -> Result<(), Problem> {
     if is_from_us(request, &app.settings.server.origins) {
         return Ok(());
@@ -85,7 +85,7 @@ pub async fn check_origin(app: &App, request: &HttpRequest, network: &ClientNetw
 fn is_from_us(request: &HttpRequest, origins: &[String]) -> bool {
     let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     match (text(header::ORIGIN.as_str()), text("sec-fetch-site")) {
-        (Some(context), _) => origins.iter().any(|allowed| allowed == context),
+        (Some(origin), _) => origins.iter().any(|allowed| allowed == origin),
         (None, Some(site)) => matches!(site, "same-origin" | "none"),
         (None, None) => true,
     }

@@ -88,8 +88,7 @@ impl BrowserRequest {
         }
     }
 
-    /// Reads the form of a page that was shown, at a door that takes the forms of these pages. A page that is out of date
-    /// begins its request again.
+    /// Reads a submitted form. `pages` are the page kinds of this URL. An expired page begins its request again.
     pub fn page(
         &self,
         app: &AppData,

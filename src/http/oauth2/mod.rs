@@ -1,5 +1,5 @@
-//! `/oauth2`: what OAuth and OpenID Connect clients use, and where they send their users. Errors are RFC 6749's, except on pages
-//! that people see.
+//! `/oauth2`: the endpoints that OAuth and OpenID Connect clients call. Errors are those of RFC 6749. The pages that clients send
+//! their users to are in `http/hosted`.
 
 pub mod client;
 pub mod device_authorization;

@@ -13,7 +13,7 @@ use crate::support::raw::{Raw, address_of, may_hold};
 use crate::support::{Brief, Cluster, Database, Outcome, Postgres, ensure, ms, within};
 
 const DESCRIPTORS: u64 = 256;
-/// Less those the server keeps for itself (src/server.rs).
+/// Less those the server keeps for itself (src/server/mod.rs).
 const SERVED: usize = 160;
 const CROWD: usize = 1000;
 const WORKS_AGAIN_WITHIN: Duration = Duration::from_secs(5);

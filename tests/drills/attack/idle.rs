@@ -15,7 +15,7 @@ use crate::support::{Brief, Cluster, Database, Outcome, ensure};
 const AT_ONCE: usize = 100;
 const PROBES_P99: Duration = Duration::from_millis(500);
 const GROWTH_KB: u64 = 400 * 1024;
-/// The server's own (src/server.rs), and what thousands of closings on a busy machine take.
+/// The server's own (src/server/mod.rs), and what thousands of closings on a busy machine take.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 const MARGIN: Duration = Duration::from_secs(15);
 

@@ -19,7 +19,7 @@ const PROBES_P99: Duration = Duration::from_millis(500);
 /// What the node may take for all of them together.
 const GROWTH_KB: u64 = 300 * 1024;
 
-/// The server's own limits (src/server.rs, src/http/extract/body.rs), and what a busy machine may be late.
+/// The server's own limits (src/server/mod.rs, src/http/extract/body.rs), and what a busy machine may be late.
 const HEAD: Duration = Duration::from_secs(10);
 const LATER_HEAD: Duration = Duration::from_secs(16);
 const BODY: Duration = Duration::from_secs(4);
