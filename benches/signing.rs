@@ -24,7 +24,7 @@ fn main() {
 
 fn measure(bits: usize) {
     let plan = KeyPlan { alg: SigningAlgorithm::Rs256, rsa_bits: bits };
-    let key = KeyFactory::new(plan).take().unwrap();
+    let key = KeyFactory::new(plan).take_key().unwrap();
     let pair = RsaKeyPair::from_pkcs8(&key.pkcs8).unwrap();
     let random = SystemRandom::new();
     let signer = Signer::from_pkcs8(key.kid.clone(), key.alg, &key.pkcs8).unwrap();

@@ -181,7 +181,7 @@ pub async fn start_command_app(settings: Settings) -> Result<App, StartError> {
     open_command_app(settings, true).await
 }
 
-/// The same for whoever has lost the master key, and begins anew with another.
+/// The same without the check, for an operator who has lost the master key and continues with a new one.
 pub async fn start_with_new_master_key(settings: Settings) -> Result<App, StartError> {
     open_command_app(settings, false).await
 }

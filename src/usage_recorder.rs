@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::keys::{Consumer, IssuedTokens, JwksFetch, Kid};
 
-/// User agents of one network on one page; the table tells fewer apart. Large enough that those it knows find room beside a
+/// User agents of one network in one batch; the table distinguishes fewer. Large enough that those it knows find room beside a
 /// flood from the same address.
 const CROWD: usize = 10 * Consumer::PER_NETWORK;
 
@@ -19,13 +19,13 @@ const CROWD: usize = 10 * Consumer::PER_NETWORK;
 #[derive(Default)]
 pub struct UsageRecorder(Mutex<Batch>);
 
-/// What has been seen since the last page was taken.
+/// What was counted since the last batch was drained.
 #[derive(Default)]
 pub struct Batch {
     pub consumers: HashMap<Consumer, JwksFetch>,
     in_network: HashMap<String, usize>,
     pub issued: HashMap<(Kid, DateTime<Utc>), IssuedTokens>,
-    /// Sightings there was no room for.
+    /// Fetches without room in the batch.
     pub untracked: u64,
 }
 
@@ -41,12 +41,12 @@ impl UsageRecorder {
         self.write(|batch| batch.add_issued((kid.clone(), IssuedTokens::minute(expires_at)), token));
     }
 
-    /// Everything seen, and a new page.
+    /// Returns what was counted, and begins a new batch.
     pub fn drain(&self) -> Batch {
         self.write(std::mem::take)
     }
 
-    /// What could not be written down comes back, and is taken with the next page.
+    /// Adds a batch that could not be written to the next one.
     pub fn restore(&self, taken: Batch) {
         self.write(|batch| {
             batch.untracked += taken.untracked;
@@ -65,7 +65,7 @@ impl Batch {
         self.consumers.is_empty() && self.issued.is_empty() && self.untracked == 0
     }
 
-    /// The many user agents of one network count as one, so that nobody can fill the page alone.
+    /// The many user agents of one network count as one, so that one network cannot fill the batch.
     fn add_consumer(&mut self, consumer: Consumer, fetch: JwksFetch) {
         if let Some(seen) = self.consumers.get_mut(&consumer) {
             *seen = seen.merge(fetch);
@@ -93,7 +93,7 @@ impl Batch {
 
 impl fmt::Debug for UsageRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Ledger(..)")
+        f.write_str("UsageRecorder(..)")
     }
 }
 

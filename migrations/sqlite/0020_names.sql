@@ -2,7 +2,8 @@
 -- before (0.1.0): its statements name what is renamed here, so a node of 0.1.0 that still runs fails on them and issues no
 -- token.
 --
--- The order is the one in which transactions of 0.1.0 lock these tables, so that one under way does not deadlock with this.
+-- The order is the one in which most transactions of 0.1.0 lock these tables. Where a transaction of 0.1.0 locks them the other
+-- way round, the database ends one of the two; a migration that was ended has changed nothing and can be run again.
 
 ALTER TABLE source_attempts RENAME TO network_attempts;
 DROP INDEX source_attempts_by_debt;
@@ -12,7 +13,6 @@ ALTER TABLE used_tokens RENAME TO replay_guard;
 DROP INDEX used_tokens_by_expiry;
 CREATE INDEX replay_guard_by_expiry ON replay_guard (expires_at);
 
-ALTER TABLE clients RENAME COLUMN access_life_s TO access_token_ttl_s;
 ALTER TABLE sessions RENAME COLUMN replays TO reuse_count;
 
 ALTER TABLE logout_notices RENAME TO backchannel_logouts;
@@ -20,6 +20,8 @@ DROP INDEX logout_notices_by_due;
 DROP INDEX logout_notices_by_client;
 CREATE INDEX backchannel_logouts_by_due ON backchannel_logouts (due_at);
 CREATE INDEX backchannel_logouts_by_client ON backchannel_logouts (client_id);
+
+ALTER TABLE clients RENAME COLUMN access_life_s TO access_token_ttl_s;
 
 ALTER TABLE signing_keys RENAME COLUMN sealed_private TO encrypted_private_key;
 ALTER TABLE signing_keys_epoch RENAME TO signing_keys_version;

@@ -56,7 +56,12 @@ pub(super) async fn run(app: &App, clean_ups: impl Iterator<Item = &CleanUp>) ->
                 tracing::debug!(event = "rows_removed", rows = clean_up.rows, removed = rows);
                 removed += rows;
             }
-            Err(error) => failure = failure.or(Some(error)),
+            // Every other kind would wait for the database, too.
+            Err(error @ StoreError::Unavailable(_)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(event = "rows_not_removed", rows = clean_up.rows, %error);
+                failure = failure.or(Some(error));
+            }
         }
     }
     failure.map_or(Ok(removed), Err)

@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use uuid::Uuid;
 
 tokio::task_local! {
-    /// Set by the frame around every request.
+    /// Set by the middleware for every request.
     pub static REQUEST_ID: Uuid;
 }
 

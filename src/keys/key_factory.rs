@@ -58,7 +58,7 @@ impl KeyFactory {
     }
 
     /// A fresh key, from stock if there is one. Takes up to seconds of computing otherwise: not for an async thread.
-    pub fn take(&self) -> Result<GeneratedKey, KeyFactoryError> {
+    pub fn take_key(&self) -> Result<GeneratedKey, KeyFactoryError> {
         let ready = self.ready().pop();
         ready.map_or_else(|| self.plan.make(), Ok)
     }
@@ -71,7 +71,7 @@ impl KeyFactory {
         }
     }
 
-    /// Makes one key for later unless the stock is full, and says whether it is now. Same cost as [`KeyFactory::take`].
+    /// Makes one key for later unless the stock is full, and says whether it is now. Same cost as [`KeyFactory::take_key`].
     pub fn restock(&self) -> Result<bool, KeyFactoryError> {
         if self.ready().len() < STOCK {
             // Made outside the lock: whoever takes a key meanwhile does not wait for this one.
@@ -88,7 +88,7 @@ impl KeyFactory {
 
 impl fmt::Debug for KeyFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mint").field("plan", &self.plan).finish_non_exhaustive()
+        f.debug_struct("KeyFactory").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 
@@ -138,7 +138,7 @@ impl GeneratedKey {
 
 impl fmt::Debug for GeneratedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MintedKey").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("GeneratedKey").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
@@ -183,14 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn a_minted_key_publishes_its_public_half_only() {
+    fn a_generated_key_publishes_its_public_half_only() {
         for (alg, kty, crv, names) in [
             (SigningAlgorithm::Rs256, "RSA", None, &["alg", "e", "kid", "kty", "n", "use"][..]),
             (SigningAlgorithm::Ps256, "RSA", None, &["alg", "e", "kid", "kty", "n", "use"]),
             (SigningAlgorithm::Es256, "EC", Some("P-256"), &["alg", "crv", "kid", "kty", "use", "x", "y"]),
             (SigningAlgorithm::EdDsa, "OKP", Some("Ed25519"), &["alg", "crv", "kid", "kty", "use", "x"]),
         ] {
-            let key = KeyFactory::new(plan(alg)).take().unwrap();
+            let key = KeyFactory::new(plan(alg)).take_key().unwrap();
             let jwk = &key.public_jwk;
             let members: Vec<&str> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(members, names);
@@ -216,13 +216,13 @@ mod tests {
         assert!(key_factory.restock().unwrap() && key_factory.restock().unwrap());
         assert_eq!(key_factory.ready().len(), STOCK);
         let kid = key_factory.ready()[STOCK - 1].kid.clone();
-        let key = key_factory.take().unwrap();
+        let key = key_factory.take_key().unwrap();
         assert_eq!(key.kid, kid);
         assert_eq!(key_factory.ready().len(), STOCK - 1);
         key_factory.return_unused(key);
         key_factory.return_unused(plan(SigningAlgorithm::Es256).make().unwrap());
         assert_eq!(key_factory.ready().len(), STOCK);
-        assert_eq!(key_factory.take().unwrap().kid, kid);
+        assert_eq!(key_factory.take_key().unwrap().kid, kid);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// A connection that comes to an end, as if the client had hung up, when patience does.
+/// A connection that ends, as if the client had closed it, when a timeout expires.
 pub struct Connection {
     stream: TcpStream,
     timeouts: ConnectionTimeouts,

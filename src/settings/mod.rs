@@ -39,15 +39,21 @@ pub enum SettingsError {
     Unreadable(ConfigError),
     #[error("{key}: {problem}")]
     Impossible { key: &'static str, problem: String },
-    /// The setting has another name since the release after 0.1.0.
-    #[error("{key}: this setting is now called {new}")]
-    Renamed { key: &'static str, new: &'static str },
+    /// Settings have other names since the release after 0.1.0: each old name and its new one.
+    #[error("{}", renamed(.0))]
+    Renamed(Vec<(&'static str, &'static str)>),
 }
 
 impl SettingsError {
     fn new(key: &'static str, problem: impl ToString) -> Self {
         Self::Impossible { key, problem: problem.to_string() }
     }
+}
+
+fn renamed(names: &[(&str, &str)]) -> String {
+    let lines: Vec<String> =
+        names.iter().map(|(old, new)| format!("{old}: this setting is now called {new}")).collect();
+    lines.join("\n")
 }
 
 /// All settings, checked.

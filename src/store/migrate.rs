@@ -90,25 +90,25 @@ pub async fn migrate(db: &Db) -> Result<usize, MigrationError> {
             if pooler {
                 conn.execute("DEALLOCATE ALL").await.map_err(StoreError::from)?;
             }
-            migrator(|twin| twin.postgres).run_direct(None, &mut *conn, false).await?;
+            migrator(|pair| pair.postgres).run_direct(None, &mut *conn, false).await?;
             if pooler {
                 conn.execute("DEALLOCATE ALL").await.map_err(StoreError::from)?;
             }
         }
-        Backend::Sqlite(conn) => migrator(|twin| twin.sqlite).run_direct(None, conn, false).await?,
+        Backend::Sqlite(conn) => migrator(|pair| pair.sqlite).run_direct(None, conn, false).await?,
     }
     tx.commit().await?;
     Ok(MIGRATIONS.len().saturating_sub(before))
 }
 
 fn migrator(sql: fn(&MigrationPair) -> &'static str) -> Migrator {
-    let migration = |twin: &MigrationPair| {
-        let version = twin.version.parse().unwrap_or_default();
+    let migration = |pair: &MigrationPair| {
+        let version = pair.version.parse().unwrap_or_default();
         Migration::new(
             version,
-            Cow::Borrowed(twin.name),
+            Cow::Borrowed(pair.name),
             MigrationType::Simple,
-            sql(twin).into_sql_str(),
+            sql(pair).into_sql_str(),
             false,
         )
     };
@@ -163,7 +163,7 @@ mod tests {
             names
         };
         let built_in: Vec<String> =
-            MIGRATIONS.iter().map(|twin| format!("{}_{}.sql", twin.version, twin.name)).collect();
+            MIGRATIONS.iter().map(|pair| format!("{}_{}.sql", pair.version, pair.name)).collect();
         assert_eq!(on_disk("postgres"), built_in);
         assert_eq!(on_disk("sqlite"), built_in);
     }

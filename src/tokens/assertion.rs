@@ -192,7 +192,7 @@ mod tests {
 
     /// One key of each algorithm, and the set a client is registered with.
     static KEYS: LazyLock<(Vec<Signer>, ClientKeys)> = LazyLock::new(|| {
-        let key_factory = |alg| KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+        let key_factory = |alg| KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take_key().unwrap();
         let generated: Vec<_> = SigningAlgorithm::ALL.into_iter().map(key_factory).collect();
         let jwks: Vec<&Value> = generated.iter().map(|key| &key.public_jwk).collect();
         let keys = read_client_keys(&json!({ "keys": jwks })).unwrap();

@@ -207,7 +207,7 @@ mod tests {
     /// A key of each algorithm.
     static KEYS: LazyLock<Vec<(Signer, Value)>> = LazyLock::new(|| {
         let key = |alg| {
-            let key = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+            let key = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take_key().unwrap();
             let mut jwk = key.public_jwk.clone();
             jwk.as_object_mut().unwrap().remove("alg");
             (Signer::from_pkcs8(key.kid.clone(), key.alg, &key.pkcs8).unwrap(), jwk)

@@ -281,16 +281,16 @@ on_both! {
             assert!(sessions::advance(conn, &advance(first.id, generation, &client, now), &LIMITS).await.unwrap().is_none());
         }
         for count in 0..=SessionLimits::MAX_REUSES {
-            let counted = sessions::count_replay(conn, 2, &advance(first.id, 2, &client, at(1))).await.unwrap();
+            let counted = sessions::count_reuse(conn, 2, &advance(first.id, 2, &client, at(1))).await.unwrap();
             assert_eq!(counted, count < SessionLimits::MAX_REUSES, "{count}");
         }
-        assert!(!sessions::count_replay(conn, 1, &advance(first.id, 1, &client, at(1))).await.unwrap());
+        assert!(!sessions::count_reuse(conn, 1, &advance(first.id, 1, &client, at(1))).await.unwrap());
         let moved = sessions::advance(conn, &advance(first.id, 2, &client, at(7)), &LIMITS).await.unwrap().unwrap();
         assert_eq!(moved.reuse_count, 0);
         assert!(sessions::revoke(conn, first.id, at(8)).await.unwrap());
         assert!(!sessions::revoke(conn, first.id, at(9)).await.unwrap());
         assert!(sessions::advance(conn, &advance(first.id, 3, &client, at(9)), &LIMITS).await.unwrap().is_none());
-        assert!(!sessions::count_replay(conn, 3, &advance(first.id, 3, &client, at(1))).await.unwrap());
+        assert!(!sessions::count_reuse(conn, 3, &advance(first.id, 3, &client, at(1))).await.unwrap());
     }
 
     async fn sessions_are_listed_revoked_and_removed_by_user_and_age(app: TestApp) {
@@ -495,8 +495,8 @@ on_both! {
         assert_eq!(charge(14).await, NetworkCharge::Charged, "a charge that nobody settles lapses");
         settle(true, 14).await;
         let conn = &mut db.write().await.unwrap();
-        assert_eq!(network_attempts::delete_settled(conn, at(39), 10).await.unwrap(), 0);
-        assert_eq!(network_attempts::delete_settled(conn, at(41), 10).await.unwrap(), 1);
+        assert_eq!(network_attempts::delete_finished(conn, at(39), 10).await.unwrap(), 0);
+        assert_eq!(network_attempts::delete_finished(conn, at(41), 10).await.unwrap(), 1);
     }
 
     async fn the_schema_knows_itself(app: TestApp) {
@@ -870,7 +870,7 @@ on_both! {
             [(None, true, true, None), (Some(&one), false, true, None), (Some(&one), true, true, Some(&one)), (Some(&other), true, false, Some(&one)), (None, true, false, Some(&one))]
         {
             let advance = Advance { key, binds, ..advance(other_session.id, 1, &client, at(1)) };
-            assert_eq!(sessions::count_replay(conn, 1, &advance).await.unwrap(), counted, "{key:?} {binds}");
+            assert_eq!(sessions::count_reuse(conn, 1, &advance).await.unwrap(), counted, "{key:?} {binds}");
             let found = sessions::by_id(conn, other_session.id).await.unwrap().unwrap().dpop_jkt;
             assert_eq!(found.as_ref(), bound_to);
         }

@@ -134,8 +134,8 @@ async fn excerpt(answer: &mut Response) -> String {
 
 /// A query or a user's name may be secret; an audit table is read by many.
 fn without_secrets(url: &Url) -> String {
-    let context = url.origin().ascii_serialization();
-    format!("{context}{}", url.path())
+    let origin = url.origin().ascii_serialization();
+    format!("{origin}{}", url.path())
 }
 
 /// An error with its causes, the first of which says only that a request failed.

@@ -33,8 +33,10 @@ pub struct OwnKey {
 impl OwnKey {
     pub async fn make(key_factory: &Arc<KeyFactory>) -> Result<Self, Failure> {
         let key_factory = Arc::clone(key_factory);
-        let generated =
-            tokio::task::spawn_blocking(move || key_factory.take()).await.map_err(failed)?.map_err(failed)?;
+        let generated = tokio::task::spawn_blocking(move || key_factory.take_key())
+            .await
+            .map_err(failed)?
+            .map_err(failed)?;
         let signer =
             Signer::from_pkcs8(generated.kid.clone(), generated.alg, &generated.pkcs8).map_err(failed)?;
         Ok(Self { generated, signer })

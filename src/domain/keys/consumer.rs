@@ -49,7 +49,7 @@ impl Consumer {
 }
 
 impl JwksFetch {
-    /// What two sightings of one consumer say together.
+    /// Two fetches of one consumer as one.
     pub fn merge(self, other: Self) -> Self {
         Self { at: self.at.max(other.at), published_until: self.published_until.max(other.published_until) }
     }

@@ -22,7 +22,7 @@ pub enum CheckMasterKeysError {
 /// The secrets of one column under one master key.
 struct Group<'a> {
     master_key_id: String,
-    failed: Vec<(&'a StoredSecrets, SealError)>,
+    failed: Vec<Unopened<'a>>,
     /// Secrets beyond the ones that were opened.
     unread: i64,
     any_opened: bool,
@@ -47,7 +47,7 @@ pub async fn check_master_keys(
             let opened = rows.iter().map(|row| open(secrets, master_keys, row));
             let (opened, failed): (Vec<_>, Vec<_>) = opened.partition(Result::is_ok);
             groups.push(Group {
-                failed: failed.into_iter().filter_map(Result::err).map(|error| (secrets, error)).collect(),
+                failed: failed.into_iter().filter_map(Result::err).collect(),
                 unread: (sealed - OPENED_PER_MASTER_KEY).max(0),
                 any_opened: !opened.is_empty(),
                 master_key_id,
@@ -59,10 +59,10 @@ pub async fn check_master_keys(
     let mut refused = UnopenedSecrets::default();
     for group in groups {
         let is_damage = proven.contains(&group.master_key_id);
-        for (secrets, error) in group.failed {
+        for unopened in group.failed {
             match is_damage {
-                true => log_damage(secrets, &error),
-                false => refused.push(error),
+                true => unopened.log_damage(),
+                false => refused.push(unopened.error),
             }
         }
         if !is_damage {
@@ -75,16 +75,33 @@ pub async fn check_master_keys(
     }
 }
 
-/// Opens one secret and drops the plaintext.
-fn open(secrets: &StoredSecrets, master_keys: Option<&MasterKeys>, row: &SealedRow) -> Result<(), SealError> {
-    let master_keys = master_keys.ok_or_else(|| secrets.missing(row))?;
-    secrets.open(master_keys, row).map(drop)
+/// A secret that its master key does not open.
+struct Unopened<'a> {
+    secrets: &'a StoredSecrets,
+    row: String,
+    error: SealError,
 }
 
-fn log_damage(secrets: &StoredSecrets, error: &SealError) {
-    let event = match secrets.are_signing_keys {
-        true => "signing_key_damaged",
-        false => "stored_secret_damaged",
-    };
-    tracing::error!(event, %error, "the master key opens other secrets, so the row is damaged");
+impl Unopened<'_> {
+    fn log_damage(&self) {
+        let Self { secrets, row, error } = self;
+        let message = "the master key opens other secrets, so the row is damaged";
+        match secrets.are_signing_keys {
+            true => tracing::error!(event = "signing_key_damaged", kid = row, %error, message),
+            false => tracing::error!(event = "stored_secret_damaged", row, %error, message),
+        }
+    }
+}
+
+/// Opens one secret and drops the plaintext.
+fn open<'a>(
+    secrets: &'a StoredSecrets,
+    master_keys: Option<&MasterKeys>,
+    row: &SealedRow,
+) -> Result<(), Unopened<'a>> {
+    let opened = master_keys
+        .ok_or_else(|| secrets.missing(row))
+        .and_then(|master_keys| secrets.open(master_keys, row).map(drop));
+    let name = || row.identity.first().cloned().flatten().unwrap_or_default();
+    opened.map_err(|error| Unopened { secrets, row: name(), error })
 }

@@ -21,7 +21,7 @@ pub async fn flush_usage(app: &App) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A page that comes back if it is not written, also when whoever waited for it went away.
+/// A batch that is restored if it is not written, also when the caller was cancelled.
 struct Taken<'a> {
     app: &'a App,
     batch: Batch,
@@ -57,7 +57,7 @@ async fn write_consumers(tx: &mut Tx, batch: &Batch) -> Result<u64, StoreError> 
     Ok(untracked)
 }
 
-/// What of a page is worth writing: consumers that are known and have news, and new ones as far as there is room, where
+/// The rows of a batch that are worth writing: consumers that are known and have news, and new ones as far as there is room, where
 /// many of one network count as one. Also tells how many there was no room for.
 fn make_room(known: &[KnownConsumer], batch: &Batch) -> (BTreeMap<Consumer, JwksFetch>, u64) {
     let rows: HashMap<&Consumer, &KnownConsumer> = known.iter().map(|row| (&row.consumer, row)).collect();

@@ -90,8 +90,8 @@ pub async fn import_key(app: &App, request: ImportKey) -> Result<KeyView, Import
     audit::append(&mut tx, event, &request.context, key.kid.as_str(), Some(&detail), now).await?;
     signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
-    let mended = finish_key_change(app, now).await;
-    let key = mended.as_ref().and_then(|set| set.find(&key.kid)).unwrap_or(&key);
+    let repaired = finish_key_change(app, now).await;
+    let key = repaired.as_ref().and_then(|set| set.find(&key.kid)).unwrap_or(&key);
     Ok(KeyView::of(key, policy, app.clock.now()))
 }
 

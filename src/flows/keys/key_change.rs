@@ -28,7 +28,7 @@ pub(in crate::flows) async fn read_set(conn: &mut Conn) -> Result<KeySet, ReadKe
 /// What follows a committed change stamped `stamped_at`. It is a fact by now: what fails here is an alarm and not the
 /// caller's failure. Gives the keys anew where mending changed them.
 pub(in crate::flows) async fn finish_key_change(app: &App, stamped_at: DateTime<Utc>) -> Option<KeySet> {
-    let mended = repair_after_slow_commit(app, stamped_at).await.unwrap_or_else(|error| {
+    let repaired = repair_after_slow_commit(app, stamped_at).await.unwrap_or_else(|error| {
         tracing::error!(event = "slow_commit_not_repaired", %error);
         None
     });
@@ -36,7 +36,7 @@ pub(in crate::flows) async fn finish_key_change(app: &App, stamped_at: DateTime<
         // The poll will read it.
         tracing::warn!(event = "keyring_not_loaded", %error);
     }
-    mended
+    repaired
 }
 
 /// Both bounds of a key's life count from the moment other nodes can see the change, and the rows say the moment before
@@ -62,8 +62,8 @@ async fn repair_after_slow_commit(
         signing_keys::postpone_retirement(&mut tx, &demoted.kid, retires_at).await?;
     }
     signing_keys::announce(&mut tx).await?;
-    let mended = read_set(&mut tx).await?;
+    let repaired = read_set(&mut tx).await?;
     tx.commit().await?;
     tracing::warn!(event = "slow_commit", ms = took.num_milliseconds());
-    Ok(Some(mended))
+    Ok(Some(repaired))
 }

@@ -26,7 +26,7 @@ pub enum NewKeyError {
 /// A new key, made on a thread that may be busy for a while.
 pub(super) async fn generate_key(key_factory: &Arc<KeyFactory>) -> Result<GeneratedKey, NewKeyError> {
     let key_factory = Arc::clone(key_factory);
-    let generated = tokio::task::spawn_blocking(move || key_factory.take()).await;
+    let generated = tokio::task::spawn_blocking(move || key_factory.take_key()).await;
     Ok(generated.map_err(|_| NewKeyError::Interrupted)??)
 }
 
@@ -44,7 +44,7 @@ pub(in crate::flows) async fn generate_two(
     }
 }
 
-/// Seals a minted key and adds its row: published from `now`, signing from `activated_at` if given.
+/// Seals a generated key and adds its row: published from `now`, signing from `activated_at` if given.
 pub(in crate::flows) async fn insert_key(
     tx: &mut Tx,
     app: &App,

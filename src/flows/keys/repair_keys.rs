@@ -55,20 +55,20 @@ async fn repair_public_keys(app: &App, keyring: &Keyring) -> Result<(), RepairKe
     let mut tx = app.db.begin().await?;
     store::lock_signing_keys(&mut tx).await?;
     let stored = signing_keys::all(&mut tx).await?;
-    let mut mended = Vec::new();
+    let mut repaired = Vec::new();
     for row in stored.iter().filter(|row| row.sealed.is_some()) {
         let Some(opened) = keyring.opened(&row.key.kid) else { continue };
         let is_altered = matches!(row.key.damage, None | Some("public_jwk")) && !opened.fits(&row.key);
         let Some(public_jwk) = opened.signer.public_jwk().filter(|_| is_altered) else { continue };
         signing_keys::repair_public_key(&mut tx, &row.key.kid, &public_jwk).await?;
-        mended.push(row.key.kid.clone());
+        repaired.push(row.key.kid.clone());
     }
     let now = app.clock.now();
-    for kid in &mended {
+    for kid in &repaired {
         let (event, context) = (AuditEvent::KeyRepaired, AuditContext::schedule());
         audit::append(&mut tx, event, &context, kid.as_str(), None, now).await?;
     }
-    if !mended.is_empty() {
+    if !repaired.is_empty() {
         signing_keys::announce(&mut tx).await?;
     }
     tx.commit().await?;

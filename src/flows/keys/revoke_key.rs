@@ -109,7 +109,7 @@ async fn try_revoke(app: &App, request: &RevokeKey) -> Result<RevocationView, Re
     signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
     match finish_key_change(app, now).await {
-        Some(mended) => view(&mended),
+        Some(repaired) => view(&repaired),
         None => Ok(answer),
     }
 }

@@ -99,8 +99,8 @@ pub async fn rotate_keys(app: &App, request: RotateKeys) -> Result<RotationView,
     idempotency.remember(&mut tx, &answer, now).await?;
     signing_keys::announce(&mut tx).await?;
     tx.commit().await?;
-    if let Some(mended) = finish_key_change(app, now).await {
-        answer = RotationView::of(&mended, policy, app.clock.now());
+    if let Some(repaired) = finish_key_change(app, now).await {
+        answer = RotationView::of(&repaired, policy, app.clock.now());
     }
     Ok(answer)
 }

@@ -86,7 +86,7 @@ pub(super) async fn proceed(
     browser: &BrowserContext,
 ) -> Result<NextStep, AuthorizeError> {
     let (pending, now) = (progress.pending, app.clock.now());
-    let (client, back) = return_address(app, progress.parameters).await?;
+    let (client, back) = redirect_target(app, progress.parameters).await?;
     let refuse = |error: OAuthError| Ok(NextStep::Return(refusal(app, &back, &error)));
     let request = match AuthorizationRequest::read(
         &client,
@@ -173,7 +173,7 @@ pub(super) async fn proceed(
 }
 
 /// The client and where its answers go. Everything else may be told there.
-pub(super) async fn return_address(
+pub(super) async fn redirect_target(
     app: &App,
     parameters: &Parameters,
 ) -> Result<(Client, RedirectTarget), AuthorizeError> {

@@ -1,4 +1,4 @@
-//! What the flows of the hosted pages share: who comes, which page they bring back, and what happens next.
+//! What the flows of the hosted pages share: the browser, the form that it submits, and the next step.
 
 use crate::app::App;
 use crate::domain::accounts::User;
@@ -62,7 +62,7 @@ pub struct Answer {
     pub parameters: Vec<(&'static str, String)>,
 }
 
-/// Why nobody goes anywhere.
+/// Errors of an authorization request that are shown as a page.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
     /// Where the answer should go to is not sure, so it goes nowhere.
@@ -122,7 +122,7 @@ pub enum SubmittedFormError {
     OutOfDate(Restart),
 }
 
-/// How a request begins anew.
+/// How a request begins again.
 #[derive(Debug)]
 pub enum Restart {
     /// The browser sends the authorization request again.

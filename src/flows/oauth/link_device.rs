@@ -20,7 +20,7 @@ use crate::tokens::{PendingRequest, PendingRequestKind, PresentedConsent, UserCo
 /// Wrong user codes.
 const USER_CODES: NetworkBudget = NetworkBudget::new("user code source");
 
-/// The name of the code in a flow.
+/// The name of the code in a pending request.
 const USER_CODE: &str = "user_code";
 
 /// Asks for the code. One that came with the address is for the person to confirm, so it is not looked at.
@@ -68,7 +68,7 @@ async fn look_up(
     let network = context.ip.map(|ip| Subject::network(&app.master_keys, USER_CODES, ip));
     let mut tx = app.db.begin().await?;
     if let Some(network) = &network {
-        // It lapses at once: what is charged is settled in this transaction, so none is in flight.
+        // It lapses at once: the charge is finished in this transaction, so none is in flight.
         match network_attempts::charge(&mut tx, network.as_bytes(), &policy, now, now).await? {
             NetworkCharge::Charged | NetworkCharge::InFlight => {}
             NetworkCharge::Refused { retry_after } => {
@@ -114,7 +114,7 @@ struct Linking {
     client: Client,
 }
 
-/// The device a flow is about, however far it has come.
+/// The device of a pending request, in any state.
 async fn device_of(app: &App, pending: &PendingRequest) -> Result<Option<Linking>, StoreError> {
     let Some(code) = pending.parameters().get(USER_CODE).and_then(UserCode::parse) else { return Ok(None) };
     let mut conn = app.db.read().await?;

@@ -1,4 +1,4 @@
-use super::authorize::{Progress, asking, proceed, refusal, return_address};
+use super::authorize::{Progress, asking, proceed, redirect_target, refusal};
 use super::browser::{AuthorizeError, BrowserContext, NextStep, Restart, SubmittedForm};
 use super::link_device::{begin_link, proceed_link, show_link_sign_in};
 use crate::app::App;
@@ -26,7 +26,7 @@ pub struct SignedIn {
 pub enum SignInError {
     #[error(transparent)]
     Proof(#[from] ProvePasswordError),
-    /// This page has signed somebody in before; the request begins anew.
+    /// This page has signed a user in before; the request begins again.
     #[error("this page has been used")]
     Used(Restart),
     #[error(transparent)]
@@ -71,7 +71,7 @@ pub async fn sign_in(
     Ok(SignedIn { cookie, device_token, step })
 }
 
-/// How a page that has done its work begins anew.
+/// How the request of a used page begins again.
 pub fn restart(app: &App, submitted: &SubmittedForm) -> Result<Restart, AuthorizeError> {
     restart_pending(app, &submitted.0)
 }
@@ -123,7 +123,7 @@ pub async fn show_sign_in(
 
 async fn show_client_sign_in(app: &App, pending: &PendingRequest) -> Result<NextStep, AuthorizeError> {
     let parameters = pending.parameters();
-    let (client, back) = return_address(app, &parameters).await?;
+    let (client, back) = redirect_target(app, &parameters).await?;
     // The request was good when the page was made. If it is not good any more, the next step says so.
     let request = AuthorizationRequest::read(&client, &parameters, back, app.settings.request_rules())
         .map_err(|_| AuthorizeError::Answered)?;
@@ -186,7 +186,7 @@ pub async fn turn_back(
     if submitted.return_target() == Some(ReturnTarget::Device) {
         return Ok(NextStep::Device(begin_link(app, browser)?));
     }
-    let (_, back) = return_address(app, &submitted.parameters()).await?;
+    let (_, back) = redirect_target(app, &submitted.parameters()).await?;
     let error = OAuthError::new(OAuthCode::AccessDenied, "the user does not agree");
     Ok(NextStep::Return(refusal(app, &back, &error)))
 }

@@ -9,7 +9,7 @@ use crate::store::passwords::network_attempts::NetworkCharge;
 use crate::store::{StoreError, Tx};
 use crate::throttle::{NetworkBudget, Subject};
 
-/// Charges a source network for what counts whatever becomes of it, so that it is charged and settled in one.
+/// Charges a network for an attempt that counts with any outcome: the charge is finished at once.
 pub(in crate::flows) async fn charge_network(
     tx: &mut Tx,
     network: &Subject,

@@ -78,7 +78,7 @@ enum Charged {
     InFlight,
 }
 
-/// The one place where a password is checked: charge the attempt, hash, settle. An unknown user, a disabled user, a wrong
+/// The one place where a password is checked: charge the attempt, hash, finish the charge. An unknown user, a disabled user, a wrong
 /// password and an account that has failed too often are all `Wrong`, after as long.
 ///
 /// `candidate` is `None` for what no password can be: there is nothing to protect and nothing to tell.

@@ -6,7 +6,7 @@ pub(in crate::flows) const CLEAN_UPS: &[CleanUp] = &[
         let threshold = app.settings.throttle.lockout_threshold;
         login_attempts::delete_older(conn, now - KEPT_FOR, threshold, BATCH)
     }),
-    clean_up!("failed attempts of networks", |_, conn, now| network_attempts::delete_settled(
+    clean_up!("failed attempts of networks", |_, conn, now| network_attempts::delete_finished(
         conn, now, BATCH
     )),
 ];

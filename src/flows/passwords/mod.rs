@@ -1,7 +1,7 @@
-//! Password checks: charge the attempt, hash on the hashing threads, settle the charge.
+//! Password checks: charge the attempt, hash on the hashing threads, finish the charge.
 //!
 //! No URL of its own: log in, sign in, password change and registration call it. States of an attempt: charged, then
-//! settled as right or wrong. Every password check in the program goes through `check_password`. This module begins no
+//! finished as right or wrong, or refunded. Every password check in the program goes through `check_password`. This module begins no
 //! session and changes no account.
 
 mod charge_network;

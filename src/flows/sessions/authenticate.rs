@@ -112,7 +112,7 @@ async fn check_binding(
             if proof.jkt() != bound.jkt {
                 return Err(AuthenticateError::WrongKey);
             }
-            proof.use_up(&mut app.db.write().await?).await?;
+            proof.consume(&mut app.db.write().await?).await?;
             Ok(())
         }
     }

@@ -57,7 +57,7 @@ impl KeyProof {
     }
 
     /// Uses the proof up. Of any number of parallel callers, on all nodes, one gets the key.
-    pub(in crate::flows) async fn use_up(&self, conn: &mut Conn) -> Result<&Thumbprint, ProveKeyError> {
+    pub(in crate::flows) async fn consume(&self, conn: &mut Conn) -> Result<&Thumbprint, ProveKeyError> {
         match replay_guard::consume(conn, &self.0.digest, self.0.expires_at).await? {
             true => Ok(&self.0.key),
             false => Err(DpopError::Used.into()),
@@ -71,7 +71,7 @@ pub(in crate::flows) async fn proved_key<'p>(
     proof: Option<&'p KeyProof>,
 ) -> Result<Option<&'p Thumbprint>, ProveKeyError> {
     match proof {
-        Some(proof) => proof.use_up(conn).await.map(Some),
+        Some(proof) => proof.consume(conn).await.map(Some),
         None => Ok(None),
     }
 }
@@ -82,7 +82,7 @@ pub(in crate::flows) async fn proved_key_alone<'p>(
     proof: Option<&'p KeyProof>,
 ) -> Result<Option<&'p Thumbprint>, ProveKeyError> {
     match proof {
-        Some(proof) => proof.use_up(&mut app.db.write().await?).await.map(Some),
+        Some(proof) => proof.consume(&mut app.db.write().await?).await.map(Some),
         None => Ok(None),
     }
 }

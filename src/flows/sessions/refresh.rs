@@ -103,7 +103,7 @@ pub(in crate::flows) async fn move_on(
         now,
         deadline,
     };
-    let session = use_up(app, &options, limits, context).await?;
+    let session = consume(app, &options, limits, context).await?;
     let user = users::by_id(&mut app.db.read().await?, session.user_id).await?;
     let user = user.filter(User::may_act).ok_or(RefreshError::Invalid("user disabled"))?;
     Ok(MovedOn { user, session, key, keyring, now })
@@ -128,7 +128,7 @@ async fn is_worth(
 }
 
 /// Moves the session on, or finds why not.
-async fn use_up(
+async fn consume(
     app: &App,
     options: &Advance<'_>,
     limits: &SessionLimits,
@@ -152,7 +152,7 @@ async fn use_up(
         match session.judge(options.client, options.generation, limits, app.database_back_at(), now) {
             Verdict::Current => {}
             Verdict::Replay => {
-                if sessions::count_replay(&mut conn, session.generation, options).await? {
+                if sessions::count_reuse(&mut conn, session.generation, options).await? {
                     return Ok(session);
                 }
             }

@@ -55,7 +55,7 @@ impl TokenResponse {
     }
 }
 
-/// 200 with a body, and the refresh token in the cookie if that is where it goes. The frame adds `no-store`.
+/// 200 with a body, and the refresh token in the cookie in cookie mode. The middleware adds `no-store`.
 fn token_response(body: &impl Serialize, tokens: &IssuedTokens, in_cookie: bool) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     if in_cookie {

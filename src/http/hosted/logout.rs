@@ -34,24 +34,28 @@ pub async fn by_post(app: AppData, http: HttpRequest, network: ClientNetwork, bo
         return see_other(&format!("{}/oauth2/logout?{query}", app.settings.server.base()));
     }
     let form: Parameters = pairs.into_iter().collect();
+    // The page's state is not opened for a user who stays: an expired page would begin again, and beginning again can sign
+    // out without asking.
+    if form.get("decision") != Some("sign_out") {
+        return still_signed_in(&app);
+    }
     let browser = BrowserRequest::of(&http, &network);
     let submitted = match browser.page(&app, &[PageKind::SignOut], &form) {
         Ok(submitted) => submitted,
         Err(response) => return *response,
     };
-    match form.get("decision").unwrap_or_default() {
-        "sign_out" => {
-            let outcome = confirm_sign_out(&app, &submitted.parameters(), &browser.context).await;
-            show(&app, &browser, outcome)
-        }
-        _ => pages::Fault {
-            status: StatusCode::OK,
-            title: "You are still signed in",
-            explanation: "Nothing was changed. You can close this page.",
-            request_id: request_id(),
-        }
-        .render(&app),
+    let outcome = confirm_sign_out(&app, &submitted.parameters(), &browser.context).await;
+    show(&app, &browser, outcome)
+}
+
+fn still_signed_in(app: &App) -> HttpResponse {
+    pages::Fault {
+        status: StatusCode::OK,
+        title: "You are still signed in",
+        explanation: "Nothing was changed. You can close this page.",
+        request_id: request_id(),
     }
+    .render(app)
 }
 
 async fn ask(

@@ -1,4 +1,4 @@
-//! The forms of the hosted pages: signing in, signing up, agreeing. Each brings its flow back, sealed and bound to the browser it
+//! The forms of the hosted pages: signing in, signing up, agreeing. Each carries its pending request, sealed and bound to the browser it
 //! was shown in.
 
 use actix_web::http::StatusCode;

@@ -53,7 +53,7 @@ impl OAuthProblem {
     }
 
     /// RFC 6750 section 3: what is wrong with how a token is shown.
-    pub fn subject(status: StatusCode, error: &'static str, challenge: &str) -> Self {
+    pub fn bearer(status: StatusCode, error: &'static str, challenge: &str) -> Self {
         let mut problem = Self::new(status, error);
         problem.headers.push(("WWW-Authenticate", challenge.to_owned()));
         problem
@@ -217,7 +217,7 @@ impl OAuthProblem {
     /// RFC 6750 section 3.1: who brings nothing is told nothing of what is wrong with it.
     pub fn invalid_registration_token(has_token: bool) -> Self {
         let challenge = if has_token { r#"Bearer error="invalid_token""# } else { "Bearer" };
-        Self::subject(StatusCode::UNAUTHORIZED, "invalid_token", challenge)
+        Self::bearer(StatusCode::UNAUTHORIZED, "invalid_token", challenge)
     }
 
     /// Of a network that has asked too often for something that anybody may have.

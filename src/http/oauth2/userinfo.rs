@@ -58,7 +58,7 @@ pub async fn userinfo(token: Result<AnyToken, Problem>) -> Result<HttpResponse, 
         TokenSubject::User(current) if current.scopes.contains(scope::OPENID) => {
             Ok(HttpResponse::Ok().json(UserInfo::of(&current)))
         }
-        _ => Err(OAuthProblem::subject(
+        _ => Err(OAuthProblem::bearer(
             StatusCode::FORBIDDEN,
             "insufficient_scope",
             &scheme.challenge(r#"error="insufficient_scope", scope="openid""#),
@@ -80,7 +80,7 @@ pub async fn userinfo_by_post(
     let form = body.form().await.unwrap_or_default();
     if form.iter().any(|(name, _)| name == "access_token") {
         let challenge = Scheme::Bearer.challenge(r#"error="invalid_request""#);
-        return Err(OAuthProblem::subject(StatusCode::BAD_REQUEST, "invalid_request", &challenge));
+        return Err(OAuthProblem::bearer(StatusCode::BAD_REQUEST, "invalid_request", &challenge));
     }
     userinfo(token).await
 }

@@ -28,10 +28,11 @@ const RENAMED: [(&str, &str); 21] = [
     ("tokens.access_life", "tokens.access_token_ttl"),
 ];
 
-/// Refuses the first setting with an old name.
+/// Refuses settings with old names, all of them in one message.
 pub(super) fn check(set: &[String]) -> Result<(), SettingsError> {
-    let renamed = RENAMED.iter().find(|(old, _)| set.iter().any(|key| key == old));
-    renamed.map_or(Ok(()), |&(key, new)| Err(SettingsError::Renamed { key, new }))
+    let renamed: Vec<_> =
+        RENAMED.iter().filter(|(old, _)| set.iter().any(|key| key == old)).copied().collect();
+    if renamed.is_empty() { Ok(()) } else { Err(SettingsError::Renamed(renamed)) }
 }
 
 #[cfg(test)]
@@ -51,6 +52,18 @@ mod tests {
             assert!(!known.iter().any(|key| key == old), "{old}");
             assert!(known.iter().any(|key| key == new), "{new}");
         }
+    }
+
+    #[test]
+    fn every_old_name_is_in_the_message() {
+        let environment = ["CHANCERY_TOKENS__ACCESS_LIFE", "CHANCERY_KEYS__POLL"]
+            .map(|name| (name.to_owned(), "1s".to_owned()));
+        let error = Settings::load(None, HashMap::from(environment)).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "keys.poll: this setting is now called keys.refresh_interval\n\
+             tokens.access_life: this setting is now called tokens.access_token_ttl"
+        );
     }
 
     #[test]

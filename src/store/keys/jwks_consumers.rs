@@ -64,7 +64,7 @@ pub async fn reach(
     Ok((row.known, row.fetched))
 }
 
-/// Adds a sighting to what is known. Never makes anything older.
+/// Adds a fetch to the row of its consumer. Times never move back.
 pub async fn record(conn: &mut Conn, consumer: &Consumer, fetch: JwksFetch) -> Result<(), StoreError> {
     execute!(
         conn,

@@ -59,14 +59,22 @@ pub enum SealedUnder<'a> {
     AnyBut(&'a str),
 }
 
-/// The column under its present name. `None` where the database does not have the column yet.
+/// The column under its present name. `None` where the database does not have the table yet. A table without the column
+/// belongs to a later release, and is an error: its secrets must not count as none.
 pub async fn find(
     conn: &mut Conn,
     column: &'static SealedColumn,
 ) -> Result<Option<PresentColumn>, StoreError> {
     let present = column_names(conn, column.table).await?;
     let name = column.names.iter().copied().find(|name| present.iter().any(|present| present == name));
-    Ok(name.map(|name| PresentColumn { column, name }))
+    match name {
+        Some(name) => Ok(Some(PresentColumn { column, name })),
+        None if present.is_empty() => Ok(None),
+        None => {
+            let row = present.join(", ");
+            Err(StoreError::Corrupt { table: column.table, column: column.names[0], row })
+        }
+    }
 }
 
 row! {

@@ -1,4 +1,4 @@
-//! Table `backchannel_logouts`: an outbox. Rows come from `sessions.rs`, in the transaction that ends a session.
+//! Table `backchannel_logouts`: an outbox. Rows come from `sessions/sessions_table.rs`, in the transaction that ends a session.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

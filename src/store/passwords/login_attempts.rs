@@ -20,7 +20,7 @@ const NOT_BLOCKED: DateTime<Utc> = DateTime::UNIX_EPOCH;
 /// What became of the wish to check a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charge {
-    /// It is paid for: check, and settle.
+    /// The attempt is charged: check the password, then finish the charge.
     Charged,
     /// Too many failures; not now, or not at all.
     Refused,
@@ -29,7 +29,7 @@ pub enum Charge {
 }
 
 /// Charges one attempt before anything is checked: one atomic upsert, so that of any number of parallel guesses no more
-/// than the budget are ever checked. The charge lapses at `lapses_at` if nobody settles it.
+/// than the budget are ever checked. An unfinished charge lapses at `lapses_at`.
 pub async fn charge(
     conn: &mut Conn,
     subject: &[u8],

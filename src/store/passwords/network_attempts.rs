@@ -7,7 +7,7 @@ use crate::store::row::row;
 use crate::store::{Conn, StoreError, Tx, execute, on};
 
 row! {
-    struct SourceAttemptsRow {
+    struct NetworkAttemptsRow {
         spent_until_us: i64,
     }
 }
@@ -15,7 +15,7 @@ row! {
 /// What became of the wish to make an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkCharge {
-    /// It is paid for: make it, and settle.
+    /// The attempt is charged: make it, then finish the charge.
     Charged,
     /// The budget is spent; the next attempt is free after so long.
     Refused { retry_after: TimeDelta },
@@ -23,7 +23,7 @@ pub enum NetworkCharge {
     InFlight,
 }
 
-/// Charges one attempt before it is made: one atomic upsert. The charge lapses at `lapses_at` if nobody settles it.
+/// Charges one attempt before it is made: one atomic upsert. An unfinished charge lapses at `lapses_at`.
 pub async fn charge(
     tx: &mut Tx,
     subject: &[u8],
@@ -57,7 +57,7 @@ pub async fn charge(
     if charged == 1 {
         return Ok(NetworkCharge::Charged);
     }
-    let row: Option<SourceAttemptsRow> = on!(tx, |c| {
+    let row: Option<NetworkAttemptsRow> = on!(tx, |c| {
         sqlx::query_as("SELECT spent_until_us FROM network_attempts WHERE subject = $1")
             .bind(subject)
             .fetch_optional(c)
@@ -96,7 +96,7 @@ pub async fn finish(
 }
 
 /// Forgets up to `limit` sources that owed nothing at `before`. Returns how many.
-pub async fn delete_settled(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
+pub async fn delete_finished(conn: &mut Conn, before: DateTime<Utc>, limit: i64) -> Result<u64, StoreError> {
     Ok(execute!(
         conn,
         sqlx::query(

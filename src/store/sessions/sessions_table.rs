@@ -197,21 +197,21 @@ pub struct Advance<'a> {
 /// changes nothing.
 pub async fn advance(
     conn: &mut Conn,
-    wish: &Advance<'_>,
+    advance: &Advance<'_>,
     limits: &SessionLimits,
 ) -> Result<Option<Session>, StoreError> {
     macro_rules! run {
         ($conn:ident, $found:literal, $in_time:literal) => {
             sqlx::query_as::<_, SessionRow>(advance!($found, $in_time))
-                .bind(wish.now)
-                .bind(wish.id.0)
-                .bind(wish.generation)
-                .bind(wish.client.as_str())
-                .bind(limits.idle_since(wish.now))
-                .bind(wish.master_key_id)
-                .bind(wish.deadline)
-                .bind(wish.key.map(Thumbprint::as_str))
-                .bind(wish.key.filter(|_| wish.binds).map(Thumbprint::as_str))
+                .bind(advance.now)
+                .bind(advance.id.0)
+                .bind(advance.generation)
+                .bind(advance.client.as_str())
+                .bind(limits.idle_since(advance.now))
+                .bind(advance.master_key_id)
+                .bind(advance.deadline)
+                .bind(advance.key.map(Thumbprint::as_str))
+                .bind(advance.key.filter(|_| advance.binds).map(Thumbprint::as_str))
                 .fetch_all($conn)
                 .await?
         };
@@ -231,7 +231,11 @@ pub async fn advance(
 
 /// Counts one more answer to the parent of `generation`, and binds the session as [`advance`] does. `false` when the session has
 /// moved on, ended, was bound to another key, or has answered as many reuses as it may.
-pub async fn count_replay(conn: &mut Conn, generation: i64, wish: &Advance<'_>) -> Result<bool, StoreError> {
+pub async fn count_reuse(
+    conn: &mut Conn,
+    generation: i64,
+    advance: &Advance<'_>,
+) -> Result<bool, StoreError> {
     let changed = execute!(
         conn,
         sqlx::query(
@@ -239,11 +243,11 @@ pub async fn count_replay(conn: &mut Conn, generation: i64, wish: &Advance<'_>) 
              WHERE id = $1 AND generation = $2 AND reuse_count < $3 AND revoked_at IS NULL
                    AND (dpop_jkt IS NULL OR dpop_jkt = $4)",
         )
-        .bind(wish.id.0)
+        .bind(advance.id.0)
         .bind(generation)
         .bind(SessionLimits::MAX_REUSES)
-        .bind(wish.key.map(Thumbprint::as_str))
-        .bind(wish.key.filter(|_| wish.binds).map(Thumbprint::as_str))
+        .bind(advance.key.map(Thumbprint::as_str))
+        .bind(advance.key.filter(|_| advance.binds).map(Thumbprint::as_str))
     )?;
     Ok(changed == 1)
 }

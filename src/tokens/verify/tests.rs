@@ -41,7 +41,7 @@ fn keyring() -> (Keyring, GeneratedKey, GeneratedKey) {
 
 fn keyring_of(alg: SigningAlgorithm) -> (Keyring, GeneratedKey, GeneratedKey) {
     let key_factory = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 });
-    let (current, next) = (key_factory.take().unwrap(), key_factory.take().unwrap());
+    let (current, next) = (key_factory.take_key().unwrap(), key_factory.take_key().unwrap());
     (keyring_with(&current, &next), current, next)
 }
 
@@ -263,7 +263,7 @@ fn every_altered_payload_is_refused_though_signed() {
 fn every_forgery_is_refused_for_what_is_wrong_with_it() {
     let each = SigningAlgorithm::ALL.map(|alg| Forgery::ALL.map(|forgery| (alg, forgery)));
     let rings = SigningAlgorithm::ALL.map(|alg| {
-        let theirs = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take().unwrap();
+        let theirs = KeyFactory::new(KeyPlan { alg, rsa_bits: 2048 }).take_key().unwrap();
         (keyring_of(alg), theirs)
     });
     for (alg, forgery) in each.into_iter().flatten() {

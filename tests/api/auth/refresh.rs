@@ -229,8 +229,8 @@ async fn an_origin_that_is_configured_may_use_cookies_and_read_answers() {
     app.register("ada@x.test").await;
     let body =
         json!({ "email": "ada@x.test", "password": crate::support::PASSWORD, "cookie": true }).to_string();
-    let login = |context: &'static str| {
-        let headers = [("content-type", "application/json"), ("origin", context)];
+    let login = |origin: &'static str| {
+        let headers = [("content-type", "application/json"), ("origin", origin)];
         let body = body.clone();
         let app = &app;
         async move { app.send(Method::POST, "/auth/login", &headers, Some(body)).await }

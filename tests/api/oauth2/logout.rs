@@ -77,6 +77,24 @@ on_both! {
         browser.get("/oauth2/logout").await.page(200);
     }
 
+    /// Beginning again with the client's hint would sign out without asking.
+    async fn a_user_who_stays_on_an_expired_page_is_not_signed_out(app: TestApp) {
+        app.register("ada@x.test").await;
+        app.register("bob@x.test").await;
+        let (spa, other, browser) = (public_client(&app).await, Browser::new(&app), Browser::new(&app));
+        let code = other.code(&spa, "ada@x.test", &[]).await;
+        let hint = spa.exchange(&app, &code).await.expect(200).json()["id_token"].as_str().unwrap().to_owned();
+        browser.code(&spa, "bob@x.test", &[]).await;
+        // The hint names another user than the one who is signed in, so the page asks.
+        let page = browser.get(&logout(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)])).await.page(200);
+        app.advance(TimeDelta::seconds(1));
+        browser.code(&spa, "ada@x.test", &[("prompt", "login")]).await;
+        app.advance(TimeDelta::minutes(31));
+        let kept = browser.post("/oauth2/logout", &[("flow", &page.flow()), ("decision", "stay")]).await.page(200);
+        assert!(kept.text.contains("still signed in"), "{}", kept.text);
+        browser.get(&spa.authorize(&[])).await.returned_code();
+    }
+
     async fn a_form_of_another_site_signs_nobody_out_and_a_clients_form_does(app: TestApp) {
         app.register("ada@x.test").await;
         let (spa, browser) = (public_client(&app).await, Browser::new(&app));

@@ -225,9 +225,9 @@ struct Signer {
 
 impl Signer {
     fn new(der: &[u8]) -> Self {
-        let minted = GeneratedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
-        let signer = chancery::keys::Signer::from_pkcs8(minted.kid.clone(), SigningAlgorithm::Rs256, der);
-        Self { signer: signer.expect("a key"), public: minted.public_jwk }
+        let generated = GeneratedKey::from_pkcs8(SigningAlgorithm::Rs256, der).expect("a key");
+        let signer = chancery::keys::Signer::from_pkcs8(generated.kid.clone(), SigningAlgorithm::Rs256, der);
+        Self { signer: signer.expect("a key"), public: generated.public_jwk }
     }
 
     fn jwk(&self, kid: &str) -> Value {
