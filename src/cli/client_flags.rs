@@ -6,7 +6,7 @@ use chrono::DateTime;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
-use super::clients::parse_span;
+use super::parse_span;
 use crate::domain::clients::{
     Client, ClientAuthMethod, ClientKeys, ClientSetting, PlainValue, SettingValues, Shape, TextShape, Unset,
 };

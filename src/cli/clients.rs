@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::client_flags::{ChangedSettings, NewSettings, name_of_flag, shown};
-use super::{Failure, Output, failed, open, print_json};
+use super::{Failure, Output, failed, open, parse_span, print_json};
 use crate::app::App;
 use crate::domain::ClientId;
 use crate::domain::accounts::Authority;
@@ -246,10 +246,4 @@ fn wrong_usage(name: &str, reason: impl Display) -> Failure {
 fn parse_auth_method(name: &str) -> Result<ClientAuthMethod, &'static str> {
     ClientAuthMethod::parse(name)
         .ok_or("must be client_secret_basic, client_secret_post, private_key_jwt or none")
-}
-
-pub(super) fn parse_span(text: &str) -> Result<TimeDelta, &'static str> {
-    let span = humantime::parse_duration(text).ok().filter(|span| span.subsec_nanos() == 0);
-    let span = span.and_then(|span| TimeDelta::from_std(span).ok());
-    span.ok_or("must be a duration in whole seconds, such as 30s, 5m or 24h")
 }

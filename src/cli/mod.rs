@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use clap::{Parser, Subcommand, ValueEnum};
 use reqwest::ClientBuilder;
 use reqwest::redirect::Policy;
@@ -139,4 +140,11 @@ async fn open(settings: Settings) -> Result<App, Failure> {
 fn print_json(value: &impl Serialize) -> Result<(), Failure> {
     println!("{}", serde_json::to_string_pretty(value).map_err(failed)?);
     Ok(())
+}
+
+/// A duration argument in whole seconds.
+fn parse_span(text: &str) -> Result<TimeDelta, &'static str> {
+    let span = humantime::parse_duration(text).ok().filter(|span| span.subsec_nanos() == 0);
+    let span = span.and_then(|span| TimeDelta::from_std(span).ok());
+    span.ok_or("must be a duration in whole seconds, such as 30s, 5m or 24h")
 }
