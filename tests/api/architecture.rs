@@ -118,9 +118,12 @@ fn every_module_imports_only_what_it_may() {
     let mut offences = Vec::new();
     for (module, may, never) in MODULES {
         for (path, code) in code_of(module) {
-            for imported in paths(&code).into_iter().map(|path| path[0].clone()) {
+            for named in paths(&path, &code) {
+                let imported = named.first().map_or("*", String::as_str);
                 let is_known = MODULES.iter().any(|(known, ..)| *known == imported);
-                if is_known && imported != *module && !may.contains(&imported.as_str()) {
+                if imported == "*" {
+                    offences.push(format!("{}: {module} imports the whole crate", path.display()));
+                } else if is_known && imported != *module && !may.contains(&imported) {
                     offences.push(format!("{}: {module} imports {imported}", path.display()));
                 }
             }
@@ -137,30 +140,36 @@ fn every_module_imports_only_what_it_may() {
 #[test]
 fn every_sub_module_imports_only_what_it_may() {
     let mut offences = Vec::new();
-    for layer in LAYERS {
-        offences.extend(wrong_arrows(layer, CAPABILITIES));
+    let layers = LAYERS.map(|layer| (layer, CAPABILITIES));
+    for (layer, table) in layers.into_iter().chain([("http", HTTP)]) {
+        for (path, code) in code_of(layer) {
+            offences.extend(wrong_arrows(layer, table, &path, &code));
+        }
     }
-    offences.extend(wrong_arrows("http", HTTP));
     assert!(offences.is_empty(), "{}", offences.join("\n"));
 }
 
-/// Imports between the sub-modules of a layer that the table does not allow. A file of the layer's root may import no
-/// sub-module, except the root of `http`, which is the URL table.
-fn wrong_arrows(layer: &str, table: &[(&str, &[&str])]) -> Vec<String> {
-    let is_sub_module = |name: &str| table.iter().any(|(known, _)| *known == name);
+/// Imports between the sub-modules of a layer that the table does not allow, in one file of the layer.
+///
+/// `mod.rs` of a layer is the list of its sub-modules: it may name all of them, but no `use` in it may hand out their
+/// items under the layer's name. Every other file of the layer's root may name no sub-module. Of `http` the whole root
+/// is exempt, because it is the URL table.
+fn wrong_arrows(layer: &str, table: &[(&str, &[&str])], path: &Path, code: &str) -> Vec<String> {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    let (own, is_root) = (&*parts[1], parts.len() == 2);
+    if is_root && layer == "http" {
+        return Vec::new();
+    }
+    let found = if is_root && own == "mod.rs" { used_paths(path, code) } else { paths(path, code) };
+    let may = table.iter().find(|(known, _)| *known == own).map_or(&[][..], |(_, may)| *may);
     let mut offences = Vec::new();
-    for (path, code) in code_of(layer) {
-        let inside = path.strip_prefix(source().join(layer)).unwrap();
-        let own = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
-        let may = table.iter().find(|(known, _)| *known == own).map(|(_, may)| *may);
-        if may.is_none() && layer == "http" {
-            continue;
-        }
-        for named in paths(&code).into_iter().filter(|named| named.len() > 1 && named[0] == layer) {
-            let other = &named[1];
-            if is_sub_module(other) && *other != own && !may.unwrap_or(&[]).contains(&other.as_str()) {
-                offences.push(format!("{}: {own} imports {other}", path.display()));
-            }
+    for named in found.iter().filter(|named| named.first().is_some_and(|first| first == layer)) {
+        let other = named.get(1).map_or("*", String::as_str);
+        let is_sub_module = table.iter().any(|(known, _)| *known == other);
+        if other == "*" {
+            offences.push(format!("{}: {own} imports the whole of {layer}", path.display()));
+        } else if is_sub_module && other != own && !may.contains(&other) {
+            offences.push(format!("{}: {own} imports {other}", path.display()));
         }
     }
     offences
@@ -222,11 +231,17 @@ fn every_module_is_in_the_table_and_opens_with_a_paragraph() {
 /// The label keys rows in the database, so two budgets under one label would be one, and a changed label forgets all counts.
 #[test]
 fn network_budgets_have_the_labels_they_always_had() {
-    let mut labels: Vec<String> = code_of("flows")
-        .iter()
-        .flat_map(|(_, code)| code.split("NetworkBudget::new(\"").skip(1))
-        .map(|rest| rest.split('"').next().unwrap().to_owned())
-        .collect();
+    let mut labels = Vec::new();
+    for (module, ..) in MODULES {
+        for (path, code) in code_of(module) {
+            for rest in code.split("NetworkBudget::new(").skip(1) {
+                let label = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next());
+                let label =
+                    label.unwrap_or_else(|| panic!("{}: declare a budget with its label", path.display()));
+                labels.push(label.to_owned());
+            }
+        }
+    }
     labels.sort();
     assert_eq!(
         labels,
@@ -388,50 +403,104 @@ fn block(text: &str) -> Option<&str> {
     Some(&body[..=end])
 }
 
-/// All paths of this crate that a code names, as their parts: `crate::store::{Db, keys::signing_keys}` names
-/// `store::Db` and `store::keys::signing_keys`.
-fn paths(code: &str) -> Vec<Vec<String>> {
+/// All paths of this crate that a file names from `crate`, `$crate`, `super` or `self` on, as their parts from the crate's
+/// root. In `store/keys/mod.rs`, `super::{Db, oauth::codes}` names `store::Db` and `store::oauth::codes`. A glob ends in
+/// `*`. The scope of a visibility (`pub(in crate::flows)`) is no import.
+fn paths(file: &Path, code: &str) -> Vec<Vec<String>> {
+    let is_start = |at: usize, word: &str| {
+        let (before, after) = (&code[..at], &code[at + word.len()..]);
+        let is_inside = before.ends_with(is_of_word) || before.ends_with("::") || before.ends_with("(in ");
+        !is_inside && (after.starts_with("::") || word != "self" && after.starts_with(" as "))
+    };
+    let mut starts: Vec<usize> = ["crate", "super", "self"]
+        .into_iter()
+        .flat_map(|word| code.match_indices(word))
+        .filter_map(|(at, word)| is_start(at, word).then_some(at))
+        .collect();
+    starts.sort_unstable();
+    resolved(file, starts.into_iter().map(|at| &code[at..]))
+}
+
+/// The paths of all `use` in a file, relative ones included.
+fn used_paths(file: &Path, code: &str) -> Vec<Vec<String>> {
+    let uses = code.match_indices("use ").filter(|(at, _)| !code[..*at].ends_with(is_of_word));
+    resolved(file, uses.map(|(at, word)| &code[at + word.len()..]))
+}
+
+/// The paths that the texts begin with, from the crate's root.
+fn resolved<'a>(file: &Path, texts: impl Iterator<Item = &'a str>) -> Vec<Vec<String>> {
     let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        if !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$') {
-            expand(&code[at + "crate::".len()..], &[], &mut found);
+    for text in texts {
+        expand(text, &[], &mut found);
+    }
+    let own = module_of(file);
+    found.iter().map(|path| resolve(&own, path)).collect()
+}
+
+fn resolve(own: &[String], path: &[String]) -> Vec<String> {
+    let mut module = own.to_vec();
+    for part in path {
+        match part.as_str() {
+            "crate" => module.clear(),
+            "super" => drop(module.pop()),
+            "self" => {}
+            _ => module.push(part.clone()),
         }
     }
-    found
+    module
+}
+
+/// The module that a file of `src` holds.
+fn module_of(file: &Path) -> Vec<String> {
+    let file = file.with_extension("");
+    let parts = file.iter().map(|part| part.to_string_lossy().into_owned());
+    parts.filter(|part| part != "mod").collect()
+}
+
+fn is_of_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 /// Adds the paths that a text begins with, and returns what follows them.
 fn expand<'a>(text: &'a str, before: &[String], found: &mut Vec<Vec<String>>) -> &'a str {
     if let Some(mut rest) = text.strip_prefix('{') {
         loop {
-            rest = expand(rest.trim_start(), before, found).trim_start();
-            match rest.strip_prefix(',') {
-                Some(more) if !more.trim_start().starts_with('}') => rest = more,
-                Some(more) => return more.trim_start().trim_start_matches('}'),
-                None => return rest.strip_prefix('}').unwrap_or(rest),
+            rest = rest.trim_start();
+            if let Some(after) = rest.strip_prefix('}') {
+                return after;
             }
+            let after = expand(rest, before, found).trim_start();
+            let after = after.strip_prefix(',').unwrap_or(after);
+            if after.len() == rest.len() {
+                return after;
+            }
+            rest = after;
         }
     }
-    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
-    let path = [before, &[text[..end].to_owned()]].concat();
-    match text[end..].strip_prefix("::") {
-        Some(rest) if rest.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '{') => {
-            expand(rest, &path, found)
+    let end = text.find(|c| !is_of_word(c)).unwrap_or(text.len());
+    let word = if text.starts_with('*') { "*" } else { &text[..end] };
+    let (path, rest) = ([before, &[word.to_owned()]].concat(), &text[word.len()..]);
+    match rest.strip_prefix("::") {
+        Some(more) if more.starts_with(|c: char| is_of_word(c) || c == '{' || c == '*') => {
+            expand(more, &path, found)
         }
         _ => {
             found.push(path);
             // `as` renames what was imported.
-            let rest = &text[end..];
-            rest.strip_prefix(" as ")
-                .map_or(rest, |alias| alias.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_'))
+            rest.strip_prefix(" as ").map_or(rest, |alias| alias.trim_start_matches(is_of_word))
         }
     }
 }
 
 #[test]
 fn paths_are_read_through_braces_and_line_breaks() {
-    let code = "use crate::store::{\n    Db, StoreError as Error,\n    keys::{signing_keys, idempotency_keys},\n};\nfn f() { crate::flows::oauth::grant() }";
-    let named: Vec<String> = paths(code).iter().map(|path| path.join("::")).collect();
+    let code = "use crate::store::{\n    Db, StoreError as Error,\n    keys::{signing_keys, idempotency_keys,},\n};\n\
+        use crate::{views::{keys::{KeyView,},}, app::*};\n\
+        use super::{self, grants::{code, token as other}, settings};\n\
+        pub(in crate::flows) use self::rows::{Row};\n\
+        pub(crate) fn f(self) { $crate::flows::oauth::grant::<T>(self as T); super::super::app::f() }";
+    let named: Vec<String> =
+        paths(Path::new("flows/oauth/mod.rs"), code).iter().map(|path| path.join("::")).collect();
     assert_eq!(
         named,
         [
@@ -439,12 +508,68 @@ fn paths_are_read_through_braces_and_line_breaks() {
             "store::StoreError",
             "store::keys::signing_keys",
             "store::keys::idempotency_keys",
+            "views::keys::KeyView",
+            "app::*",
+            "flows",
+            "flows::grants::code",
+            "flows::grants::token",
+            "flows::settings",
+            "flows::oauth::rows::Row",
             "flows::oauth::grant",
+            "app::f",
         ]
     );
 }
 
-/// Files of a module without their unit tests and comments.
+#[test]
+fn every_way_to_name_a_higher_sub_module_is_an_offence() {
+    let is_wrong = |path: &str, code: &str| {
+        let layer = path.split('/').next().unwrap();
+        let table = if layer == "http" { HTTP } else { CAPABILITIES };
+        !wrong_arrows(layer, table, Path::new(path), code).is_empty()
+    };
+    for (path, code) in [
+        ("flows/keys/rotate.rs", "use crate::flows::oauth::X;"),
+        ("flows/keys/mod.rs", "use super::oauth::X;"),
+        ("flows/keys/mod.rs", "use super::{clean_up::BATCH, oauth};"),
+        ("flows/keys/mod.rs", "use super::*;"),
+        ("flows/keys/mod.rs", "use self::super::oauth::X;"),
+        ("flows/keys/mod.rs", "use super as flows;"),
+        ("flows/keys/rotate.rs", "fn f() { super::super::oauth::x() }"),
+        ("flows/keys/rotate.rs", "use crate::flows;\nfn f() { flows::oauth::x() }"),
+        ("flows/keys/rotate.rs", "use crate::{app::App, flows};"),
+        ("flows/keys/rotate.rs", "use crate::flows::{self, clean_up};"),
+        ("flows/keys/rotate.rs", "use crate::flows as other;"),
+        ("flows/keys/rotate.rs", "use crate::flows::*;"),
+        ("flows/keys/rotate.rs", "use crate::{store::{self, keys::*}, flows::*};"),
+        ("flows/keys/rotate.rs", "macro_rules! m { () => { $crate::flows::oauth::x() } }"),
+        ("flows/oauth/grants/code.rs", "use crate::flows;"),
+        ("flows/clean_up.rs", "use super::oauth::X;"),
+        ("flows/clean_up.rs", "use crate::flows::keys::X;"),
+        ("flows/clean_up.rs", "use super::*;"),
+        ("flows/mod.rs", "pub use oauth::X;"),
+        ("flows/mod.rs", "pub use self::{clean_up::BATCH, oauth::X};"),
+        ("flows/mod.rs", "pub use crate::flows::oauth::X;"),
+        ("http/auth/mod.rs", "use super::admin::X;"),
+        ("http/auth/mod.rs", "use crate::http;"),
+    ] {
+        assert!(is_wrong(path, code), "{path}: {code}");
+    }
+    for (path, code) in [
+        ("flows/oauth/mod.rs", "use super::keys::X;"),
+        ("flows/oauth/mod.rs", "pub(in crate::flows) use clean_ups::CLEAN_UPS;"),
+        ("flows/oauth/sign_in.rs", "use super::*;\nuse crate::flows::{clean_up, keys::X, oauth::Y};"),
+        ("flows/keys/rotate.rs", "use crate::store;\nfn f() { super::oauth() }"),
+        ("flows/mod.rs", "mod clean_up;\npub mod oauth;\nconst ALL: [X; 1] = [oauth::CLEAN_UPS];"),
+        ("store/mod.rs", "use dialect::X;\nmacro_rules! m { () => { $crate::store::Backend } }"),
+        ("http/auth/mod.rs", "use super::extract::cookie;\nuse crate::http::AppData;"),
+        ("http/routes.rs", "use super::{admin, auth};"),
+    ] {
+        assert!(!is_wrong(path, code), "{path}: {code}");
+    }
+}
+
+/// Files of a module, as paths below `src`, without their unit tests and comments.
 fn code_of(module: &str) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     let single = source().join(format!("{module}.rs"));
@@ -454,15 +579,39 @@ fn code_of(module: &str) -> Vec<(PathBuf, String)> {
         collect(&source().join(module), &mut files);
     }
     assert!(!files.is_empty(), "module {module} is gone");
-    files
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
-            let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-            (path, lines.join("\n"))
-        })
-        .collect()
+    let read = |path: PathBuf| {
+        let code = without_tests(&fs::read_to_string(&path).unwrap());
+        (path.strip_prefix(source()).unwrap().to_owned(), code)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// A text without the block `mod tests` at its end and without its lines of comments. Other code under `#[cfg(test)]`
+/// stays, and so does everything after it.
+fn without_tests(text: &str) -> String {
+    let code = match text.rsplit_once("\n#[cfg(test)]\nmod tests {\n") {
+        // A brace in the first column ends the block. A block with more code after it is not left out.
+        Some((code, tests)) if tests.find("\n}\n").is_none_or(|end| end + 3 == tests.len()) => code,
+        _ => text,
+    };
+    let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    lines.join("\n")
+}
+
+#[test]
+fn only_unit_tests_at_the_end_are_left_out() {
+    let tests = "#[cfg(test)]\nmod tests {\n    use super::*;\n}\n";
+    for (text, code) in [
+        (format!("fn a() {{}}\n// no\n\n{tests}"), "fn a() {}"),
+        (
+            format!("#[cfg(test)]\nfn a() {{}}\n\nfn b() {{}}\n\n{tests}"),
+            "#[cfg(test)]\nfn a() {}\n\nfn b() {}",
+        ),
+        ("#[cfg(test)]\nmod tests;\n\nfn b() {}\n".to_owned(), "#[cfg(test)]\nmod tests;\n\nfn b() {}"),
+    ] {
+        assert_eq!(without_tests(&text), code);
+    }
+    assert!(without_tests(&format!("fn a() {{}}\n\n{tests}\nfn b() {{}}\n")).contains("fn b()"));
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {

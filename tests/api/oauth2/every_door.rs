@@ -22,82 +22,122 @@ use super::support::{Browser, CALLBACK, CHALLENGE, Registered, public_client, re
 use crate::support::{Answer, MASTER_KEY, PASSWORD, TestApp, bearer, on_both, part};
 
 const SESSION_COOKIE: &str = "__Host-chancery_session";
+const REFRESH_COOKIE: &str = "__Host-chancery_refresh";
 const DEVICE_COOKIE: &str = "__Host-chancery_device";
 const PAGE_COOKIE: &str = "__Host-chancery_flow";
 
-/// What is presented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    AccessToken,
-    IdToken,
-    LogoutToken,
-    RefreshToken,
-    BrowserCookie,
-    KnownDevice,
-    AuthorizationCode,
-    ClientSecret,
-    RegistrationToken,
-    RequestUri,
-    UserCode,
-    DeviceCode,
-    AuthorizationPage,
-    SignOutPage,
-    DevicePage,
-    DpopNonce,
-    PrivateKey,
+/// An enum with the list of its variants.
+macro_rules! listed {
+    ($(#[$doc:meta])* enum $name:ident { $($variant:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        enum $name {
+            $($variant),+
+        }
+
+        impl $name {
+            const ALL: &[Self] = &[$(Self::$variant),+];
+        }
+    };
 }
 
-/// Where something is presented.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
-    Userinfo,
-    IdTokenHint,
-    Refresh,
-    BrowserSession,
-    KnownDevice,
-    Code,
-    ClientSecret,
-    Registration,
-    RequestUri,
-    UserCode,
-    DeviceCode,
-    SignInForm,
-    SignInLink,
-    ConsentForm,
-    SignOutForm,
-    DeviceForm,
-    DpopNonce,
-    PrivateKey,
+listed! {
+    /// What is presented.
+    enum Kind {
+        AccessToken,
+        IdToken,
+        LogoutToken,
+        RefreshToken,
+        OtherRefreshToken,
+        LoginAccessToken,
+        LoginRefreshToken,
+        BrowserCookie,
+        KnownDevice,
+        AuthorizationCode,
+        ClientSecret,
+        RegistrationToken,
+        RequestUri,
+        UserCode,
+        DeviceCode,
+        AuthorizationPage,
+        SignOutPage,
+        DevicePage,
+        DpopNonce,
+        PrivateKey,
+    }
 }
 
-/// Each door, and what opens there. A logout token is for clients, and opens nowhere here.
-const DOORS: [(Door, &[Kind]); 18] = [
-    (Door::Userinfo, &[Kind::AccessToken]),
-    (Door::IdTokenHint, &[Kind::IdToken]),
-    (Door::Refresh, &[Kind::RefreshToken]),
-    (Door::BrowserSession, &[Kind::BrowserCookie]),
-    (Door::KnownDevice, &[Kind::KnownDevice]),
-    (Door::Code, &[Kind::AuthorizationCode]),
-    (Door::ClientSecret, &[Kind::ClientSecret]),
-    (Door::Registration, &[Kind::RegistrationToken]),
-    (Door::RequestUri, &[Kind::RequestUri]),
-    (Door::UserCode, &[Kind::UserCode]),
-    (Door::DeviceCode, &[Kind::DeviceCode]),
-    // A user signs in on the way to a client and on the way to a device.
-    (Door::SignInForm, &[Kind::AuthorizationPage, Kind::DevicePage]),
-    (Door::SignInLink, &[Kind::AuthorizationPage, Kind::DevicePage]),
-    (Door::ConsentForm, &[Kind::AuthorizationPage]),
-    (Door::SignOutForm, &[Kind::SignOutPage]),
-    (Door::DeviceForm, &[Kind::DevicePage]),
-    (Door::DpopNonce, &[Kind::DpopNonce]),
-    (Door::PrivateKey, &[Kind::PrivateKey]),
-];
+listed! {
+    /// Where something is presented.
+    enum Door {
+        Userinfo,
+        Me,
+        Introspection,
+        Revocation,
+        IdTokenHint,
+        HintAtAuthorize,
+        HintAtLogout,
+        Refresh,
+        LoginRefresh,
+        LoginRefreshCookie,
+        BrowserSession,
+        KnownDevice,
+        Code,
+        ClientSecret,
+        Registration,
+        RequestUri,
+        UserCode,
+        DeviceCode,
+        SignInForm,
+        SignOutForm,
+        DeviceForm,
+        DpopNonce,
+        PrivateKey,
+        // The doors that use something up come last.
+        SignInLink,
+        ConsentForm,
+    }
+}
+
+impl Door {
+    /// What opens here. A logout token is for clients, and opens nowhere.
+    fn own(self) -> &'static [Kind] {
+        match self {
+            Self::Userinfo => &[Kind::AccessToken],
+            // An application to which the user gave access is not the user.
+            Self::Me => &[Kind::LoginAccessToken],
+            // The client that asks is the audience of both access tokens and has one refresh token.
+            Self::Introspection => &[Kind::AccessToken, Kind::LoginAccessToken, Kind::OtherRefreshToken],
+            Self::Revocation => &[Kind::AccessToken, Kind::RefreshToken],
+            Self::IdTokenHint | Self::HintAtAuthorize | Self::HintAtLogout => &[Kind::IdToken],
+            Self::Refresh => &[Kind::RefreshToken],
+            Self::LoginRefresh | Self::LoginRefreshCookie => &[Kind::LoginRefreshToken],
+            Self::BrowserSession => &[Kind::BrowserCookie],
+            Self::KnownDevice => &[Kind::KnownDevice],
+            Self::Code => &[Kind::AuthorizationCode],
+            Self::ClientSecret => &[Kind::ClientSecret],
+            Self::Registration => &[Kind::RegistrationToken],
+            Self::RequestUri => &[Kind::RequestUri],
+            Self::UserCode => &[Kind::UserCode],
+            Self::DeviceCode => &[Kind::DeviceCode],
+            // A user signs in on the way to a client and on the way to a device.
+            Self::SignInForm | Self::SignInLink => &[Kind::AuthorizationPage, Kind::DevicePage],
+            Self::ConsentForm => &[Kind::AuthorizationPage],
+            Self::SignOutForm => &[Kind::SignOutPage],
+            Self::DeviceForm => &[Kind::DevicePage],
+            Self::DpopNonce => &[Kind::DpopNonce],
+            Self::PrivateKey => &[Kind::PrivateKey],
+        }
+    }
+}
 
 struct World<'a> {
     app: &'a TestApp,
     browser: Browser<'a>,
     spa: Registered,
     service: Registered,
+    /// Introspects the tokens for the server's own audience.
+    web: Registered,
     tv: Registered,
     /// The path at which an application manages its registration.
     registration: String,
@@ -111,6 +151,7 @@ impl<'a> World<'a> {
         app.register("ada@x.test").await;
         let (spa, browser) = (public_client(app).await, Browser::new(app));
         let service = service(app, "robot", "keys:read", &["stock"]).await;
+        let web = super::support::service(app, "web", "openid offline_access", &["chancery"]).await;
         let tv = register(app, &device::television(app, "tv")).await;
         let mut shown = Vec::new();
         let mut show = |kind, text: &str| shown.push((kind, text.to_owned()));
@@ -123,6 +164,12 @@ impl<'a> World<'a> {
         show(Kind::AccessToken, &token("access_token"));
         show(Kind::IdToken, &token("id_token"));
         show(Kind::RefreshToken, &token("refresh_token"));
+        let own = [("scope", "openid offline_access")];
+        let code = browser.get(&web.authorize(&own)).await.returned_code();
+        show(Kind::OtherRefreshToken, &web.exchange(app, &code).await.expect(200).refresh_token());
+        let login = app.login("ada@x.test").await;
+        show(Kind::LoginAccessToken, &login.access_token());
+        show(Kind::LoginRefreshToken, &login.refresh_token());
         show(Kind::AuthorizationCode, &browser.get(&spa.authorize(&[])).await.returned_code());
         show(Kind::BrowserCookie, &browser.cookie(SESSION_COOKIE).unwrap());
         show(Kind::KnownDevice, &browser.cookie(DEVICE_COOKIE).unwrap());
@@ -174,11 +221,18 @@ impl<'a> World<'a> {
         let sealed = current.sealed.unwrap();
         show(Kind::PrivateKey, &URL_SAFE_NO_PAD.encode(&sealed.ciphertext));
         let current = (current.key.kid, current.key.alg, sealed.master_key_id);
-        Self { app, browser, spa, service, tv, registration, ada, current, shown }
+        Self { app, browser, spa, service, web, tv, registration, ada, current, shown }
     }
 
     fn shown(&self, kind: Kind) -> &str {
         &self.shown.iter().find(|(shown, _)| *shown == kind).unwrap().1
+    }
+
+    async fn token_of_a_new_session(&self, kind: Kind) -> String {
+        let own = [("scope", "openid offline_access")];
+        let code = self.browser.get(&self.spa.authorize(&own)).await.returned_code();
+        let tokens = self.spa.exchange(self.app, &code).await.expect(200);
+        if kind == Kind::AccessToken { tokens.access_token() } else { tokens.refresh_token() }
     }
 
     /// Whether a door opens for a text.
@@ -189,11 +243,41 @@ impl<'a> World<'a> {
         };
         match door {
             Door::Userinfo => app.get_as(text, "/oauth2/userinfo").await.status == 200,
+            Door::Me => app.get_as(text, "/auth/me").await.status == 200,
+            Door::Introspection => {
+                let answer = self.web.post(app, "/oauth2/introspect", &[("token", text)]).await.expect(200);
+                answer.json()["active"] == true
+            }
+            // Every token is answered with 200, so only the sessions show what was revoked.
+            Door::Revocation => {
+                let revoked = "SELECT count(*) FROM sessions WHERE revoked_at IS NOT NULL";
+                let before = app.database.count(revoked).await;
+                self.spa.post(app, "/oauth2/revoke", &[("token", text)]).await.expect(200);
+                app.database.count(revoked).await > before
+            }
+            Door::HintAtAuthorize => {
+                let silent = [("prompt", "none"), ("id_token_hint", text)];
+                browser.get(&self.spa.authorize(&silent)).await.sent_to(CALLBACK).contains_key("code")
+            }
+            // In a browser without a session, so that no page asks.
+            Door::HintAtLogout => {
+                let bye = "https://app.test/bye";
+                let query =
+                    super::support::encode(&[("id_token_hint", text), ("post_logout_redirect_uri", bye)]);
+                let answer = Browser::new(app).get(&format!("/oauth2/logout?{query}")).await;
+                answer.header("location").starts_with(bye)
+            }
             Door::IdTokenHint => {
                 let keyring = app.app.keyring.load_full().unwrap();
                 verify_hint(text, &keyring, "https://auth.test").is_ok()
             }
             Door::Refresh => self.spa.refresh(app, text).await.status == 200,
+            Door::LoginRefresh => app.refresh(text).await.status == 200,
+            Door::LoginRefreshCookie => {
+                let cookie = format!("{REFRESH_COOKIE}={text}");
+                let headers = [("cookie", &*cookie), ("origin", "https://auth.test")];
+                app.send(reqwest::Method::POST, "/auth/refresh", &headers, None).await.status == 200
+            }
             Door::BrowserSession => {
                 let other = Browser::new(app);
                 other.set_cookie(SESSION_COOKIE, text);
@@ -269,24 +353,27 @@ on_both! {
     async fn every_kind_opens_its_own_door_only(app: TestApp) {
         let app = with_registration(app).await;
         let world = World::build(&app).await;
-        assert_eq!(world.shown.len(), 17, "every kind is presented");
-        for (door, own) in DOORS {
-            for (kind, text) in world.shown.iter().filter(|(kind, _)| !own.contains(kind)) {
-                assert!(!world.opens(door, text).await, "{kind:?} opens {door:?}");
+        for kind in Kind::ALL {
+            let times = world.shown.iter().filter(|(shown, _)| shown == kind).count();
+            assert_eq!(times, 1, "{kind:?} is presented");
+        }
+        for door in Door::ALL {
+            for (kind, text) in world.shown.iter().filter(|(kind, _)| !door.own().contains(kind)) {
+                assert!(!world.opens(*door, text).await, "{kind:?} opens {door:?}");
             }
         }
-        // What was presented at the wrong doors is still good at its own. The doors that use
-        // something up come last.
-        let uses_up = |door: &Door| matches!(door, Door::ConsentForm | Door::SignInLink);
-        for (door, own) in DOORS.iter().filter(|(door, _)| !uses_up(door)).chain(DOORS.iter().filter(|(door, _)| uses_up(door))) {
-            for kind in *own {
-                // A page gives one code, so the second door gets a page of its own.
+        // What was presented at the wrong doors is still good at its own.
+        for door in Door::ALL {
+            for kind in door.own() {
                 let text = match (door, kind) {
+                    // A page gives one code, so the second door gets a page of its own.
                     (Door::SignInLink, Kind::AuthorizationPage) => {
                         app.advance(chrono::TimeDelta::seconds(1));
                         let page = world.browser.get(&world.spa.authorize(&[("prompt", "login")])).await.page(200);
                         page.flow()
                     }
+                    // A session ends once, so each of its tokens gets a session of its own.
+                    (Door::Revocation, _) => world.token_of_a_new_session(*kind).await,
                     _ => world.shown(*kind).to_owned(),
                 };
                 assert!(world.opens(*door, &text).await, "{kind:?} does not open {door:?}");

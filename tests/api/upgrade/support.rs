@@ -60,6 +60,7 @@ impl Installation {
             .with("DATABASE_URL", &self.database.url())
             .with("CHANCERY_KEYS__MASTER_KEYS", MASTER_KEY)
             .with("CHANCERY_SERVER__ISSUER", "https://auth.test")
+            .with("CHANCERY_OAUTH__REGISTRATION", "open")
     }
 
     /// The rows of every table, as text.
@@ -151,6 +152,12 @@ impl Node {
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
         let headers = [headers, &[("content-type", "application/json")]].concat();
         self.send(Method::POST, path, &headers, Some(body.to_string())).await
+    }
+
+    /// A request in the name of a token.
+    pub async fn ask(&self, token: &str, method: Method, path: &str, body: Value) -> Answer {
+        let headers = [("authorization", &*bearer(token)), ("content-type", "application/json")];
+        self.send(method, path, &headers, Some(body.to_string())).await
     }
 
     pub async fn login(&self, email: &str, password: &str) -> Answer {
@@ -380,7 +387,7 @@ impl Held {
 }
 
 impl Device {
-    async fn begin(node: &Node, web: &Application) -> Self {
+    pub async fn begin(node: &Node, web: &Application) -> Self {
         let begun = web.post(node, "/oauth2/device_authorization", &[("scope", "openid")]).await.expect(200);
         Self { code: text(&begun, "device_code"), user_code: text(&begun, "user_code") }
     }
