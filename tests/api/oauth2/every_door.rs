@@ -89,13 +89,13 @@ listed! {
         UserCode,
         DeviceCode,
         SignInForm,
-        SignOutForm,
         DeviceForm,
         DpopNonce,
         PrivateKey,
         // The doors that use something up come last.
         SignInLink,
         ConsentForm,
+        SignOutForm,
     }
 }
 
@@ -320,7 +320,7 @@ impl<'a> World<'a> {
             Door::ConsentForm => {
                 post("/consent", &[("decision", "allow")]).await.header("location").starts_with(CALLBACK)
             }
-            Door::SignOutForm => is_page(&post("/oauth2/logout", &[("decision", "stay")]).await),
+            Door::SignOutForm => post("/oauth2/logout", &[("decision", "sign_out")]).await.status != 400,
             // A wrong code is answered on the page; another page's state does not get that far.
             Door::DeviceForm => post("/device", &[("user_code", "BBBB-BBBB")]).await.status == 422,
             Door::DpopNonce => DpopNonces(&app.app.master_keys).is_good(text, app.clock.now()),
