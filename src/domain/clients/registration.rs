@@ -130,6 +130,18 @@ mod tests {
     }
 
     #[test]
+    fn of_several_wrong_values_the_first_setting_is_named() {
+        let wrong = [("scope", text("a\"b")), ("redirect_uris", list(&["not a uri"]))];
+        for order in [[0, 1], [1, 0]] {
+            let metadata = order.into_iter().fold(ClientMetadata::default(), |metadata, at| {
+                let (name, value) = &wrong[at];
+                with(name, value.clone(), metadata)
+            });
+            assert_eq!(registered(metadata).unwrap_err(), "invalid_redirect_uri");
+        }
+    }
+
+    #[test]
     fn whatever_a_stranger_says_it_is_a_strangers_client() {
         let client = registered(least()).unwrap();
         assert_eq!(client.grant_types, [GrantType::AuthorizationCode].into());

@@ -204,8 +204,11 @@ impl SettingValues {
         self.0.push((setting, plain));
     }
 
-    /// Checks each value.
-    pub fn parse(self) -> Result<ClientChange, InvalidSetting> {
+    /// Checks each value, in the order of [`ClientSetting::ALL`]: with several wrong values the error is the same for every order
+    /// of the members.
+    pub fn parse(mut self) -> Result<ClientChange, InvalidSetting> {
+        let place = |name: &str| ClientSetting::ALL.iter().position(|setting| setting.name == name);
+        self.0.sort_by_key(|(setting, _)| place(setting.name));
         let mut change = ClientChange::default();
         for (setting, plain) in self.0 {
             (setting.put)(&mut change, plain)
