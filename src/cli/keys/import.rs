@@ -29,8 +29,8 @@ pub struct ImportArgs {
     /// RS256, PS256, ES256 or EdDSA. Otherwise the JWK's, otherwise the usual one of its kind.
     #[arg(long, value_parser = parse_algorithm)]
     alg: Option<SigningAlgorithm>,
-    /// How long the tokens live that it signed elsewhere, such as "1h": it stays published until the last of them is dead.
-    /// `--as previous` needs it; with `--as next` it is `tokens.access_token_ttl` unless told.
+    /// Longest lifetime of the tokens that the key signed elsewhere, such as "1h". The key stays published until the last of
+    /// these tokens has expired. Required with `--as previous`; the default with `--as next` is `tokens.access_token_ttl`.
     #[arg(long, value_parser = parse_life, required_if_eq("place", "previous"))]
     token_ttl: Option<TimeDelta>,
     /// Only tell what would happen.
